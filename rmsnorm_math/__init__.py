@@ -1,0 +1,1 @@
+"""The derivative of RMSNorm, derived once for every n."""
