@@ -1,0 +1,109 @@
+"""When is an index in range? Conditions, and what is known of them.
+
+A condition travels through a contraction as a factor that is 1 or 0, so that
+sums and products stay simple; `settle` decides or shows it at the end.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from sympy import And, Dummy, Expr, Ge, Idx, Indexed, Le, Mul, Piecewise, S, Symbol, false, sympify, true
+from sympy.core.relational import Relational
+from sympy.logic.boolalg import Boolean
+
+from rmsnorm_math.indices import Ranges, limits_of, nodes
+
+Limit = tuple[Expr, Expr, Expr]
+
+
+def only_if(value: Expr, lower: Expr, upper: Expr) -> Expr:
+    """Return the factor that is 1 where lower <= value <= upper, and 0 elsewhere."""
+    return Piecewise((1, And(Le(lower, value), Le(value, upper))), (0, True))
+
+
+def known_ranges(
+    met: Iterable[Limit], indices: set[Expr], given: Iterable[Expr], stated: Ranges
+) -> Ranges:
+    """Return the range of each free index that is known.
+
+    What the caller states comes first, then what an `Idx` or the shape of a
+    base declares. An index of neither kind that meets sums over 1..n, with one
+    and the same symbol n that is no index itself, is an index into 1..n.
+    """
+    known: Ranges = {}
+    lengths = defaultdict(set)
+    for value, lower, upper in met:
+        if value in indices and lower == 1:
+            lengths[value].add(upper)
+    for index, uppers in lengths.items():
+        upper = next(iter(uppers))
+        if len(uppers) == 1 and isinstance(upper, Symbol) and not (upper in indices or isinstance(upper, Dummy)):
+            known[index] = (S.One, upper)
+    for expr in given:
+        for node in nodes(expr):
+            if isinstance(node, Indexed) and node.base.shape:
+                known |= {
+                    index: (S.One, size)
+                    for index, size in zip(node.indices, node.base.shape, strict=True)
+                    if index in indices
+                }
+            if isinstance(node, Idx) and node.lower is not None and node.upper is not None:
+                known[node] = (node.lower, node.upper)
+    return known | {index: (sympify(low), sympify(high)) for index, (low, high) in stated.items()}
+
+
+def settle(expr: Expr, known: Ranges) -> Expr:
+    """Return `expr` with every condition decided, as far as `known` goes, or shown."""
+    bounds = known | {index: (lower, upper) for index, lower, upper in limits_of(expr)}
+
+    def decide(relation: Relational) -> Boolean:
+        difference = (relation.gts - relation.lts).expand()
+        if _extreme(difference, bounds, 0).is_nonnegative:
+            return true
+        if _extreme(difference, bounds, 1).is_negative:
+            return false
+        return _isolate(difference, relation)
+
+    def walk(node: Expr) -> Expr:
+        if not node.has(Piecewise):
+            return node
+        if _is_indicator(node):
+            condition = node.args[0].cond
+            decided = condition.replace(lambda c: isinstance(c, Ge | Le), decide)
+            return Piecewise((1, decided), (0, True))
+        args = [walk(arg) for arg in node.args]
+        return _fold(args) if isinstance(node, Mul) else node.func(*args)
+
+    return _fold([walk(expr)])
+
+
+def _extreme(difference: Expr, bounds: Ranges, side: int) -> Expr:
+    """Return the least (side 0) or greatest (side 1) value of an expression linear in indices."""
+    for _ in range(len(bounds)):
+        for index, ends in bounds.items():
+            slope = difference.coeff(index)
+            if slope.is_number and slope != 0:
+                end = ends[side if slope > 0 else 1 - side]
+                difference = (difference - slope * index + slope * end).expand()
+    return difference
+
+
+def _isolate(difference: Expr, relation: Relational) -> Boolean:
+    for index in sorted(difference.free_symbols, key=lambda s: (not isinstance(s, Idx), str(s))):
+        slope = difference.coeff(index)
+        if slope in (1, -1):
+            rest = (difference - slope * index).expand()
+            return Ge(index, -rest) if slope == 1 else Le(index, rest)
+    return relation
+
+
+def _is_indicator(node: Expr) -> bool:
+    return isinstance(node, Piecewise) and len(node.args) == 2 and node.args == ((1, node.args[0].cond), (0, True))
+
+
+def _fold(factors: list[Expr]) -> Expr:
+    """Multiply `factors`, their conditions gathered around the product."""
+    factors = [base if _is_indicator(base) else f for f in factors for base in [f.as_base_exp()[0]]]
+    conditions = [f.args[0].cond for f in factors if _is_indicator(f)]
+    rest = Mul(*(f for f in factors if not _is_indicator(f)))
+    return Piecewise((rest, And(*conditions)), (0, True)) if conditions else rest

@@ -1,0 +1,180 @@
+"""Bound and free indices: find them, rename them, refuse what would mislead.
+
+The two walks that everything else relies on are `freshen`, which makes every
+bound index unique, and `rename_bound`, which gives readable names back.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, count
+
+from sympy import Basic, Dummy, Expr, Idx, Indexed, IndexedBase, Product, Sum, Symbol, srepr
+from sympy.core.function import AppliedUndef
+
+Ranges = dict[Expr, tuple[Expr, Expr]]
+BINDERS = (Sum, Product)
+
+
+def nodes(expr: Basic) -> Iterator[Basic]:
+    """Yield every node of `expr`; a base or an index is one node, its label is not."""
+    yield expr
+    if not isinstance(expr, IndexedBase | Idx):
+        for arg in expr.args:
+            yield from nodes(arg)
+
+
+def name(node: Basic) -> str | None:
+    """Return what `node` prints as, if it is something that has a name."""
+    if isinstance(node, AppliedUndef):
+        return str(node.func)
+    if isinstance(node, Symbol | Idx | IndexedBase) and not isinstance(node, Dummy):
+        return str(node)
+    return None
+
+
+def limits_of(expr: Basic) -> Iterator[tuple[Expr, Expr, Expr]]:
+    """Yield (index, lower, upper) for every bound index in `expr`."""
+    for node in nodes(expr):
+        if isinstance(node, BINDERS):
+            yield from (tuple(limit) for limit in node.limits)
+
+
+def index_symbols(expr: Basic) -> set[Expr]:
+    """Return the symbols that stand in the index of some element of `expr`."""
+    found: set[Expr] = set()
+    for node in nodes(expr):
+        if isinstance(node, Idx):
+            found.add(node)
+        if isinstance(node, Indexed):
+            for index in node.indices:
+                found |= {leaf for leaf in nodes(index) if isinstance(leaf, Symbol | Idx)}
+    return found
+
+
+def free_indices(expr: Expr) -> list[Expr]:
+    """Return the free indices of `expr`, sorted by name."""
+    return sorted((s for s in index_symbols(freshen(expr)) if not isinstance(s, Dummy)), key=str)
+
+
+def freshen(expr: Expr) -> Expr:
+    """Return `expr` with every bound index renamed to a new `Dummy`.
+
+    Afterwards nothing that is put into the expression can be captured.
+    """
+    if not expr.has(*BINDERS):
+        return expr
+    args = [freshen(arg) for arg in expr.args]
+    if not isinstance(expr, BINDERS):
+        return expr.func(*args)
+    body, names, limits = args[0], {}, []
+    for index, lower, upper in reversed(expr.limits):
+        _refuse_twin_of_dummy(index, body)
+        fresh = Dummy(index.name, integer=True)
+        limits.insert(0, (fresh, lower.xreplace(names), upper.xreplace(names)))
+        names[index] = fresh
+    return expr.func(body.xreplace(names), *limits)
+
+
+def _refuse_twin_of_dummy(index: Expr, body: Expr) -> None:
+    for node in nodes(body):
+        if name(node) == str(index) and node != index:
+            raise ValueError(
+                f"the sum over {index} does not reach the {index} inside it: they print alike, "
+                f"but the dummy is {srepr(index)} and the other is {srepr(node)}. "
+                f"Write both with one and the same object."
+            )
+
+
+def rename_bound(expr: Expr, candidates: Iterable[Expr] = ()) -> Expr:
+    """Return `expr` with readable names for its bound indices.
+
+    An index keeps its name if that is among `candidates` and clashes neither
+    with a free name nor with a sum inside; else it takes the first that does
+    not. Sums that differ only in the names of their dummies come out equal.
+    """
+    expr = freshen(expr)
+    taken = {name(node) for node in nodes(expr)}
+    pool = [c for c in candidates if str(c) not in taken]
+    spare = (letter for letter in _spare_indices() if str(letter) not in taken and letter not in pool)
+    alike: dict[Expr, Expr] = {}
+
+    def pick(index: Expr, used: set[Expr]) -> Expr:
+        for known in sorted(pool, key=lambda c: str(c) != index.name):
+            if known not in used:
+                return known
+        pool.append(next(spare))
+        return pick(index, used)
+
+    def finish(sum_: Expr) -> Expr:
+        return alike.setdefault(anonymous(sum_), sum_)
+
+    return _rename(expr, pick, finish)
+
+
+def anonymous(expr: Expr) -> Expr:
+    """Return `expr` with its bound indices numbered: equal for sums that differ in names alone."""
+    numbers = [Idx(f"_{number}") for number in range(30)]
+    return _rename(freshen(expr), lambda _, used: next(c for c in numbers if c not in used), lambda sum_: sum_)
+
+
+def _rename(
+    expr: Expr, pick: Callable[[Expr, set[Expr]], Expr], finish: Callable[[Expr], Expr]
+) -> Expr:
+    if not expr.has(*BINDERS):
+        return expr
+    args = [_rename(arg, pick, finish) for arg in expr.args]
+    if not isinstance(expr, BINDERS):
+        return expr.func(*args)
+    body, *limits = args
+    used = {index for part in (body, *(end for _, *ends in limits for end in ends)) for index, _, _ in limits_of(part)}
+    names: dict[Expr, Expr] = {}
+    for index, _, _ in limits:
+        names[index] = pick(index, used)
+        used.add(names[index])
+    return finish(expr.func(body.xreplace(names), *(limit.xreplace(names) for limit in limits)))
+
+
+def _spare_indices() -> Iterator[Idx]:
+    return map(Idx, chain("klpqstuvw", (f"k_{number}" for number in count(1))))
+
+
+def plain(index: Expr) -> Expr:
+    """Return `index` without a range: a ranged `Idx` prints badly in LaTeX."""
+    return Idx(index.label) if isinstance(index, Idx) else index
+
+
+def refuse_lookalikes(*exprs: Basic) -> None:
+    """Raise `ValueError` if two different free objects print alike."""
+    seen: dict[str, Basic] = {}
+    for node in chain.from_iterable(map(nodes, exprs)):
+        label = name(node)
+        if label is None:
+            continue
+        other = seen.setdefault(label, node)
+        same = other.func == node.func if isinstance(node, AppliedUndef) else other == node
+        if not same:
+            raise ValueError(
+                f"two different objects print as {label}: {srepr(other)} and {srepr(node)}. "
+                f"SymPy takes them for unrelated, and the derivative would silently be wrong. "
+                f"Create {label} once and use that object everywhere"
+                + _advice(other, node)
+            )
+
+
+def _advice(*pair: Basic) -> str:
+    if any(isinstance(node, IndexedBase) for node in pair):
+        base = next(str(node) for node in pair if isinstance(node, IndexedBase))
+        if not all(isinstance(node, IndexedBase) for node in pair):
+            return f", with its index: {base}[i]."
+        return "; shape and assumptions are part of an IndexedBase's identity."
+    return "."
+
+
+def refuse_bare_bases(expr: Expr) -> None:
+    """Raise `ValueError` if an `IndexedBase` stands in `expr` without an index."""
+    for node in chain([Basic(expr)], nodes(expr)):
+        for arg in node.args if not isinstance(node, Indexed | IndexedBase) else ():
+            if isinstance(arg, IndexedBase):
+                raise ValueError(
+                    f"{arg} stands in the expression without an index, so it is not "
+                    f"the vector's element. Write {arg}[i] for its i-th element."
+                )
