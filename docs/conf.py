@@ -1,0 +1,70 @@
+"""The site: MyST pages, executed while they are built."""
+
+import hashlib
+import importlib.util
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+from jupyter_client.manager import KernelManager
+
+docs = Path(__file__).parent
+sys.path.insert(0, str(docs / "_ext"))
+pyproject = tomllib.loads((docs.parent / "pyproject.toml").read_text("utf-8"))
+
+project = "RMSNorm, derived"
+release = pyproject["project"]["version"]
+language = "en"
+html_title = project
+html_baseurl = pyproject["tool"]["rmsnorm_math"]["site-url"]
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.doctest",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "examples",
+    "katex",
+    "site_fixes",
+]
+exclude_patterns = ["_build", "_cache", "snippets"]
+myst_enable_extensions = ["amsmath", "attrs_block", "colon_fence", "deflist", "dollarmath"]
+
+html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_js_files = [("scroll.js", {"type": "module"})]
+html_favicon = "_static/icon.svg"
+html_copy_source = False
+html_show_copyright = False
+html_show_sphinx = False
+copybutton_exclude = ".linenos, .gp, .go"
+
+# Names of this project must resolve; others' are not linked, so that the site builds offline.
+nitpick_ignore_regex = [(r"py:.*", r"(?!rmsnorm_math).*")]
+autodoc_member_order = "bysource"
+napoleon_use_param = napoleon_use_rtype = False
+doctest_global_setup = "from rmsnorm_math import *"
+
+# What a page shows follows from the page, the package, the files beside the pages and the versions
+# below. The cache knows the page; the rest is in the cache's name, so that nothing stale is shown.
+spec = importlib.util.find_spec("rmsnorm_math")
+roots = {Path(spec.origin).parent: "*.py", docs: "*"}
+built = {"_build", "_cache", "_static", "__pycache__"}
+state = hashlib.sha256(sys.version.encode())
+for name in ("sympy", "numpy", "matplotlib"):
+    state.update(metadata.version(name).encode())
+for root, pattern in roots.items():
+    for path in sorted(root.rglob(pattern)):
+        local = path.relative_to(root)
+        if path.is_file() and path.suffix != ".md" and not built.intersection(local.parts):
+            state.update(local.as_posix().encode() + path.read_bytes())
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(docs / "_cache/notebooks" / state.hexdigest()[:16])
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
+nb_merge_streams = True
+KernelManager.transport_encryption.default_value = "auto"  # plain TCP is a warning

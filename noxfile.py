@@ -1,0 +1,99 @@
+#!/usr/bin/env -S uv run --script
+# /// script
+# dependencies = ["nox>=2025.5.1"]
+# ///
+"""Everything a contributor runs: `nox -l` lists it, `nox -s NAME` runs one."""
+
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv|virtualenv"
+
+ROOT = Path(__file__).resolve().parent
+BUILD = ROOT / "docs/_build"
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    """Install the package in place, with the dependency groups named."""
+    session.install("-e.", *nox.project.dependency_groups(PROJECT, *groups))
+
+
+def sphinx(session: nox.Session, builder: str) -> None:
+    """Build with every warning an error."""
+    strict = ("-W", "-n", "--keep-going", "-q", "-d", BUILD / "doctrees")
+    session.run("sphinx-build", "-b", builder, *strict, "docs", BUILD / builder)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format (`nox -s lint -- --fix` mends what it can)."""
+    session.install(*nox.project.dependency_groups(PROJECT, "lint"))
+    fix = "--fix" in session.posargs
+    session.run("ruff", "check", *(["--fix"] if fix else []))
+    session.run("ruff", "format", *([] if fix else ["--check"]))
+
+
+@nox.session
+def typecheck(session: nox.Session) -> None:
+    """Check the types of package, tests and this file."""
+    install(session, "typecheck")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests and every docstring's example."""
+    install(session, "test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site from nothing, execute every page, run every example."""
+    install(session, "docs")
+    shutil.rmtree(BUILD, ignore_errors=True)
+    shutil.rmtree(ROOT / "docs/_cache/notebooks", ignore_errors=True)
+    sphinx(session, "html")
+    sphinx(session, "doctest")
+    page = BUILD / "html/index.html"
+    print(f"\nThe site is built. Open {page}\n  or {page.as_uri()}")
+
+
+@nox.session(name="docs-live", default=False)
+def docs_live(session: nox.Session) -> None:
+    """Serve the site and build again after each change, the package's included."""
+    install(session, "live")
+    ignored = ("--re-ignore", r"[/\\](_build|_cache|__pycache__|\.\w+)([/\\]|$)")
+    watched = ("--watch", "rmsnorm_math", *ignored)
+    session.run("sphinx-autobuild", "-n", *watched, *session.posargs, "docs", BUILD / "live")
+
+
+@nox.session(name="site-tests", default=False)
+def site_tests(session: nox.Session) -> None:
+    """Show that the site is never stale and that no error gets into it."""
+    install(session, "docs", "test")
+    session.run("pytest", "tests/test_site.py", *session.posargs)
+
+
+@nox.session(python=["3.11", "3.12", "3.13"], default=False)
+@nox.parametrize("sympy", ["1.12.1", "1.13.3", "latest"])
+def matrix(session: nox.Session, sympy: str) -> None:
+    """Run the tests on each Python this machine has, with each SymPy."""
+    install(session, "test")
+    session.install("--upgrade", "sympy" if sympy == "latest" else f"sympy=={sympy}")
+    session.run("pytest", "-q", *session.posargs)
+
+
+@nox.session(default=False)
+def linkcheck(session: nox.Session) -> None:
+    """Follow every outside link; needs a network."""
+    install(session, "docs")
+    sphinx(session, "linkcheck")
+
+
+if __name__ == "__main__":
+    nox.main()
