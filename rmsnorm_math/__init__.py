@@ -1,5 +1,25 @@
-"""The derivative of RMSNorm, derived once for every n."""
+"""The derivative of RMSNorm, derived once for every n, and the tools to check your own."""
+
 from rmsnorm_math.calculus import abbreviate, contract, differentiate, instantiate
+from rmsnorm_math.codegen import function, source
 from rmsnorm_math.forward import mean_square, rms, rmsnorm
-from rmsnorm_math.gradients import jacobian, vjp, jvp, matrix_form
+from rmsnorm_math.gradients import jacobian, jvp, matrix_form, vjp
 from rmsnorm_math.numeric import evaluate, finite_difference
+
+__all__ = [
+    "abbreviate",
+    "contract",
+    "differentiate",
+    "evaluate",
+    "finite_difference",
+    "function",
+    "instantiate",
+    "jacobian",
+    "jvp",
+    "matrix_form",
+    "mean_square",
+    "rms",
+    "rmsnorm",
+    "source",
+    "vjp",
+]

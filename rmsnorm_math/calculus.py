@@ -202,37 +202,46 @@ def abbreviate(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
     expr
         An expression in index notation.
     definitions
-        ``{symbol: expression}``, applied in order. The key may be an element:
-        ``{R[b]: rms(b)}`` defines R for every row.
+        ``{symbol: expression}``, applied in order, so that one may use those
+        before it. An element as the key holds for each value of its indices:
+        ``{xhat[i]: x[i]/r}`` puts ``r*xhat[k]`` for ``x[k]``.
 
     Examples
     --------
-    >>> from rmsnorm_math import abbreviate, differentiate, rms
-    >>> from rmsnorm_math.notation import j, r, x
-    >>> abbreviate(differentiate(rms(), x[j]), {r: rms()})
-    x[j]/(n*r)
+    >>> from rmsnorm_math import abbreviate, rms, rmsnorm, vjp
+    >>> from rmsnorm_math.notation import i, j, r, x, xhat, ybar
+    >>> dx = vjp(rmsnorm(), x[j], ybar[i])
+    >>> abbreviate(dx, {r: rms(), xhat[i]: x[i]/r})
+    gamma[j]*ybar[j]/r - xhat[j]*Sum(gamma[i]*xhat[i]*ybar[i], (i, 1, n))/(n*r)
     """
     result = freshen(expr)
     for symbol, definition in definitions.items():
-        result = _abbreviate(result, symbol, *anonymous(sympify(definition)).as_base_exp())
-    return rename_bound(result, _dummies_of(expr))
+        scale, core = S.One, anonymous(sympify(definition))
+        if indices := getattr(symbol, "indices", ()):
+            factors = Mul.make_args(core)
+            core = Mul(*(f for f in factors if all(map(f.has, indices))))
+            scale = Mul(*(f for f in factors if not all(map(f.has, indices))))
+        result = _abbreviate(result, symbol / scale, indices, *core.as_base_exp())
+    return rename_bound(_contract(freshen(result), []), _dummies_of(expr))
 
 
-def _abbreviate(expr: Expr, symbol: Expr, base: Expr, exponent: Expr) -> Expr:
-    indices = getattr(symbol, "indices", ())
-
+def _abbreviate(
+    expr: Expr, short: Expr, indices: tuple[Expr, ...], base: Expr, exponent: Expr
+) -> Expr:
     def of(node: Expr) -> Expr | None:
-        """Return the symbol that stands for `node`, whatever its indices are called."""
+        """Return what stands for `node`, whatever its indices are called."""
+        if type(node) is not type(base):
+            return None
         free = index_symbols(node) - {index for index, _, _ in limits_of(node)}
         for chosen in permutations(sorted(free, key=str), len(indices)):
             names = dict(zip(indices, chosen, strict=True))
             if anonymous(node) == base.xreplace(names):
-                return symbol.xreplace(names)
+                return short.xreplace(names)
         return None
 
     def walk(node: Expr) -> Expr:
         power, p = node.as_base_exp() if isinstance(node, Expr) else (node, S.One)
-        if type(power) is type(base) and (found := of(power)) is not None:
+        if (found := of(power)) is not None:
             return found ** (p / exponent)
         return node.func(*map(walk, node.args)) if node.args and not isinstance(node, Indexed) else node
 

@@ -1,6 +1,6 @@
 """Numbers from an expression in index notation: its value, and its difference quotient."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sympy import Expr, Float, Indexed, IndexedBase, Rational, Symbol, sympify
@@ -78,7 +78,7 @@ def finite_difference(expr: Expr, wrt: Indexed | Symbol, values: Values, digits:
 
 
 def _elements(name: Expr, value: Any, indices: tuple[int, ...] = ()) -> Iterator[tuple[Expr, Any]]:
-    if isinstance(name, IndexedBase) and (isinstance(value, Sequence) or hasattr(value, "tolist")):
+    if isinstance(name, IndexedBase) and hasattr(value, "__len__"):
         for position, entry in enumerate(value, 1):
             yield from _elements(name, entry, (*indices, position))
     else:

@@ -1,0 +1,144 @@
+"""From index notation to whole arrays: the same expression without indices.
+
+A sum over the last axis becomes `Mean` or `Total`, which keep that axis with
+length 1; a sum over rows becomes `OverRows`. Everything else is elementwise.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from sympy import Expr, Function, Idx, Indexed, KroneckerDelta, Number, NumberSymbol, Piecewise, Sum, Symbol
+from sympy import Abs, Add, Mul, Pow, Dummy
+from sympy import cos, cosh, exp, log, sign, sin, sinh, tan, tanh
+
+from rmsnorm_math.indices import free_indices, freshen, limits_of, nodes
+
+
+class Mean(Function):  # type: ignore[misc]
+    """The mean over the last axis, which stays with length 1."""
+
+
+class Total(Function):  # type: ignore[misc]
+    """The sum over the last axis, which stays with length 1."""
+
+
+class OverRows(Function):  # type: ignore[misc]
+    """The sum over all axes but the last."""
+
+
+class OverAll(Function):  # type: ignore[misc]
+    """The sum over all axes."""
+
+
+REDUCTIONS = (Mean, Total)
+ELEMENTWISE = (Abs, cos, cosh, exp, log, sign, sin, sinh, tan, tanh)
+
+
+def row_indices(*exprs: Expr) -> set[str]:
+    """Return the names of the indices that stand before the last of some element."""
+    return {
+        s.name
+        for expr in exprs
+        for node in nodes(expr)
+        if isinstance(node, Indexed)
+        for s in node.indices[:-1]
+        if isinstance(s, Symbol | Idx)
+    }
+
+
+def lengths(*exprs: Expr) -> set[Symbol]:
+    """Return the symbols that sums end at."""
+    return {end for expr in exprs for _, _, end in limits_of(expr) if isinstance(end, Symbol)}
+
+
+def lower(expr: Expr, names: Mapping[Expr, str], rows: set[str], sizes: set[Symbol]) -> Expr:
+    """Return `expr` over whole arrays, which are symbols.
+
+    Parameters
+    ----------
+    expr
+        An expression in index notation, with at most one free index that is
+        none of the rows'.
+    names
+        The name of the array of each base, and of each symbol.
+    rows
+        Names of the indices over the rows of a batch.
+    sizes
+        The lengths: symbols that need no value.
+
+    Raises
+    ------
+    ValueError
+        If an array larger than the result is needed, or something has no value
+        or no code.
+    """
+    columns = [s for s in free_indices(expr) if s.name not in rows]
+    if len(columns) > 1:
+        raise ValueError(
+            f"{expr} has the free indices {columns}: its values are an array of n by n. "
+            f"Print a VJP or a JVP instead, which is as long as its input."
+        )
+
+    def walk(node: Expr, column: Expr | None) -> Expr:
+        if node in names:
+            return Symbol(names[node])
+        if isinstance(node, Number | NumberSymbol) or node in sizes:
+            return node
+        if isinstance(node, Symbol):
+            raise ValueError(f"{node} has no value: add it to the arguments, as in {{{node}: '{node}'}}.")
+        if isinstance(node, Indexed):
+            return element(node, column)
+        if isinstance(node, Sum):
+            return reduction(node, column)
+        if isinstance(node, (Add, Mul, Pow, *ELEMENTWISE)):
+            return node.func(*(walk(arg, column) for arg in node.args))
+        if isinstance(node, KroneckerDelta | Piecewise):
+            raise ValueError(
+                f"{_shown(node)} depends on the position: there is no code for it. Print a VJP instead, "
+                f"or state the ranges of the indices so that no condition is left."
+            )
+        known = ", ".join(f.__name__ for f in ELEMENTWISE)
+        raise ValueError(
+            f"there is no code for {type(node).__name__} in {_shown(node)}: only for sums, powers, {known}."
+        )
+
+    def element(node: Indexed, column: Expr | None) -> Expr:
+        if node.base not in names:
+            raise ValueError(f"{node.base} has no value: add it to the arguments, as in {{{node.base}: '{node.base}'}}.")
+        *before, last = node.indices
+        if {getattr(s, "name", None) for s in before} <= rows and (last == column or _in(last, rows)):
+            return Symbol(names[node.base])
+        if isinstance(last, Symbol | Idx):
+            raise ValueError(
+                f"{_shown(node)} stands in a sum over another index, so that an array of n by n would be needed: "
+                f"take it out of the sum."
+            )
+        raise ValueError(f"{_shown(node)} is no whole array: only plain indices are printed.")
+
+    def reduction(node: Sum, column: Expr | None) -> Expr:
+        *inner, (index, lower, upper) = node.limits
+        body = Sum(node.function, *inner) if inner else node.function
+        if lower != 1 or upper not in sizes:
+            raise ValueError(f"{_shown(node)} takes a part of an axis: only sums over whole axes, from 1 to n, are printed.")
+        if _in(index, rows):
+            return OverAll(walk(body, column)) if column is None else OverRows(walk(body, column))
+        return upper * Mean(walk(body, index))
+
+    return _fewest_lengths(walk(freshen(expr), columns[0] if columns else None), sizes)
+
+
+def _in(index: Expr, rows: set[str]) -> bool:
+    return isinstance(index, Symbol | Idx) and index.name in rows
+
+
+def _shown(node: Expr) -> Expr:
+    return node.xreplace({s: Symbol(s.name) for s in node.atoms(Dummy)})
+
+
+def _fewest_lengths(expr: Expr, sizes: Iterable[Symbol]) -> Expr:
+    """Write n*Mean(...) as Total(...), unless the n before it cancels another."""
+    for mean in sorted(expr.atoms(Mean), key=lambda node: node.count_ops()):
+        for size in sizes:
+            total = expr.xreplace({mean: Total(*mean.args) / size})
+            if total.count(size) < expr.count(size):
+                expr = total
+    return expr

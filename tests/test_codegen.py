@@ -1,0 +1,131 @@
+"""Printed code runs, agrees with the derivation, and needs no array larger than its result."""
+
+import ast
+
+import numpy as np
+import pytest
+from sympy import Function, IndexedBase, Sum, Symbol, erf, exp, log, pi, sqrt
+
+from rmsnorm_math import differentiate, evaluate, function, jacobian, rms, rmsnorm, source, vjp
+from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, m, n, r, x, xhat, ybar
+
+R, s = IndexedBase("r"), IndexedBase("s")
+S = Symbol("S", positive=True)
+mean = Sum(x[k], (k, 1, n)) / n
+total = Sum(exp(x[k]), (k, 1, n))
+NAMES = {ybar: "dy", x: "x", gamma: "gamma", epsilon: "eps"}
+layer_norm = gamma[i] * (x[i] - mean) / sqrt(Sum((x[k] - mean) ** 2, (k, 1, n)) / n + epsilon)
+
+rng = np.random.default_rng(7)
+X, DY, GAMMA, EPS = rng.normal(size=(2, 3)), rng.normal(size=(2, 3)), rng.normal(size=3), 0.1
+POINTS = [{x: X[row], ybar: DY[row], gamma: GAMMA, epsilon: EPS} for row in (0, 1)]
+BATCH = {x: X, ybar: DY, gamma: GAMMA, epsilon: EPS}
+
+CASES = {
+    "RMSNorm": (rmsnorm(), {}),
+    "RMSNorm, r by name": (rmsnorm(), {r: rms()}),
+    "RMSNorm, x-hat form": (rmsnorm(), {r: rms(), xhat[i]: x[i] / r}),
+    "softmax": (exp(x[i]) / total, {}),
+    "softmax, by its output": (exp(x[i]) / total, {S: total, s[i]: exp(x[i]) / S}),
+    "LayerNorm": (layer_norm, {}),
+    "elementwise": (x[i] * sqrt(2 / pi) * exp(-x[i] ** 2) + 0 * total, {}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_printed_vjp_agrees_with_the_derivation_in_every_row(case):
+    y, where = CASES[case]
+    dx = vjp(y, x[j], ybar[i], {i: (1, n)})
+    got = function({"dx": dx}, NAMES, where)(DY, X, GAMMA, EPS)
+    for row, point in enumerate(POINTS):
+        expected = [float(evaluate(dx, point, n=3, j=at)) for at in (1, 2, 3)]
+        np.testing.assert_allclose(got[row], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (4,), (2, 5)])
+def test_the_same_code_takes_any_batch(shape):
+    backward = batch_backward()
+    x_, dy = rng.normal(size=(*shape, 3)), rng.normal(size=(*shape, 3))
+    dx, dgamma = backward(dy, x_, GAMMA, EPS)
+    rows = [backward(d, row, GAMMA, EPS) for d, row in zip(dy.reshape(-1, 3), x_.reshape(-1, 3), strict=True)]
+    np.testing.assert_allclose(dx, np.reshape([row for row, _ in rows], dx.shape), rtol=1e-12)
+    np.testing.assert_allclose(dgamma, np.sum([g for _, g in rows], axis=0), rtol=1e-12)
+    assert dx.shape == x_.shape
+    assert dgamma.shape == (3,)
+
+
+def batch_backward():
+    ranges = {b: (1, m)}
+    gradients = {
+        "dx": vjp(rmsnorm(b), x[b, j], ybar[b, i], ranges),
+        "dgamma": vjp(rmsnorm(b), gamma[j], ybar[b, i], ranges),
+    }
+    return function(gradients, NAMES, {R[b]: rms(b), xhat[b, i]: x[b, i] / R[b]})
+
+
+def test_the_gradient_of_gamma_is_summed_over_the_rows():
+    dgamma = vjp(rmsnorm(b), gamma[j], ybar[b, i], {b: (1, m)})
+    expected = [float(evaluate(dgamma, BATCH, n=3, m=2, j=at)) for at in (1, 2, 3)]
+    np.testing.assert_allclose(batch_backward()(DY, X, GAMMA, EPS)[1], expected, rtol=1e-12)
+
+
+def test_a_scalar_for_each_row_loses_the_summed_axis():
+    forward = function({"y": log(total)}, {x: "x"})
+    np.testing.assert_allclose(forward(X), np.log(np.exp(X).sum(-1)), rtol=1e-12)
+
+
+def test_the_gradient_of_a_scalar_parameter_is_one_number():
+    slope = vjp(rmsnorm(b), epsilon, ybar[b, i], {b: (1, m)})
+    got = function({"deps": slope}, NAMES)(DY, X, GAMMA, EPS)
+    assert got == pytest.approx(float(evaluate(slope, BATCH, n=3, m=2)), rel=1e-12)
+
+
+def test_the_x_hat_form_is_what_people_write():
+    code = source({"dx": vjp(rmsnorm(), x[j], ybar[i])}, NAMES, {r: rms(), xhat[i]: x[i] / r})
+    assert "dot = np.mean(dy*gamma*xhat, axis=-1, keepdims=True)\n    dx = (dy*gamma - dot*xhat)/r" in code
+
+
+@pytest.mark.parametrize(("framework", "reduction"), [("torch", "torch.mean(x**2, dim=-1, keepdim=True)"), ("jax", "jnp.mean(x**2, axis=-1, keepdims=True)")])
+def test_other_frameworks_have_their_own_words(framework, reduction):
+    code = source({"y": rmsnorm()}, NAMES, {r: rms()}, framework)
+    ast.parse(code)
+    assert reduction in code
+    assert "np." not in code.replace("jnp.", "")
+
+
+def test_names_of_the_code_do_not_hide_arguments():
+    names = {ybar: "dot", x: "t", gamma: "mean", epsilon: "n"}
+    got = function({"dx": vjp(layer_norm, x[j], ybar[i])}, names)(DY, X, GAMMA, EPS)
+    expected = function({"dx": vjp(layer_norm, x[j], ybar[i])}, NAMES)(DY, X, GAMMA, EPS)
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_a_definition_that_is_not_used_is_not_printed():
+    assert "r = " not in source({"y": x[i] + mean}, {x: "x"}, {r: rms()})
+
+
+f = Function("f")
+REFUSED = {
+    "a Jacobian": (jacobian(rmsnorm(), x[j]), r"free indices \[i, j\].*Print a VJP"),
+    "a sum that does not come apart": (Sum(exp(x[i] * x[k]), (k, 1, n)), r"x\[i\] stands in a sum over another index"),
+    "a neighbour": (x[i + 1], "only plain indices"),
+    "an element": (x[1] * mean, "only plain indices"),
+    "a part of an axis": (Sum(x[k], (k, 1, 3)), "only sums over whole axes"),
+    "a condition": (differentiate(Sum(x[k] * x[k + 1], (k, 1, n - 1)), x[j]), "depends on the position"),
+    "a function without code": (erf(x[i]), "no code for erf"),
+    "an unknown function": (f(x[i]), "no code for f"),
+    "a base that is no argument": (s[i], r"s has no value: .*\{s: 's'\}"),
+    "a symbol that is no argument": (S * x[i], r"S has no value: .*\{S: 'S'\}"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_printed_is_named(case):
+    expr, message = REFUSED[case]
+    with pytest.raises(ValueError, match=message):
+        source({"out": expr}, NAMES)
+
+
+def test_an_unknown_framework_is_named():
+    with pytest.raises(ValueError, match="no framework 'tensorflow': choose one of numpy, torch, jax"):
+        source({"y": rmsnorm()}, NAMES, framework="tensorflow")
