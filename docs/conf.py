@@ -65,6 +65,7 @@ for root, pattern in roots.items():
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(docs / "_cache/notebooks" / state.hexdigest()[:16])
 nb_execution_raise_on_error = True
+nb_execution_show_tb = True
 nb_execution_timeout = 120
 nb_merge_streams = True
 KernelManager.transport_encryption.default_value = "auto"  # plain TCP is a warning
