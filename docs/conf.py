@@ -44,6 +44,7 @@ html_show_sphinx = False
 copybutton_exclude = ".linenos, .gp, .go"
 
 # Names of this project must resolve; others' are not linked, so that the site builds offline.
+default_role = "py:obj"  # a link where it names something here, else code
 nitpick_ignore_regex = [(r"py:.*", r"(?!rmsnorm_math).*")]
 autodoc_member_order = "bysource"
 napoleon_use_param = napoleon_use_rtype = False
