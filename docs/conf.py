@@ -44,6 +44,7 @@ html_show_sphinx = False
 copybutton_exclude = ".linenos, .gp, .go"
 
 # Names of this project must resolve; others' are not linked, so that the site builds offline.
+default_role = "py:obj"  # a link where it names something here, else code
 nitpick_ignore_regex = [(r"py:.*", r"(?!rmsnorm_math).*")]
 autodoc_member_order = "bysource"
 napoleon_use_param = napoleon_use_rtype = False
@@ -65,6 +66,7 @@ for root, pattern in roots.items():
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(docs / "_cache/notebooks" / state.hexdigest()[:16])
 nb_execution_raise_on_error = True
+nb_execution_show_tb = True
 nb_execution_timeout = 120
 nb_merge_streams = True
 KernelManager.transport_encryption.default_value = "auto"  # plain TCP is a warning

@@ -7,7 +7,7 @@ from sphinx import addnodes
 def mark(app, doctree):  # noqa: ARG001
     for block in doctree.findall(nodes.literal_block):
         prompt = any(line.lstrip().startswith(">>>") for line in block.astext().splitlines())
-        if prompt and "testnodetype" not in block:
+        if prompt and "testnodetype" not in block and "output" not in block["classes"]:
             block["testnodetype"], block["groups"] = "doctest", ["default"]
     # Each docstring has names of its own, as under pytest --doctest-modules.
     for entry in doctree.findall(addnodes.desc):

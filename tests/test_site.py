@@ -1,0 +1,184 @@
+"""The site is never stale, and no error gets into it: small sites, built with the real conf.py."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("myst_nb", reason="these tests build sites: nox -s site-tests")
+
+ROOT = Path(__file__).parents[1]
+PAGE = """\
+---
+file_format: mystnb
+kernelspec: {name: python3, display_name: Python 3}
+---
+# Page
+
+"""
+
+
+@dataclass
+class Site:
+    root: Path
+
+    def write(self, name: str, text: str) -> None:
+        (self.root / name).write_text(text, "utf-8")
+
+    def page(self, name: str, text: str) -> None:
+        self.write(f"docs/{name}.md", PAGE + text)
+
+    def html(self, name: str) -> str:
+        return (self.root / f"docs/_build/html/{name}.html").read_text("utf-8")
+
+    def build(self, builder: str = "html", **env: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "sphinx", "-W", "-n", "-q", "-b", builder]
+        command += ["-d", "docs/_build/doctrees", "docs", f"docs/_build/{builder}"]
+        return subprocess.run(
+            command,
+            cwd=self.root,
+            env={**os.environ, "PYTHONPATH": str(self.root), **env},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def executed(self) -> str:
+        """Return the names that the pages have logged since the last call."""
+        log = self.root / "executed"
+        names = log.read_text("utf-8") if log.exists() else ""
+        log.unlink(missing_ok=True)
+        return names
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Return a site without pages: this project's conf.py, extensions and package, copied."""
+    made = shutil.ignore_patterns("*.md", "_build", "notebooks", "static", "__pycache__")
+    shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=made)
+    shutil.copytree(ROOT / "rmsnorm_math", tmp_path / "rmsnorm_math", ignore=made)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return Site(tmp_path)
+
+
+def code(text: str, *options: str) -> str:
+    return "\n".join(["```{code-cell}", *options, text, "```", ""])
+
+
+def logged(name: str, text: str) -> str:
+    return code(f"with open('../executed', 'a') as log:\n    log.write('{name} ')\n{text}")
+
+
+def test_a_page_shows_what_the_package_and_the_data_say_now(site: Site) -> None:
+    site.write("rmsnorm_math/answer.py", "def answer():\n    return 'old answer'\n")
+    site.write("docs/data.txt", "old data")
+    call = "from rmsnorm_math.answer import answer\n(answer(), open('data.txt').read())"
+    site.page("index", code(call))
+    assert not (result := site.build()).returncode, result.stderr
+    assert "old answer" in site.html("index")
+    assert "old data" in site.html("index")
+
+    site.write("rmsnorm_math/answer.py", "def answer():\n    return 'new answer'\n")
+    assert not (result := site.build()).returncode, result.stderr
+    assert "new answer" in site.html("index")
+    assert "old answer" not in site.html("index")
+
+    site.write("docs/data.txt", "new data")
+    assert not (result := site.build()).returncode, result.stderr
+    assert "new data" in site.html("index")
+    assert "old data" not in site.html("index")
+
+
+def test_an_edit_executes_the_edited_page_alone(site: Site) -> None:
+    site.page("index", logged("index", "1 + 1") + "\n```{toctree}\nother\n```\n")
+    site.page("other", logged("other", "2 + 2"))
+    assert not (result := site.build()).returncode, result.stderr
+    assert sorted(site.executed().split()) == ["index", "other"]
+
+    site.page("other", logged("other", "2000 + 345"))
+    assert not (result := site.build()).returncode, result.stderr
+    assert site.executed().split() == ["other"]
+    assert "2345" in site.html("other")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (code("assert 1 == 2, 'one is not two'", ":tags: [remove-cell]"), "one is not two"),
+        ("Typed: $\\frac{1}$.", "KaTeX parse error"),
+        (
+            code("from IPython.display import Latex\nLatex(r'$\\displaystyle \\nonsense$')"),
+            "KaTeX parse error",
+        ),
+        ("See {py:func}`rmsnorm_math.no_such_function`.", "no_such_function"),
+        (
+            code("from figures import plt, show\nshow(plt.figure(), alt=' ')"),
+            "alt is empty",
+        ),
+    ],
+    ids=["hidden assertion", "typed formula", "computed formula", "reference", "figure's alt"],
+)
+def test_an_error_on_a_page_breaks_the_build(site: Site, text: str, complaint: str) -> None:
+    site.page("index", text)
+    result = site.build()
+    assert result.returncode
+    assert complaint in result.stderr
+
+
+def test_a_wrong_example_fails_whatever_fence_it_stands_in(site: Site) -> None:
+    fences = ["python", "pycon", "{doctest}", ""]
+    for shown, failures in [(23, 0), (24, len(fences))]:
+        examples = [f"```{fence}\n>>> 20 + 3\n{shown}\n```\n" for fence in fences]
+        site.page("index", "\n".join([*examples, code("print('>>> no example')")]))
+        result = site.build("doctest")
+        assert bool(result.returncode) == bool(failures), result.stderr
+        report = result.stdout + result.stderr
+        assert report.count("Expected:\n    24\nGot:\n    23") == failures, report
+
+
+def test_a_wrong_example_in_a_docstring_fails(site: Site) -> None:
+    function = 'def answer():\n    """Answer.\n\n    >>> answer()\n    %s\n    """\n    return 23\n'
+    directive = "```{eval-rst}\n.. autofunction:: rmsnorm_math.answer\n```\n"
+    site.page("index", directive)
+    for right, wrong in [(23, False), (24, True)]:
+        site.write("rmsnorm_math/__init__.py", function % right)
+        result = site.build("doctest")
+        assert bool(result.returncode) == wrong, result.stdout + result.stderr
+
+
+def test_figures_differ_in_every_id_and_take_the_page_s_colour(site: Site) -> None:
+    draw = "from figures import plt, show\nfig, ax = plt.subplots()\nax.plot([1, 2], label='x')\n"
+    site.page(
+        "index", code(draw + "show(fig, alt='one')") + "\n" + code(draw + "show(fig, alt='two')")
+    )
+    assert not (result := site.build()).returncode, result.stderr
+    page = site.html("index")
+    figures = [figure.split("</figure>")[0] for figure in page.split('<figure class="plot">')[1:]]
+    ids = [{word for word in figure.split() if word.startswith('id="')} for figure in figures]
+    assert len(figures) == 2
+    assert all(ids)
+    assert not ids[0] & ids[1]
+    assert all("currentColor" in figure and "#010203" not in figure for figure in figures)
+
+
+def test_without_npm_the_build_says_so_in_a_sentence(site: Site) -> None:
+    shutil.rmtree(site.root / "docs/_cache", ignore_errors=True)
+    site.page("index", "Text.\n")
+    nowhere = {"npm_config_registry": "http://127.0.0.1:9", "npm_config_fetch_retries": "0"}
+    result = site.build(npm_config_cache=str(site.root / "npm"), **nowhere)
+    assert result.returncode
+    assert "could not be fetched from npm; connect to the network and build again" in result.stderr
+
+
+def test_a_wrong_checksum_stops_the_build(site: Site) -> None:
+    shutil.rmtree(site.root / "docs/_cache", ignore_errors=True)
+    lock = (site.root / "docs/package-lock.json").read_text("utf-8")
+    site.write("docs/package-lock.json", lock.replace("sha512-jG", "sha512-jH"))
+    site.page("index", "Text.\n")
+    result = site.build(npm_config_cache=str(site.root / "npm"))
+    assert result.returncode
+    assert "EINTEGRITY" in result.stderr
