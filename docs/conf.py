@@ -34,11 +34,13 @@ exclude_patterns = ["_build", "_cache", "snippets"]
 myst_enable_extensions = ["amsmath", "attrs_block", "colon_fence", "deflist", "dollarmath"]
 
 html_theme = "furo"
+pygments_dark_style = "a11y-high-contrast-dark"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_js_files = [("scroll.js", {"type": "module"})]
 html_favicon = "_static/icon.svg"
 html_copy_source = False
+html_domain_indices = False
 html_show_copyright = False
 html_show_sphinx = False
 copybutton_exclude = ".linenos, .gp, .go"
