@@ -171,7 +171,7 @@ def _truth(dy: Array, x: Array, gamma: Array, eps: float) -> tuple[Array, Array]
 
 
 def _scale(dy: Array, x: Array, gamma: Array, eps: float) -> tuple[Array, Array]:
-    """Return the sums of the magnitudes of the terms of dx and dgamma: rounding is relative to them."""
+    """Return what rounding is relative to: the sums of the magnitudes of the terms."""
     r = rms(x, eps)
     xhat, v = abs(x / r), abs(gamma * dy)
     return (v + xhat * mean(v * xhat)) / r, (abs(dy) * xhat).reshape(-1, gamma.size).sum(0)

@@ -113,42 +113,40 @@ def _diagnosis(
     outputs: Sequence[str], dtype: str, trials: list[Trial], mistakes: Sequence[Mistake]
 ) -> Iterator[str]:
     """Yield one sentence for each mistake recognised, with the outputs that show it."""
-    sentences: dict[str, list[str]] = {}
+    fitting: dict[str, list[str]] = {}
     for output, name in enumerate(outputs):
         formulas = {m.says: f for m in mistakes if (f := getattr(m, name)) is not None}
-        for says in _of_one(output, dtype, trials, formulas):
-            sentences.setdefault(says, []).append(name)
-    for says, names in sentences.items():
-        yield f"{' and '.join(names)}: {says}"
+        for says in _recognised(output, dtype, trials, formulas):
+            fitting.setdefault(says, []).append(name)
+    named: set[str] = set()
+    for says, names in sorted(fitting.items(), key=lambda item: -len(item[1])):
+        if not named.intersection(names):
+            yield f"{' and '.join(names)}: {says}"
+        named.update(names)
 
 
-def _of_one(
+def _recognised(
     output: int, dtype: str, trials: list[Trial], formulas: dict[str, Formula]
-) -> Iterator[str]:
-    if not any(trial.got[output] is not None for trial in trials):
-        if all("is None" in " ".join(trial.faults.values()) for trial in trials):
-            yield "it is missing"
-        return
-    for says, formula in formulas.items():
-        if _explains(formula, output, dtype, trials):
-            yield says
-            return
+) -> list[str]:
+    """Return what can be said of one output: every mistake that fits, else its precision."""
+    if all(trial.got[output] is None for trial in trials):
+        missing = all("is None" in " ".join(trial.faults.values()) for trial in trials)
+        return ["it is missing"] if missing else []
+    found = [says for says, f in formulas.items() if _explains(f, output, dtype, trials)]
+    if found or not any(trial.wrong(output, dtype) for trial in trials):
+        return found
     for held in (name for name in UNIT if UNIT[name] > UNIT[dtype]):
         if not all(_held(trial.got[output], held) for trial in trials):
             continue
+        note = f"it is computed or kept in {held}, not in {dtype}"
         if not any(trial.wrong(output, held) for trial in trials):
-            if any(trial.wrong(output, dtype) for trial in trials):
-                yield f"the formula is right; it is computed or kept in {held}, not in {dtype}"
-            return
-        for says, formula in formulas.items():
-            if _explains(formula, output, held, trials):
-                yield f"{says}; it is also computed or kept in {held}, not in {dtype}"
-                return
+            return [f"the formula is right; {note}"]
+        found = [says for says, f in formulas.items() if _explains(f, output, held, trials)]
+        return [f"{says}; {note}" for says in found]
     if dtype == "float16" and _overflows(output, trials):
-        yield (
-            "it is lost where x * x exceeds float16's largest number, 65504: "
-            "take the mean square in float32"
-        )
+        lost = "it is lost where x * x exceeds float16's largest number, 65504"
+        return [f"{lost}: take the mean square in float32"]
+    return []
 
 
 def _explains(formula: Formula, output: int, dtype: str, trials: list[Trial]) -> bool:

@@ -55,6 +55,10 @@ class Trial:
         size = np.where(finite, abs(b), 0).max(-1, keepdims=True, initial=0)
         if b.shape == self.right[output].shape:
             size = size + self.scale[output]
+        else:
+            size = size + max(float(scale.max()) for scale in self.scale)
+        if self.case.x.shape[-1] == 1:
+            size = 1e6 * size  # b may be what is left of much larger terms that cancel
         error = abs(np.where(finite, a - b, 0))
         allowed = tolerance(size, self.case, dtype)
         return bool((finite == np.isfinite(a)).all() and (error <= allowed).all())
@@ -72,7 +76,8 @@ def attempt(
     arguments = tuple(getattr(case, name) for name in inputs)
     given = [np.copy(a) if isinstance(a, np.ndarray) else a for a in arguments]
     exact = in_float64(arguments)
-    trial = Trial(case, arguments, truth(*exact), scale(*exact), [None] * len(outputs), {})
+    largest = [v.max(-1, keepdims=True) for v in scale(*exact)]
+    trial = Trial(case, arguments, truth(*exact), largest, [None] * len(outputs), {})
     try:
         result = function(*given)
     except Exception as error:  # noqa: BLE001 (whatever it raises is reported)

@@ -173,7 +173,6 @@ BACKWARD: tuple[Mistake, ...] = (
         "eps placed in two ways",
         "eps is added outside the root in the first term and inside in the second",
         dx=_eps_mixed_dx,
-        dgamma=_eps_outside_dgamma,
         seen="kakaobrain/trident at commit 6c429c6",
     ),
     _of_dx(
@@ -181,6 +180,11 @@ BACKWARD: tuple[Mistake, ...] = (
         "each row's mean is broadcast along the wrong axis (keepdims is missing)",
         lambda dy, x, gamma, r: gamma * dy / r - x * (gamma * dy * x).mean(-1) / r**3,
         seen="BobMcDear/attorch issue 17 (fixed)",
+    ),
+    _of_dx(
+        "row factors laid along columns",
+        "each row's mean, with its rms, is broadcast along the wrong axis (keepdims is missing)",
+        lambda dy, x, gamma, r: gamma * dy / r - x * ((gamma * dy * x).mean(-1) / r[..., 0] ** 3),
     ),
     _of_dx(
         "residual before the Jacobian",
@@ -253,7 +257,7 @@ BACKWARD: tuple[Mistake, ...] = (
     _second_term(
         "r for r³", "the second term is divided by r where r**3 is right", lambda x, gamma, r: r**2
     ),
-    _of_dx("sign", "the sign is wrong", lambda dy, x, gamma, r: -_dx(gamma * dy, x, r)),
+    _of_dx("sign", "dx has the wrong sign", lambda dy, x, gamma, r: -_dx(gamma * dy, x, r)),
     _of_dx("no 1/r", "a factor 1/r is missing", lambda dy, x, gamma, r: r * _dx(gamma * dy, x, r)),
     _of_dx(
         "1/r twice",
@@ -369,5 +373,7 @@ BACKWARD: tuple[Mistake, ...] = (
         lambda dy, x, gamma, r: _rows(gamma * dy * x / r),
     ),
     _of_dgamma("dgamma without x", "x / r is missing", lambda dy, x, gamma, r: _rows(dy)),
-    _of_dgamma("dgamma's sign", "the sign is wrong", lambda dy, x, gamma, r: -_rows(dy * x / r)),
+    _of_dgamma(
+        "dgamma's sign", "dgamma has the wrong sign", lambda dy, x, gamma, r: -_rows(dy * x / r)
+    ),
 )
