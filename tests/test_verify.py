@@ -117,7 +117,8 @@ class Gradients(NamedTuple):
 
 def odd_sides(dy, x, gamma, eps):
     """Fortran order, a column of results, a subclass of tuple, float128 inside."""
-    dx, dgamma = by_xhat(*(v.astype(np.longdouble) for v in (dy, x, gamma)), eps)
+    dy, x, gamma = (v.astype(np.longdouble) for v in (dy, x, gamma))
+    dx, dgamma = by_xhat(dy, x, gamma, eps)
     return Gradients(np.asfortranarray(dx), dgamma[::-1][::-1])
 
 
@@ -173,7 +174,7 @@ def test_an_odd_but_right_backward_passes(backward):
     assert_backward(backward)
 
 
-def with_mistake(mistake: Mistake) -> Callable:
+def with_mistake(mistake: Mistake) -> Callable[..., Any]:
     """Make a backward with that mistake and no other."""
 
     def backward(dy, x, gamma, eps):
@@ -204,8 +205,8 @@ def test_each_known_mistake_is_named(mistake, dtype):
 
 
 # The rows of the catalogue again, written as people write them, apart from its own formulas.
-def _loop(second=lambda g, d, x, n, r: 0.0, first=lambda g, d, r: g * d / r, r_of=None):
-    """Compute dx element by element: `first` minus `second`, each a function of one row and one index."""
+def _loop(second, first=lambda g, d, r: g * d / r, r_of=None):
+    """Compute dx element by element: `first` minus `second`."""
 
     def backward(dy, x, gamma, eps):
         dx = np.empty_like(x)
@@ -492,7 +493,7 @@ class NoArray:
         (lambda dy, x, gamma, eps: (x, x[:0]), "dgamma has shape (0,)"),
         (
             lambda *a: tuple(v.astype("f4") for v in by_xhat(*a)),
-            "dx and dgamma: the formula is right; it is computed or kept in float32, not in float64",
+            "formula is right; it is computed or kept in float32, not in float64",
         ),
     ],
 )
@@ -530,7 +531,7 @@ def test_what_cannot_be_checked_is_refused():
     with pytest.raises(
         TypeError, match=r"expected a function backward\(dy, x, gamma, eps\), got int"
     ):
-        check_backward(3)
+        check_backward(3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="dtype is 'int8'; write one of 'float64', 'float32'"):
         check_backward(by_xhat, dtype="int8")
     with pytest.raises(ValueError, match="eps is 'under'; write one of 'inside', 'outside', 'max'"):
@@ -560,7 +561,7 @@ def test_the_truth_is_the_derivative_in_50_digits():
             return sum(d * g * v / r for d, g, v in zip(dy, gamma, x, strict=True))
 
         wanted = [mpmath.diff(loss, x, tuple(int(j == i) for j in range(3))) for i in range(3)]
-    right, _ = verify._truth(*map(np.array, (dy, x, gamma)), eps)
+    right, _ = verify._truth(np.array(dy), np.array(x), np.array(gamma), eps)
     assert right == pytest.approx([float(v) for v in wanted], rel=1e-14)
 
 

@@ -136,7 +136,7 @@ def _assert(found: Report) -> None:
 
 
 def _check(
-    function: Callable[..., Any],
+    function: Any,
     signature: str,
     outputs: Sequence[str],
     dtype: str,

@@ -124,6 +124,14 @@ def _by_division_dx(dy: Any, x: Any, gamma: Any, r: Any) -> Any:
     return (gamma * dy - xhat * mean(gamma * dy * xhat)) / r
 
 
+def _commit(repository: str, commit: str) -> str:
+    return f"[{repository} at commit {commit}](https://github.com/{repository}/commit/{commit})"
+
+
+def _thread(repository: str, kind: str, number: int) -> str:
+    return f"[{repository} #{number}](https://github.com/{repository}/{kind}/{number})"
+
+
 BACKWARD: tuple[Mistake, ...] = (
     # Seen in public code or in its documentation.
     _of_dx(
@@ -137,19 +145,19 @@ BACKWARD: tuple[Mistake, ...] = (
         "gamma twice in the second term",
         "gamma is applied twice in the second term: it belongs inside the sum only",
         lambda x, gamma, r: gamma,
-        seen="NVIDIA/Megatron-LM at commit 00caa53; maderix/ANE at commit d91c984",
+        seen=f"{_commit('NVIDIA/Megatron-LM', '00caa53')}; {_commit('maderix/ANE', 'd91c984')}",
     ),
     _second_term(
         "r² for r³",
         "the second term is divided by r**2 where r**3 is right",
         lambda x, gamma, r: r,
-        seen="BrantleighBunting/linalg at commit 2e699e3",
+        seen=_commit("BrantleighBunting/linalg", "2e699e3"),
     ),
     _second_term(
         "r⁴ for r³",
         "the second term is divided by r**4 where r**3 is right",
         lambda x, gamma, r: 1 / r,
-        seen="luengnat/rustane at commit 54adcb8",
+        seen=_commit("luengnat/rustane", "54adcb8"),
     ),
     _second_term(
         "1/n twice",
@@ -173,13 +181,13 @@ BACKWARD: tuple[Mistake, ...] = (
         "eps placed in two ways",
         "eps is added outside the root in the first term and inside in the second",
         dx=_eps_mixed_dx,
-        seen="kakaobrain/trident at commit 6c429c6",
+        seen=_commit("kakaobrain/trident", "6c429c6"),
     ),
     _of_dx(
         "row sums laid along columns",
         "each row's mean is broadcast along the wrong axis (keepdims is missing)",
         lambda dy, x, gamma, r: gamma * dy / r - x * (gamma * dy * x).mean(-1) / r**3,
-        seen="BobMcDear/attorch issue 17 (fixed)",
+        seen=_thread("BobMcDear/attorch", "issues", 17) + " (fixed)",
     ),
     _of_dx(
         "row factors laid along columns",
@@ -191,20 +199,20 @@ BACKWARD: tuple[Mistake, ...] = (
         "dx is twice the right one: a residual's gradient, added to dy before the Jacobian "
         "where it belongs after it, does this",
         lambda dy, x, gamma, r: 2 * _dx(gamma * dy, x, r),
-        seen="Dao-AILab/quack pull request 53 (fixed)",
+        seen=_thread("Dao-AILab/quack", "pull", 53) + " (fixed)",
     ),
     _of_dx(
         "1 + gamma in the backward only",
         "dx uses 1 + gamma where gamma is asked for: if the forward uses 1 + gamma, "
         "hand gamma - 1 to this backward",
         lambda dy, x, gamma, r: _dx((1 + gamma) * dy, x, r),
-        seen="NVIDIA/Megatron-LM at commit 00caa53",
+        seen=_commit("NVIDIA/Megatron-LM", "00caa53"),
     ),
     _of_dgamma(
         "dgamma not summed",
         "dgamma is not summed over the batch",
         lambda dy, x, gamma, r: dy * x / r,
-        seen="unslothai/unsloth issue 4533 (closed) and others, missing or not summed",
+        seen=_thread("unslothai/unsloth", "issues", 4533) + " (closed) and others",
     ),
     _with_r("eps missing", "eps is missing", lambda x, eps: rms(x), seen="a docstring"),
     _of_dx(
@@ -217,7 +225,7 @@ BACKWARD: tuple[Mistake, ...] = (
         "gamma not in the sum",
         "gamma is forgotten inside the sum, which is over gamma * dy * x",
         lambda dy, x, gamma, r: gamma * dy / r - x * mean(dy * x) / r**3,
-        seen="karpathy/llm.c pull request 763, while in work",
+        seen=_thread("karpathy/llm.c", "pull", 763) + ", while in work",
     ),
     Mistake(
         "divided by gamma",
