@@ -11,7 +11,8 @@ import mpmath
 import numpy as np
 import pytest
 
-from rmsnorm_math import verify
+from rmsnorm_math import function, notation, rmsnorm, verify
+from rmsnorm_math.notation import epsilon
 from rmsnorm_math.verify import assert_backward, assert_forward, check_backward, check_forward
 from rmsnorm_math.verify.cases import TRAITS, UNIT, grid, rounded
 from rmsnorm_math.verify.wrong_forwards import EPS, FORWARD
@@ -619,6 +620,13 @@ def test_a_right_forward_passes(dtype, offset):
     assert_forward(
         lambda x, gamma, eps: forward(x, offset + gamma, eps), dtype=dtype, offset=offset
     )
+
+
+def test_the_forward_with_eps_inside_is_the_one_that_is_differentiated():
+    derived = function({"y": rmsnorm()}, {notation.x: "x", notation.gamma: "g", epsilon: "eps"})
+    for case in grid("float64"):
+        y = case.gamma * case.x / EPS["inside"](case.x, case.eps)
+        assert np.allclose(y, derived(case.x, case.gamma, case.eps), rtol=1e-14, atol=0)
 
 
 @pytest.mark.parametrize("asked", EPS)

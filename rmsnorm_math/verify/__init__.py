@@ -5,10 +5,18 @@ Everything here needs NumPy; the rest of the package does not.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
+from sympy import IndexedBase
 
+from rmsnorm_math import notation as symbols
+from rmsnorm_math.codegen import function
+from rmsnorm_math.forward import rms as derived_rms
+from rmsnorm_math.forward import rmsnorm
+from rmsnorm_math.gradients import vjp
+from rmsnorm_math.notation import b, i, j, m
 from rmsnorm_math.verify.cases import UNIT, Array, grid
 from rmsnorm_math.verify.report import Report, report
 from rmsnorm_math.verify.trial import Formulas, attempt
@@ -136,7 +144,7 @@ def _assert(found: Report) -> None:
 
 
 def _check(
-    function: Any,
+    callee: Any,
     signature: str,
     outputs: Sequence[str],
     dtype: str,
@@ -144,15 +152,15 @@ def _check(
     scale: Formulas,
     mistakes: Sequence[Mistake],
 ) -> Report:
-    if not callable(function):
-        message = f"expected a function {signature}, got {type(function).__name__}"
+    if not callable(callee):
+        message = f"expected a function {signature}, got {type(callee).__name__}"
         raise TypeError(message)
     if dtype not in UNIT:
         message = f"dtype is {dtype!r}; write one of {', '.join(map(repr, UNIT))}"
         raise ValueError(message)
     inputs = signature.partition("(")[2].rstrip(")").split(", ")
     with np.errstate(all="ignore"):
-        trials = [attempt(function, inputs, outputs, case, truth, scale) for case in grid(dtype)]
+        trials = [attempt(callee, inputs, outputs, case, truth, scale) for case in grid(dtype)]
         return report(signature, outputs, dtype, trials, mistakes)
 
 
@@ -163,11 +171,22 @@ def _shifted(formula: Formula | None, offset: float) -> Formula:
 
 
 def _truth(dy: Array, x: Array, gamma: Array, eps: float) -> tuple[Array, Array]:
-    """Return the right dx and dgamma, in the precision of the arguments."""
-    r = rms(x, eps)
-    xhat, v = x / r, gamma * dy
-    dgamma = (dy * xhat).reshape(-1, gamma.size).sum(0)
-    return (v - xhat * mean(v * xhat)) / r, dgamma
+    """Return the right dx and dgamma, by the code printed from the derivation."""
+    dx, dgamma = _derived()(dy, x, gamma, eps)
+    return dx, dgamma
+
+
+@cache
+def _derived() -> Callable[..., Any]:
+    y, cotangent, batch = rmsnorm(b), symbols.ybar[b, i], {b: (1, m)}
+    outputs = {
+        "dx": vjp(y, symbols.x[b, j], cotangent, batch),
+        "dgamma": vjp(y, symbols.gamma[j], cotangent, batch),
+    }
+    names = {symbols.ybar: "dy", symbols.x: "x", symbols.gamma: "gamma", symbols.epsilon: "eps"}
+    r, xhat = IndexedBase("r"), symbols.xhat
+    where = {r[b]: derived_rms(b), xhat[b, i]: symbols.x[b, i] / r[b]}
+    return function(outputs, names, where)
 
 
 def _scale(dy: Array, x: Array, gamma: Array, eps: float) -> tuple[Array, Array]:
