@@ -488,8 +488,8 @@ class NoArray:
         (lambda *a: (NoArray(), by_xhat(*a)[1]), "(RuntimeError: move it to the CPU first)"),
         (lambda *a: (by_xhat(*a)[0].ravel(), by_xhat(*a)[1]), "dx has shape (4,) where (1, 4) is"),
         (complex_results, "dx has dtype complex128: return real numbers in every case"),
-        (overwriting, "changes its argument dy: let it work on a copy in"),
-        (squaring_in_place, "changes its argument x: let it work on a copy in every case"),
+        (overwriting, "changes its argument dy (work on a copy) in"),
+        (squaring_in_place, "changes its argument x (work on a copy) in every case"),
         (lambda dy, x, gamma, eps: (dy, gamma), "dx is wrong in"),
         (lambda dy, x, gamma, eps: (x, x[:0]), "dgamma has shape (0,)"),
         (

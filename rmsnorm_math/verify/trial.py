@@ -32,10 +32,10 @@ class Trial:
         return not bool((abs(got - right) <= allowed).all())
 
     def error(self, output: int) -> Array:
-        """Return errors relative to the largest right element; infinite where the result is."""
+        """Return errors relative to the terms of the row, infinite where the result is."""
         got, right = self.got[output], self.right[output]
         assert got is not None
-        return np.where(np.isfinite(got), abs(got - right) / (abs(right).max() or 1), np.inf)
+        return np.where(np.isfinite(got), abs(got - right) / self.scale[output], np.inf)
 
     def matches(self, output: int, value: Array | None, dtype: str) -> bool:
         """Whether `value` is what came back."""
@@ -93,7 +93,7 @@ def attempt(
         trial.faults["returns"] = f"returns {_count(values)} where {wanted} is asked for"
     for name, before, after in zip(inputs, arguments, given, strict=True):
         if not np.array_equal(before, after):
-            trial.faults[f"changes {name}"] = f"changes its argument {name}: let it work on a copy"
+            trial.faults[f"changes {name}"] = f"changes its argument {name} (work on a copy)"
     return trial
 
 
