@@ -502,6 +502,23 @@ def test_what_goes_wrong_in_the_call_is_said(backward, text):
     assert text in str(check_backward(backward))
 
 
+def test_errors_of_float32s_size_are_called_that():
+    def backward(dy, x, gamma, eps):
+        square = np.mean((x * x).astype(np.float32), axis=-1, keepdims=True)
+        r = np.sqrt(square + np.float32(eps)).astype(np.float64)
+        xhat, v = x / r, gamma * dy
+        return (v - xhat * np.mean(v * xhat, axis=-1, keepdims=True)) / r, rows(dy * xhat)
+
+    report = check_backward(backward)
+    assert "dx is wrong, by no more than rounding to float32 explains, in every" in str(report)
+    got, right = report.worst.split(" is ")[1].split(" where ")
+    assert got != right
+
+
+def test_there_is_no_talk_of_formulas_where_none_is_wrong():
+    assert "diagnosis" not in str(check_backward(squaring_in_place))
+
+
 def test_nan_is_located():
     def backward(dy, x, gamma, eps):
         dx, dgamma = by_xhat(dy, x, gamma, eps)

@@ -52,7 +52,8 @@ class Report:
         lines += [f"- {problem}" for problem in self.problems]
         if self.worst:
             lines.append(f"worst: {self.worst}")
-        lines.append(f"diagnosis: {self.diagnosis or 'none of the known mistakes fits'}")
+        if self.worst or self.diagnosis:
+            lines.append(f"diagnosis: {self.diagnosis or 'none of the known mistakes fits'}")
         return "\n".join(lines)
 
 
@@ -70,7 +71,9 @@ def report(
         lost = [i for i in wrong if not np.isfinite(trials[i].error(output)).all()]
         off = [i for i in wrong if i not in lost]
         found += [(f"{name} is not finite", lost)] if lost else []
-        found += [(f"{name} is wrong", off)] if off else []
+        small = dtype == "float64" and not any(t.wrong(output, "float32") for t in trials)
+        how = ", by no more than rounding to float32 explains," if small else ""
+        found += [(f"{name} is wrong{how}", off)] if off else []
         furthest += [(trials[i].error(output).max(), i, output) for i in wrong]
     failed = sorted({i for _, indices in found for i in indices})
     index, text = failed[0] if failed else 0, ""
@@ -106,7 +109,9 @@ def _element(trial: Trial, output: int, name: str) -> str:
     got = trial.got[output]
     assert got is not None
     place = ", ".join(map(str, at))
-    return f"{name}[{place}] is {got[at]:.6g} where {right[at]:.6g} is right, with {trial.case}"
+    digits = 17 if np.isclose(got[at], right[at], rtol=1e-5, atol=0) else 6
+    value, wanted = f"{got[at]:.{digits}g}", f"{right[at] + 0:.{digits}g}"
+    return f"{name}[{place}] is {value} where {wanted} is right, with {trial.case}"
 
 
 def _diagnosis(
