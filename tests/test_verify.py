@@ -519,6 +519,16 @@ def test_there_is_no_talk_of_formulas_where_none_is_wrong():
     assert "diagnosis" not in str(check_backward(squaring_in_place))
 
 
+def test_what_is_right_gets_no_diagnosis_when_something_else_is_amiss():
+    def squaring(x, gamma, eps):
+        y = forward(x, gamma, eps)
+        x *= x
+        return y
+
+    assert "changes its argument x" in str(check_forward(squaring))
+    assert not check_forward(squaring).diagnosis
+
+
 def test_nan_is_located():
     def backward(dy, x, gamma, eps):
         dx, dgamma = by_xhat(dy, x, gamma, eps)
