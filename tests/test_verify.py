@@ -2,7 +2,6 @@
 
 # Backwards share one signature, whether they use every argument or not.
 # ruff: noqa: ARG001, ARG005
-# mypy: allow-untyped-defs, allow-untyped-calls
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
