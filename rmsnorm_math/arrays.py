@@ -6,9 +6,32 @@ length 1; a sum over rows becomes `OverRows`. Everything else is elementwise.
 
 from collections.abc import Iterable, Mapping
 
-from sympy import Expr, Function, Idx, Indexed, KroneckerDelta, Number, NumberSymbol, Piecewise, Sum, Symbol
-from sympy import Abs, Add, Mul, Pow, Dummy
-from sympy import cos, cosh, exp, log, sign, sin, sinh, tan, tanh
+from sympy import (
+    Abs,
+    Add,
+    Dummy,
+    Expr,
+    Function,
+    Idx,
+    Indexed,
+    KroneckerDelta,
+    Mul,
+    Number,
+    NumberSymbol,
+    Piecewise,
+    Pow,
+    Sum,
+    Symbol,
+    cos,
+    cosh,
+    exp,
+    log,
+    sign,
+    sin,
+    sinh,
+    tan,
+    tanh,
+)
 
 from rmsnorm_math.indices import free_indices, freshen, limits_of, nodes
 
@@ -34,7 +57,7 @@ ELEMENTWISE = (Abs, cos, cosh, exp, log, sign, sin, sinh, tan, tanh)
 
 
 def row_indices(*exprs: Expr, of_rows: Iterable[Expr] = ()) -> set[Expr]:
-    """Return the indices of rows: before the last of some element, or the last of a base in `of_rows`."""
+    """Return the indices of rows: those before the last, and all those of a base in `of_rows`."""
     return {
         s
         for expr in exprs
@@ -51,7 +74,11 @@ def lengths(*exprs: Expr) -> set[Symbol]:
 
 
 def lower(
-    expr: Expr, names: Mapping[Expr, str], rows: set[str], sizes: set[Symbol], of_rows: Iterable[Expr] = ()
+    expr: Expr,
+    names: Mapping[Expr, str],
+    rows: set[str],
+    sizes: set[Symbol],
+    of_rows: Iterable[Expr] = (),
 ) -> Expr:
     """Return `expr` over whole arrays, which are symbols.
 
@@ -96,7 +123,7 @@ def lower(
         if isinstance(node, Number | NumberSymbol) or node in sizes:
             return node
         if isinstance(node, Symbol):
-            raise ValueError(f"{node} has no value: add it to the arguments, as in {{{node}: '{node}'}}.")
+            raise ValueError(_no_value(node))
         if isinstance(node, Indexed):
             return element(node, column)
         if isinstance(node, Sum):
@@ -105,24 +132,25 @@ def lower(
             return node.func(*(walk(arg, column) for arg in node.args))
         if isinstance(node, KroneckerDelta | Piecewise):
             raise ValueError(
-                f"{_shown(node)} depends on the position: there is no code for it. Print a VJP instead, "
-                f"or state the ranges of the indices so that no condition is left."
+                f"{_shown(node)} depends on the position: there is no code for it. "
+                f"Print a VJP instead, or state the ranges so that no condition is left."
             )
         known = ", ".join(f.__name__ for f in ELEMENTWISE)
         raise ValueError(
-            f"there is no code for {type(node).__name__} in {_shown(node)}: only for sums, powers, {known}."
+            f"there is no code for {type(node).__name__} in {_shown(node)}: "
+            f"only for sums, powers, {known}."
         )
 
     def element(node: Indexed, column: Expr | None) -> Expr:
         if node.base not in names:
-            raise ValueError(f"{node.base} has no value: add it to the arguments, as in {{{node.base}: '{node.base}'}}.")
+            raise ValueError(_no_value(node.base))
         *before, last = node.indices
         if all(map(is_row, before)) and (last == column or is_row(last)):
             return Symbol(names[node.base])
         if isinstance(last, Symbol | Idx):
             raise ValueError(
-                f"{_shown(node)} stands in a sum over another index, so that an array of n by n would be needed: "
-                f"take it out of the sum."
+                f"{_shown(node)} stands in a sum over another index, so that an array of n by n "
+                f"would be needed: take it out of the sum."
             )
         raise ValueError(f"{_shown(node)} is no whole array: only plain indices are printed.")
 
@@ -130,12 +158,19 @@ def lower(
         *inner, (index, lower, upper) = node.limits
         body = Sum(node.function, *inner) if inner else node.function
         if lower != 1 or upper not in sizes:
-            raise ValueError(f"{_shown(node)} takes a part of an axis: only sums over whole axes, from 1 to n, are printed.")
+            raise ValueError(
+                f"{_shown(node)} takes a part of an axis: "
+                f"only sums over whole axes, from 1 to n, are printed."
+            )
         if is_row(index):
             return OverAll(walk(body, column)) if column is None else OverRows(walk(body, column))
         return upper * Mean(walk(body, index))
 
     return _fewest_lengths(walk(fresh, columns[0] if columns else None), sizes)
+
+
+def _no_value(node: Expr) -> str:
+    return f"{node} has no value: add it to the arguments, as in {{{node}: '{node}'}}."
 
 
 def _shown(node: Expr) -> Expr:

@@ -19,7 +19,9 @@ def test_a_bound_index_gives_the_directional_derivative_along_ones():
     wrong = evaluate(bound_index()[1], POINT, n=3)
     gradient = [evaluate(differentiate(rms(), x[i]), POINT, n=3, i=at) for at in (1, 2, 3)]
     assert wrong == sqrt(42) / 7
-    assert gradient == [sqrt(42) * part for part in (Rational(1, 42), Rational(1, 21), Rational(1, 14))]
+    assert gradient == [
+        sqrt(42) * part for part in (Rational(1, 42), Rational(1, 21), Rational(1, 14))
+    ]
     assert wrong == sum(gradient)
     for at in (1, 2, 3):
         assert abs(finite_difference(rms(), x[at], POINT, n=3) - gradient[at - 1]) < 1e-25

@@ -60,7 +60,9 @@ def test_it_agrees_with_the_frameworks_own(printed: Any) -> None:
             return jax.vjp(forward, x, gamma)[1](dy)
 
         arrays = [jnp.asarray(array) for array in (X, GAMMA, DY)]
-        theirs["jax.vjp of jax.vjp"] = jax.vjp(backward, *arrays)[1]((jnp.asarray(V), jnp.asarray(W)))
+        theirs["jax.vjp of jax.vjp"] = jax.vjp(backward, *arrays)[1](
+            tuple(map(jnp.asarray, (V, W)))
+        )
         ours["jax.vjp of jax.vjp"] = printed["jax"][1](*map(jnp.asarray, (V, W, DY, X, GAMMA)), EPS)
 
     differences = {

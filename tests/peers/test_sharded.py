@@ -92,4 +92,5 @@ def test_it_is_recorded(runs: dict[str, Any]) -> None:
         }
         for mesh, run in runs.items()
     }
-    record("sharded", "jax", about="float32, x of 16 by 8192; meshes are (rows, hidden)", meshes=measured)
+    about = "float32, x of 16 by 8192; meshes are (rows, hidden)"
+    record("sharded", "jax", about=about, meshes=measured)
