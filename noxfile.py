@@ -89,6 +89,21 @@ def matrix(session: nox.Session, sympy: str) -> None:
 
 
 @nox.session(default=False)
+def peers(session: nox.Session) -> None:
+    """Compare the snippets with PyTorch, JAX and others, and record it for the site."""
+    install(session, "peers")
+    session.run("pytest", "tests/peers", *session.posargs)
+    session.run("python", "-m", "peers.record", env={"PYTHONPATH": "tests"})
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Time the snippets beside PyTorch and JAX, and record it (`-- --quick` only prints)."""
+    install(session, "bench")
+    session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session(default=False)
 def linkcheck(session: nox.Session) -> None:
     """Follow every outside link; needs a network."""
     install(session, "docs")

@@ -28,7 +28,7 @@ def backward(dy, x, gamma, rstd):
     """Return dx, shaped and typed like x, and dgamma, summed over the leading axes (None without gamma)."""
     x, dy, kind = np.asarray(x), np.asarray(dy), _statistics_type(x)
     weight = kind.type(1) if gamma is None else np.asarray(gamma, kind)
-    dx, dgamma = np.empty_like(x, order="C"), np.zeros(x.shape[-1], kind)
+    dx, dgamma = np.empty_like(x, order="C"), np.zeros(x.shape[-1])
     for dy_rows, x_rows, rstd_rows, dx_rows in _blocks(dy, x, rstd, dx):
         dy_rows, x_rows = dy_rows.astype(kind, copy=False), x_rows.astype(kind, copy=False)
         dx_rows[:], dgamma_rows = gradients(dy_rows, x_rows, weight, rstd_rows)
@@ -66,6 +66,7 @@ def _statistics_type(x):
 
 def _blocks(*arrays):
     arrays = [a.reshape(-1, a.shape[-1]) for a in arrays]
-    rows, step = len(arrays[0]), max(1, BLOCK // max(1, arrays[0].shape[-1]))
+    rows, n = arrays[0].shape
+    step = min(512, max(1, BLOCK // max(1, n)))  # few enough for float32 to add up dgamma
     for start in range(0, rows, step):
         yield [a[start : start + step] for a in arrays]

@@ -21,7 +21,8 @@ def rms_norm(x, normalized_shape, weight=None, eps=None):
     """Return what torch.nn.functional.rms_norm returns, with the same arguments."""
     shape = tuple(normalized_shape)
     if not shape or x.shape[-len(shape) :] != shape or not x.is_floating_point():
-        raise ValueError(f"x must be floating-point of shape (..., {shape}), not {x.dtype} {tuple(x.shape)}")
+        wanted = ", ".join(map(str, ("...", *shape)))
+        raise ValueError(f"x must be floating-point of shape ({wanted}), not {x.dtype} {tuple(x.shape)}")
     if weight is not None and weight.shape != shape:
         raise ValueError(f"weight must have the shape {shape}, not {tuple(weight.shape)}")
     eps = torch.finfo(torch.promote_types(x.dtype, torch.float32)).eps if eps is None else eps
