@@ -45,10 +45,10 @@ _rms_norm.defvjp(forward, backward)
 
 
 def gradients(dy, x, gamma, rstd):
-    xhat = x * rstd
-    g = gamma * dy
-    dx = (g - xhat * jnp.mean(g * xhat, axis=-1, keepdims=True)) * rstd
-    dgamma = jnp.sum(dy * xhat, axis=tuple(range(x.ndim - 1)))
+    xhat = rstd * x
+    dot = jnp.mean(dy * gamma * xhat, axis=-1, keepdims=True)
+    dx = rstd * (dy * gamma - dot * xhat)
+    dgamma = (dy * xhat).reshape(-1, dy.shape[-1]).sum(0)
     return dx, dgamma
 
 

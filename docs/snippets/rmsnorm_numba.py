@@ -52,11 +52,11 @@ def reciprocal_rms(x, eps):
 def gradients(dy, x, gamma, rstd, dx, dgamma):
     total = 0.0
     for j in range(len(x)):
-        total += gamma[j] * dy[j] * (x[j] * rstd)
-    mean = x.dtype.type(total / len(x))
+        total += dy[j] * gamma[j] * (rstd * x[j])
+    dot = x.dtype.type(total / len(x))
     for j in range(len(x)):
-        xhat = x[j] * rstd
-        dx[j] = (gamma[j] * dy[j] - xhat * mean) * rstd
+        xhat = rstd * x[j]
+        dx[j] = rstd * (dy[j] * gamma[j] - dot * xhat)
         dgamma[j] += dy[j] * xhat
 
 

@@ -37,10 +37,10 @@ def backward(dy, x, gamma, rstd):
 
 
 def gradients(dy, x, gamma, rstd):
-    xhat = x * rstd
-    g = gamma * dy
-    dx = (g - xhat * np.mean(g * xhat, axis=-1, keepdims=True)) * rstd
-    dgamma = np.sum(dy * xhat, axis=0)
+    xhat = rstd * x
+    dot = np.mean(dy * gamma * xhat, axis=-1, keepdims=True)
+    dx = rstd * (dy * gamma - dot * xhat)
+    dgamma = (dy * xhat).reshape(-1, dy.shape[-1]).sum(0)
     return dx, dgamma
 
 
