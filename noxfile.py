@@ -93,7 +93,7 @@ def peers(session: nox.Session) -> None:
     """Compare the snippets with PyTorch, JAX and others, and record it for the site."""
     install(session, "peers")
     session.run("pytest", "tests/peers", *session.posargs)
-    session.run("python", "-m", "peers.record", env={"PYTHONPATH": "tests"})
+    session.run("python", "-m", "tests.peers.record")
 
 
 @nox.session(default=False)

@@ -1,8 +1,8 @@
 """Time forward plus backward of RMSNorm, all contestants in turn in one process, and record it.
 
 `nox -s bench` writes docs/data/bench.json; `nox -s bench -- --quick` does so with few rounds.
-Everything runs twice: with the system's allocator as it comes, which gives large arrays back at once and
-then pays for fresh pages, and with glibc told to keep what it has.
+Everything runs twice: with the system's allocator as it comes, which gives large arrays back at
+once and then pays for fresh pages, and with glibc told to keep what it has.
 """
 
 import argparse
@@ -129,8 +129,12 @@ def measure(quick: bool) -> list[dict[str, Any]]:
                 milliseconds = quartiles([1e3 * v for v in t])
                 row = {"shape": shape, "dtype": dtype, "name": name, "ms": milliseconds}
                 rows.append(row | {"speedup": quartiles(ratio)})
-                print(f"{shape!s:>14} {dtype:9} {name:22} {milliseconds[1]:9.3f} ms"
-                      f" {statistics.median(ratio):6.2f}", file=sys.stderr, flush=True)
+                print(
+                    f"{shape!s:>14} {dtype:9} {name:22} {milliseconds[1]:9.3f} ms"
+                    f" {statistics.median(ratio):6.2f}",
+                    file=sys.stderr,
+                    flush=True,
+                )
     return rows
 
 

@@ -3,8 +3,8 @@
 
 y = gamma * x / sqrt(mean(x**2) + eps), for any leading shape. Sums over a row are float64, the rest
 float32, or float64 for float64 input; float16 and bfloat16 are converted to float32 and back.
-eps=None means the machine epsilon of float32 or float64, as in PyTorch; gamma may be None.
-A row of zeros has no gradient at eps = 0: it gives NaN.
+eps=None means the machine epsilon of float32 or float64, as in PyTorch. gamma may be None, then
+so is dgamma. A row of zeros has no gradient at eps = 0: it gives NaN.
 """
 
 import math
@@ -18,18 +18,18 @@ OPTIONS = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy", "
 
 
 def forward(x, gamma=None, eps=None):
-    """Return y, shaped and typed like x, and rstd = 1 / rms, of shape (..., 1), to hand to backward."""
+    """Return y, shaped and typed like x, and rstd = 1 / rms of shape (..., 1), for backward."""
     y, rstd, _, _ = _run(x, gamma, eps, None, None)
     return y, rstd
 
 
 def backward(dy, x, gamma, rstd):
-    """Return dx, shaped and typed like x, and dgamma, summed over the leading axes (None without gamma)."""
+    """Return dx, shaped and typed like x, and dgamma, summed over the leading axes, or None."""
     return _run(x, gamma, 0.0, dy, rstd)[2:]
 
 
 def forward_backward(dy, x, gamma=None, eps=None):
-    """Return y, dx and dgamma in one pass over x and dy, for a dy that does not depend on y."""
+    """Return y, dx and dgamma in one pass, for a dy that does not depend on y."""
     y, _, dx, dgamma = _run(x, gamma, eps, dy, None)
     return y, dx, dgamma
 
@@ -78,7 +78,13 @@ def _run(x, gamma, eps, dy, rstd):
     x = np.asarray(x)
     shape, given = x.shape, x.dtype
     if given.kind in "biucO":
-        raise TypeError(f"x has dtype {given}, which is no floating-point type: pass x.astype(np.float32)")
+        raise TypeError(
+            f"x has dtype {given}, which is no floating-point type: pass x.astype(np.float32)"
+        )
+    required = {"gamma": (gamma, shape[-1:]), "dy": (dy, shape), "rstd": (rstd, (*shape[:-1], 1))}
+    for name, (a, wanted) in required.items():
+        if a is not None and np.shape(a) != wanted:
+            raise ValueError(f"{name} has the shape {np.shape(a)}, but must have {wanted}")
     kind = np.result_type(given, np.float32)
     rows = lambda a: np.ascontiguousarray(a, kind).reshape(-1, shape[-1])  # noqa: E731
     weight = np.ones(shape[-1], kind) if gamma is None else np.ascontiguousarray(gamma, kind)

@@ -2,8 +2,8 @@
 """RMSNorm over the last axis in NumPy, with its gradients.
 
 y = gamma * x / sqrt(mean(x**2) + eps), for any leading shape. Statistics are float32, or float64
-for float64 input. eps=None means the machine epsilon of that type, as in PyTorch; gamma may be None.
-A row of zeros has no gradient at eps = 0: it gives NaN.
+for float64 input. eps=None means the machine epsilon of that type, as in PyTorch. gamma may be
+None, then so is dgamma. A row of zeros has no gradient at eps = 0: it gives NaN.
 """
 
 import numpy as np
@@ -12,8 +12,8 @@ BLOCK = 2**17  # elements worked on at a time: a few such arrays fit into a proc
 
 
 def forward(x, gamma=None, eps=None):
-    """Return y, shaped and typed like x, and rstd = 1 / rms, of shape (..., 1), to hand to backward."""
-    x, kind = np.asarray(x), _statistics_type(x)
+    """Return y, shaped and typed like x, and rstd = 1 / rms of shape (..., 1), for backward."""
+    x, kind = np.asarray(x), _statistics_type(x, gamma)
     eps = np.finfo(kind).eps if eps is None else eps
     y, rstd = np.empty_like(x, order="C"), np.empty((*x.shape[:-1], 1), kind)
     for x_rows, y_rows, rstd_rows in _blocks(x, y, rstd):
@@ -25,8 +25,8 @@ def forward(x, gamma=None, eps=None):
 
 
 def backward(dy, x, gamma, rstd):
-    """Return dx, shaped and typed like x, and dgamma, summed over the leading axes (None without gamma)."""
-    x, dy, kind = np.asarray(x), np.asarray(dy), _statistics_type(x)
+    """Return dx, shaped and typed like x, and dgamma, summed over the leading axes, or None."""
+    x, dy, kind = np.asarray(x), np.asarray(dy), _statistics_type(x, gamma, dy)
     weight = kind.type(1) if gamma is None else np.asarray(gamma, kind)
     dx, dgamma = np.empty_like(x, order="C"), np.zeros(x.shape[-1])
     for dy_rows, x_rows, rstd_rows, dx_rows in _blocks(dy, x, rstd, dx):
@@ -57,10 +57,15 @@ def reciprocal_rms(x, eps):
     return 1 / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + eps / scale / scale) / scale
 
 
-def _statistics_type(x):
-    kind = np.asarray(x).dtype
+def _statistics_type(x, gamma, dy=None):
+    shape, kind = np.shape(x), np.asarray(x).dtype
+    for name, a, wanted in (("gamma", gamma, shape[-1:]), ("dy", dy, shape)):
+        if a is not None and np.shape(a) != wanted:
+            raise ValueError(f"{name} has the shape {np.shape(a)}, but must have {wanted}")
     if kind.kind in "biucO":
-        raise TypeError(f"x has dtype {kind}, which is no floating-point type: pass x.astype(np.float32)")
+        raise TypeError(
+            f"x has dtype {kind}, which is no floating-point type: pass x.astype(np.float32)"
+        )
     return np.result_type(kind, np.float32)
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT-0
 """RMSNorm for PyTorch with a closed-form backward pass; RMSNorm drops in for torch.nn.RMSNorm.
 
-Saves x, gamma and one reciprocal rms a row, and nothing else. Statistics are float32, or float64 for
-float64 input. Can be differentiated twice. A row of zeros has no gradient at eps = 0: it gives NaN.
+Saves x, gamma and one reciprocal rms a row, and nothing else. Statistics are float32, or float64
+for float64 input. Can be differentiated twice. A row of zeros has no gradient at eps = 0: it gives
+NaN.
 """
 
 import math
@@ -22,7 +23,9 @@ def rms_norm(x, normalized_shape, weight=None, eps=None):
     shape = tuple(normalized_shape)
     if not shape or x.shape[-len(shape) :] != shape or not x.is_floating_point():
         wanted = ", ".join(map(str, ("...", *shape)))
-        raise ValueError(f"x must be floating-point of shape ({wanted}), not {x.dtype} {tuple(x.shape)}")
+        raise ValueError(
+            f"x must be floating-point of shape ({wanted}), not {x.dtype} {tuple(x.shape)}"
+        )
     if weight is not None and weight.shape != shape:
         raise ValueError(f"weight must have the shape {shape}, not {tuple(weight.shape)}")
     eps = torch.finfo(torch.promote_types(x.dtype, torch.float32)).eps if eps is None else eps
@@ -49,13 +52,17 @@ class _RMSNorm(torch.autograd.Function):
         kind, n = rstd.dtype, ctx.n
         weight = x.new_ones(n, dtype=kind) if gamma is None else gamma.to(kind).reshape(n)
         x_all, dy_all = x.reshape(-1, n), dy.reshape(-1, n)
-        if torch.is_grad_enabled():  # a second derivative is asked for, which needs rstd as a function of x
+        if (
+            torch.is_grad_enabled()
+        ):  # a second derivative is asked for, which needs rstd as a function of x
             x_all = x_all.to(kind)
             dx, dgamma = gradients(dy_all.to(kind), x_all, weight, reciprocal_rms(x_all, ctx.eps))
         else:
             dx, dgamma = x.new_empty(x_all.shape), torch.zeros_like(weight)
             for dy_rows, x_rows, rstd_rows, dx_rows in _blocks(dy_all, x_all, rstd, dx):
-                dgamma += gradients(dy_rows.to(kind), x_rows.to(kind), weight, rstd_rows, out=dx_rows)[1]
+                dgamma += gradients(
+                    dy_rows.to(kind), x_rows.to(kind), weight, rstd_rows, out=dx_rows
+                )[1]
         dgamma = None if gamma is None else dgamma.view(gamma.shape).to(gamma.dtype)
         return dx.view(x.shape).to(x.dtype), dgamma, None, None
 
@@ -79,7 +86,10 @@ def reciprocal_rms(x, eps):
     # Squares of these rows leave the range of float32: divide them by their largest element first.
     scale = x.detach().abs().amax(dim=-1, keepdim=True).clamp(min=math.sqrt(eps))
     scale = torch.where(safe, 1, scale)
-    return torch.rsqrt(torch.mean((x / scale) ** 2, dim=-1, keepdim=True) + eps / scale / scale) / scale
+    return (
+        torch.rsqrt(torch.mean((x / scale) ** 2, dim=-1, keepdim=True) + eps / scale / scale)
+        / scale
+    )
 
 
 def _blocks(*tensors):

@@ -1,4 +1,4 @@
-"""Forward and backward passes of others and of the snippets: (dy, x, gamma, eps) to y, dx, dgamma."""
+"""The passes of others and of the snippets: functions of (dy, x, gamma, eps) to y, dx, dgamma."""
 
 import functools
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import ml_dtypes
 import numpy as np
 import torch
 
-from snippets.cases import ROOT, Arrays, Implementation, load
+from tests.snippets.cases import ROOT, Arrays, Implementation, load
 
 jax.config.update("jax_enable_x64", True)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from jax.test_util import check_grads
 
-from peers.implementations import (
+from tests.peers.implementations import (
     DTYPES,
     OFFSET,
     OTHERS,
@@ -19,7 +19,7 @@ from peers.implementations import (
     torch_rms_norm,
     torch_snippet,
 )
-from snippets.cases import ROUNDING, SCALES, errors
+from tests.snippets.cases import ROUNDING, SCALES, errors
 
 SHAPE = (3, 4)
 
@@ -56,8 +56,7 @@ def test_others_agree_with_the_derivation(name: str, dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_is_no_worse_than_pytorch_s(dtype: str) -> None:
     ours, theirs = (
-        errors(f, DTYPES[dtype])
-        for f in (SNIPPETS["PyTorch snippet"], OTHERS["PyTorch rms_norm"])
+        errors(f, DTYPES[dtype]) for f in (SNIPPETS["PyTorch snippet"], OTHERS["PyTorch rms_norm"])
     )
     assert all(ours[name] <= theirs[name] * (1 + 1e-3) for name in ours), (ours, theirs)
 
@@ -146,7 +145,11 @@ def test_only_x_gamma_and_the_reciprocal_rms_are_kept() -> None:
 @pytest.mark.parametrize(
     ("shape", "gamma", "message"),
     [
-        ((5,), None, r"x must be floating-point of shape \(\.\.\., 5\), not torch\.float64 \(3, 4\)"),
+        (
+            (5,),
+            None,
+            r"x must be floating-point of shape \(\.\.\., 5\), not torch\.float64 \(3, 4\)",
+        ),
         ((4,), double(3), r"weight must have the shape \(4,\), not \(3,\)"),
     ],
 )
@@ -206,15 +209,25 @@ def test_a_row_of_zeros_is_finite_above_eps_0() -> None:
     assert np.isnan(numba_snippet.forward_backward(x + 1, x, None, 0.0)[1]).all()
 
 
-def test_the_result_does_not_depend_on_the_threads() -> None:
+def test_the_result_does_not_depend_on_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(3)
     x, dy = rng.standard_normal((2, 300, 500))
     one = numba_snippet.forward_backward(dy, x, x[0], 0.1)
-    numba_snippet.SMALL, kept = x.size + 1, numba_snippet.SMALL
+    monkeypatch.setattr(numba_snippet, "SMALL", x.size + 1)
     two = numba_snippet.forward_backward(dy, x, x[0], 0.1)
-    numba_snippet.SMALL = kept
     for a, b in zip(one, two, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-13)
+
+
+def test_wrong_shapes_never_reach_the_kernel() -> None:
+    x = np.ones((2, 3))
+    for name, arguments in {
+        "gamma": (x, x, np.ones(2), x[:, :1]),
+        "dy": (x[:1], x, None, x[:, :1]),
+        "rstd": (x, x, None, x[:1, :1]),
+    }.items():
+        with pytest.raises(ValueError, match=rf"{name} has the shape"):
+            numba_snippet.backward(*arguments)
 
 
 @pytest.mark.parametrize("f", [numba_snippet.forward, jax_snippet.rms_norm])

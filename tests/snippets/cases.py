@@ -64,7 +64,7 @@ def distance(got: Any, want: Any) -> float:
 def errors(
     implementation: Implementation, dtype: Any, *, scale: float = 1.0, offset: float = 0.0
 ) -> dict[str, float]:
-    """Return the largest distances of y, dx and dgamma over all cases; gamma + offset multiplies."""
+    """Return the largest distances over all cases; what multiplies is gamma + offset."""
     worst = dict.fromkeys(NAMES, 0.0)
     for dy, x, gamma, eps in cases(dtype, scale):
         want = reference(dy, x, gamma.astype(np.float64) + offset, eps)

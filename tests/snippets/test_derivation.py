@@ -9,7 +9,7 @@ from sympy import IndexedBase
 from rmsnorm_math import abbreviate, function, rms, rmsnorm, source, vjp
 from rmsnorm_math.codegen import Framework
 from rmsnorm_math.notation import b, epsilon, gamma, i, j, m, x, xhat, ybar
-from snippets.cases import ROOT, cases, distance, reference
+from tests.snippets.cases import ROOT, cases, distance, reference
 
 r, rstd = IndexedBase("r"), IndexedBase("rstd")
 rows = {b: (1, m)}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snippets.cases import ROOT, ROUNDING, SCALES, SNIPPETS, Arrays, errors, load
+from tests.snippets.cases import ROOT, ROUNDING, SCALES, SNIPPETS, Arrays, errors, load
 
 snippet = load(ROOT / "docs/snippets/rmsnorm_numpy.py")
 
@@ -67,10 +67,18 @@ def test_integers_are_refused() -> None:
         snippet.forward(np.arange(6).reshape(2, 3))
 
 
+def test_wrong_shapes_are_named() -> None:
+    x = np.ones((2, 3))
+    with pytest.raises(ValueError, match=r"gamma has the shape \(1,\), but must have \(3,\)"):
+        snippet.forward(x, np.ones(1))
+    with pytest.raises(ValueError, match=r"dy has the shape \(1, 3\), but must have \(2, 3\)"):
+        snippet.backward(x[:1], x, None, x[:, :1])
+
+
 def test_inputs_stay_as_they_are_and_need_no_layout() -> None:
     x = np.asfortranarray(np.random.default_rng(0).standard_normal((4, 6)))[:, ::2]
     kept = x.copy()
-    y, dx, _ = both(x, x, None, 0.1)
+    _, dx, _ = both(x, x, None, 0.1)
     assert (x == kept).all()
     np.testing.assert_array_equal(dx, both(kept, kept, None, 0.1)[1])
 
@@ -93,7 +101,8 @@ sys.modules["rmsnorm_math"] = None
 import numpy as np
 from rmsnorm_numpy import forward, backward
 rng = np.random.default_rng(0)
-dy, x, gamma = rng.standard_normal((3, 2, 5)), rng.standard_normal((3, 2, 5)), rng.standard_normal(5)
+dy, x = rng.standard_normal((2, 3, 2, 5))
+gamma = rng.standard_normal(5)
 loss = lambda x, gamma: (dy * forward(x, gamma, 0.1)[0]).sum()
 dx, dgamma = backward(dy, x, gamma, forward(x, gamma, 0.1)[1])
 for a, d, f in ((x, dx, lambda a: loss(a, gamma)), (gamma, dgamma, lambda a: loss(x, a))):
