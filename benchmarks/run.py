@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -105,6 +106,10 @@ def contestants(shape: tuple[int, int], dtype: str) -> dict[str, Callable[[], An
     }
 
 
+def page_faults() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
 def quartiles(values: list[float]) -> list[float]:
     return [float(f"{v:.3g}") for v in statistics.quantiles(values, n=4)]
 
@@ -115,20 +120,24 @@ def measure(quick: bool) -> list[dict[str, Any]]:
     for shape, rounds in ROUNDS.items():
         for dtype in DTYPES:
             times: dict[str, list[float]] = {}
+            faults: dict[str, int] = {}
             functions = contestants(shape, dtype)
             for f in functions.values():
                 f()
             for _ in range(3 if quick else rounds):
                 for name, f in functions.items():
+                    faults[name] = -page_faults()
                     start = time.perf_counter()
                     result = f()
                     times.setdefault(name, []).append(time.perf_counter() - start)
+                    faults[name] += page_faults()
                     del result
             for name, t in times.items():
                 ratio = [base / own for base, own in zip(times[BASE], t, strict=True)]
                 milliseconds = quartiles([1e3 * v for v in t])
                 row = {"shape": shape, "dtype": dtype, "name": name, "ms": milliseconds}
-                rows.append(row | {"speedup": quartiles(ratio)})
+                pages = faults[name] * resource.getpagesize()
+                rows.append(row | {"speedup": quartiles(ratio), "fresh_bytes": pages})
                 print(
                     f"{shape!s:>14} {dtype:9} {name:22} {milliseconds[1]:9.3f} ms"
                     f" {statistics.median(ratio):6.2f}",
@@ -171,7 +180,7 @@ def main() -> None:
             "system": f"{platform.system()} {platform.machine()}",
             "load_before": round(load_before, 2),
         },
-        "rounds": "3" if arguments.quick else "300 to 7",
+        "rounds": "3 of each" if arguments.quick else "300 at (1, 64) to 7 at (8192, 4096)",
         "results": results,
     }
     text = json.dumps(record).replace('{"shape"', '\n{"shape"')

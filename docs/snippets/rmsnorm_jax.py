@@ -18,7 +18,7 @@ def rms_norm(x, gamma=None, eps=None):
     x = jnp.asarray(x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(
-            f"x has dtype {x.dtype}, which is no floating-point type: pass x.astype(jnp.float32)"
+            f"x has dtype {x.dtype}, no floating-point type: pass x.astype(jnp.float32)"
         )
     gamma = jnp.ones(x.shape[-1:], x.dtype) if gamma is None else jnp.asarray(gamma)
     eps = float(jnp.finfo(jnp.promote_types(x.dtype, jnp.float32)).eps) if eps is None else eps

@@ -78,9 +78,7 @@ def _run(x, gamma, eps, dy, rstd):
     x = np.asarray(x)
     shape, given = x.shape, x.dtype
     if given.kind in "biucO":
-        raise TypeError(
-            f"x has dtype {given}, which is no floating-point type: pass x.astype(np.float32)"
-        )
+        raise TypeError(f"x has dtype {given}, no floating-point type: pass x.astype(np.float32)")
     required = {"gamma": (gamma, shape[-1:]), "dy": (dy, shape), "rstd": (rstd, (*shape[:-1], 1))}
     for name, (a, wanted) in required.items():
         if a is not None and np.shape(a) != wanted:

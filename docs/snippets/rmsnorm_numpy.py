@@ -63,9 +63,7 @@ def _statistics_type(x, gamma, dy=None):
         if a is not None and np.shape(a) != wanted:
             raise ValueError(f"{name} has the shape {np.shape(a)}, but must have {wanted}")
     if kind.kind in "biucO":
-        raise TypeError(
-            f"x has dtype {kind}, which is no floating-point type: pass x.astype(np.float32)"
-        )
+        raise TypeError(f"x has dtype {kind}, no floating-point type: pass x.astype(np.float32)")
     return np.result_type(kind, np.float32)
 
 
