@@ -1,21 +1,13 @@
-"""The measurements recorded in docs/data, as tables for the pages."""
+"""The measurements recorded in docs/data, for the pages that show them."""
 
 import json
 from pathlib import Path
-
-from IPython.display import Markdown
 
 DATA = Path(__file__).parent / "data"
 
 
 def load(name):
     return json.loads((DATA / f"{name}.json").read_text("utf-8"))
-
-
-def table(head, rows):
-    """Return a table whose first column holds words and whose others hold numbers."""
-    lines: list = [head, ["---"] + ["--:"] * (len(head) - 1), *rows]
-    return Markdown("\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines))
 
 
 def number(value):
