@@ -58,7 +58,7 @@ def gradients(dy, x, gamma, rstd):
 def reciprocal_rms(x, eps):
     # Squares may leave the range of float32: divide each row by its largest element first. Under
     # jit that costs no more than to ask whether it is needed.
-    largest = jnp.max(jnp.abs(jax.lax.stop_gradient(x)), axis=-1, keepdims=True)
+    largest = jnp.max(jnp.abs(x), axis=-1, keepdims=True)
     scale = jnp.maximum(largest, eps**0.5)
     mean_square = jnp.mean((x / scale) ** 2, axis=-1, keepdims=True)
     return jax.lax.rsqrt(mean_square + (eps**0.5 / scale) ** 2) / scale
