@@ -8,12 +8,22 @@ from itertools import count
 from textwrap import fill, indent
 from typing import Any, Literal
 
-from sympy import Expr, IndexedBase, Symbol, cse, factor_terms, postorder_traversal, sympify
+from sympy import (
+    Dummy,
+    Expr,
+    Indexed,
+    IndexedBase,
+    Symbol,
+    cse,
+    factor_terms,
+    postorder_traversal,
+    sympify,
+)
 from sympy.printing.pycode import PythonCodePrinter
 
 from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.arrays import ELEMENTWISE, REDUCTIONS, OverAll, lengths, lower, row_indices
-from rmsnorm_math.indices import free_indices, nodes
+from rmsnorm_math.indices import free_indices, freshen, nodes
 
 Framework = Literal["numpy", "torch", "jax"]
 Statement = tuple[Symbol, Expr]
@@ -79,17 +89,23 @@ def source(
     where = {key: sympify(definition) for key, definition in (where or {}).items()}
     short = {label: abbreviate(sympify(expr), where) for label, expr in outputs.items()}
     given = [*map(sympify, outputs.values()), *where.values()]
-    rows, sizes = row_indices(*given), lengths(*given) - set(arguments)
+    rows = {s.name for s in row_indices(*map(freshen, given)) if not isinstance(s, Dummy)}
+    of_rows = {
+        key.base
+        for key in where
+        if isinstance(key, Indexed) and {s.name for s in key.indices} <= rows
+    }
+    sizes = lengths(*given) - set(arguments)
     names = dict(arguments) | {_array(key): str(_array(key)) for key in where}
 
     taken = {*names.values(), *outputs, *map(str, sizes)}
 
     results = [
-        (Symbol(label), factor_terms(lower(expr, names, rows, sizes)))
+        (Symbol(label), factor_terms(lower(expr, names, rows, sizes, of_rows)))
         for label, expr in short.items()
     ]
     definitions = [
-        (Symbol(names[_array(key)]), lower(definition, names, rows, sizes))
+        (Symbol(names[_array(key)]), lower(definition, names, rows, sizes, of_rows))
         for key, definition in _needed(where, short).items()
     ]
     lines = _share([*definitions, *_named_reductions(results, taken)], taken)

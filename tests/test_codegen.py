@@ -72,6 +72,17 @@ def test_the_gradient_of_gamma_is_summed_over_the_rows():
     np.testing.assert_allclose(batch_backward()(DY, X, GAMMA, EPS)[1], expected, rtol=1e-12)
 
 
+def test_an_index_over_rows_in_one_output_may_run_over_the_axis_in_another():
+    rows = Sum(x[i, j] * R[i], (i, 1, m))
+    entries = x[b, j] * Sum(x[b, i] * gamma[i], (i, 1, n)) + 0 * R[b]
+    arguments = {x: "x", gamma: "gamma", epsilon: "eps"}
+    got = function({"rows": rows, "entries": entries}, arguments, {R[b]: rms(b)})
+    rms_ = np.sqrt(np.mean(X**2, axis=-1, keepdims=True) + EPS)
+    by_row, by_entry = got(X, GAMMA, EPS)
+    np.testing.assert_allclose(by_row, (X * rms_).sum(0), rtol=1e-12)
+    np.testing.assert_allclose(by_entry, X * (X @ GAMMA)[:, None], rtol=1e-12)
+
+
 def test_a_scalar_for_each_row_loses_the_summed_axis():
     forward = function({"y": log(total)}, {x: "x"})
     np.testing.assert_allclose(forward(X), np.log(np.exp(X).sum(-1)), rtol=1e-12)

@@ -28,3 +28,7 @@ def test_the_notation_is_what_a_reader_would_write():
     assert x == IndexedBase("x")
     assert gamma == IndexedBase("gamma")
     assert i == Idx("i")
+
+
+def test_a_value_may_be_a_fraction_in_a_string():
+    assert evaluate(mean_square(), {x: ["1/2", 1]}, n=2) == Rational(5, 8)
