@@ -10,6 +10,7 @@ from sympy import (
     IndexedBase,
     Matrix,
     MatrixSymbol,
+    Piecewise,
     Rational,
     S,
     Sum,
@@ -182,3 +183,12 @@ def test_missing_pieces_are_named():
 def test_the_mean_square_of_each_row():
     assert instantiate(mean_square(b), n=2, b=1) == x[1, 1] ** 2 / 2 + x[1, 2] ** 2 / 2
     assert number(rms(), n=3) == close(float(sqrt(S(sum(v**2 for v in POINT[x][:3])) / 3 + Rational(1, 10))))
+
+
+def test_a_condition_in_a_vjp_leaves_the_terms_without_it_alone():
+    p = Symbol("p", integer=True, positive=True)
+    y = x[i] * Sum(x[k], (k, 1, p))
+    dx = vjp(y, x[j], ybar[i], {i: (1, n), j: (1, n)})
+    assert dx == Piecewise((Sum(x[i] * ybar[i], (i, 1, n)), j <= p), (0, True)) + ybar[j] * Sum(
+        x[k], (k, 1, p)
+    )
