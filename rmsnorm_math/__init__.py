@@ -1,7 +1,10 @@
 """The derivative of RMSNorm, derived once for every n, and the tools to check your own."""
 
-from rmsnorm_math.calculus import abbreviate, contract, differentiate, instantiate
+from rmsnorm_math.abbreviation import abbreviate
+from rmsnorm_math.calculus import differentiate
 from rmsnorm_math.codegen import function, source
+from rmsnorm_math.contraction import contract
+from rmsnorm_math.explicit import instantiate
 from rmsnorm_math.forward import mean_square, rms, rmsnorm
 from rmsnorm_math.gradients import jacobian, jvp, matrix_form, vjp
 from rmsnorm_math.numeric import evaluate, finite_difference

@@ -6,9 +6,32 @@ length 1; a sum over rows becomes `OverRows`. Everything else is elementwise.
 
 from collections.abc import Iterable, Mapping
 
-from sympy import Expr, Function, Idx, Indexed, KroneckerDelta, Number, NumberSymbol, Piecewise, Sum, Symbol
-from sympy import Abs, Add, Mul, Pow, Dummy
-from sympy import cos, cosh, exp, log, sign, sin, sinh, tan, tanh
+from sympy import (
+    Abs,
+    Add,
+    Dummy,
+    Expr,
+    Function,
+    Idx,
+    Indexed,
+    KroneckerDelta,
+    Mul,
+    Number,
+    NumberSymbol,
+    Piecewise,
+    Pow,
+    Sum,
+    Symbol,
+    cos,
+    cosh,
+    exp,
+    log,
+    sign,
+    sin,
+    sinh,
+    tan,
+    tanh,
+)
 
 from rmsnorm_math.indices import free_indices, freshen, limits_of, nodes
 
@@ -84,7 +107,7 @@ def lower(expr: Expr, names: Mapping[Expr, str], rows: set[str], sizes: set[Symb
         if isinstance(node, Number | NumberSymbol) or node in sizes:
             return node
         if isinstance(node, Symbol):
-            raise ValueError(f"{node} has no value: add it to the arguments, as in {{{node}: '{node}'}}.")
+            raise ValueError(_no_value(node))
         if isinstance(node, Indexed):
             return element(node, column)
         if isinstance(node, Sum):
@@ -93,24 +116,27 @@ def lower(expr: Expr, names: Mapping[Expr, str], rows: set[str], sizes: set[Symb
             return node.func(*(walk(arg, column) for arg in node.args))
         if isinstance(node, KroneckerDelta | Piecewise):
             raise ValueError(
-                f"{_shown(node)} depends on the position: there is no code for it. Print a VJP instead, "
-                f"or state the ranges of the indices so that no condition is left."
+                f"{_shown(node)} depends on the position: there is no code for it. "
+                f"Print a VJP instead, or state the ranges so that no condition is left."
             )
         known = ", ".join(f.__name__ for f in ELEMENTWISE)
         raise ValueError(
-            f"there is no code for {type(node).__name__} in {_shown(node)}: only for sums, powers, {known}."
+            f"there is no code for {type(node).__name__} in {_shown(node)}: "
+            f"only for sums, powers, {known}."
         )
 
     def element(node: Indexed, column: Expr | None) -> Expr:
         if node.base not in names:
-            raise ValueError(f"{node.base} has no value: add it to the arguments, as in {{{node.base}: '{node.base}'}}.")
+            raise ValueError(_no_value(node.base))
         *before, last = node.indices
-        if {getattr(s, "name", None) for s in before} <= rows and (last == column or _in(last, rows)):
+        if {getattr(s, "name", None) for s in before} <= rows and (
+            last == column or _in(last, rows)
+        ):
             return Symbol(names[node.base])
         if isinstance(last, Symbol | Idx):
             raise ValueError(
-                f"{_shown(node)} stands in a sum over another index, so that an array of n by n would be needed: "
-                f"take it out of the sum."
+                f"{_shown(node)} stands in a sum over another index, so that an array of n by n "
+                f"would be needed: take it out of the sum."
             )
         raise ValueError(f"{_shown(node)} is no whole array: only plain indices are printed.")
 
@@ -118,12 +144,19 @@ def lower(expr: Expr, names: Mapping[Expr, str], rows: set[str], sizes: set[Symb
         *inner, (index, lower, upper) = node.limits
         body = Sum(node.function, *inner) if inner else node.function
         if lower != 1 or upper not in sizes:
-            raise ValueError(f"{_shown(node)} takes a part of an axis: only sums over whole axes, from 1 to n, are printed.")
+            raise ValueError(
+                f"{_shown(node)} takes a part of an axis: "
+                f"only sums over whole axes, from 1 to n, are printed."
+            )
         if _in(index, rows):
             return OverAll(walk(body, column)) if column is None else OverRows(walk(body, column))
         return upper * Mean(walk(body, index))
 
     return _fewest_lengths(walk(freshen(expr), columns[0] if columns else None), sizes)
+
+
+def _no_value(node: Expr) -> str:
+    return f"{node} has no value: add it to the arguments, as in {{{node}: '{node}'}}."
 
 
 def _in(index: Expr, rows: set[str]) -> bool:

@@ -3,7 +3,7 @@
 No array is larger than the result. What would need a larger one is refused.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from textwrap import fill, indent
 from typing import Any, Literal
@@ -11,8 +11,8 @@ from typing import Any, Literal
 from sympy import Expr, IndexedBase, Symbol, cse, factor_terms, postorder_traversal, sympify
 from sympy.printing.pycode import PythonCodePrinter
 
+from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.arrays import ELEMENTWISE, REDUCTIONS, OverAll, lengths, lower, row_indices
-from rmsnorm_math.calculus import abbreviate
 from rmsnorm_math.indices import free_indices, nodes
 
 Framework = Literal["numpy", "torch", "jax"]
@@ -73,7 +73,9 @@ def source(
     <BLANKLINE>
     """
     if framework not in MODULES:
-        raise ValueError(f"there is no framework {framework!r}: choose one of {', '.join(MODULES)}.")
+        raise ValueError(
+            f"there is no framework {framework!r}: choose one of {', '.join(MODULES)}."
+        )
     where = {key: sympify(definition) for key, definition in (where or {}).items()}
     short = {label: abbreviate(sympify(expr), where) for label, expr in outputs.items()}
     given = [*map(sympify, outputs.values()), *where.values()]
@@ -187,7 +189,11 @@ def _share(statements: list[Statement], taken: set[str]) -> list[Statement]:
 
 
 def _fresh(stem: str, taken: set[str]) -> str:
-    name = next(name for name in (stem, *(f"{stem}_{number}" for number in range(2, 99))) if name not in taken)
+    name = next(
+        name
+        for name in (stem, *(f"{stem}_{number}" for number in range(2, 99)))
+        if name not in taken
+    )
     taken.add(name)
     return name
 

@@ -7,7 +7,22 @@ sums and products stay simple; `settle` decides or shows it at the end.
 from collections import defaultdict
 from collections.abc import Iterable
 
-from sympy import And, Dummy, Expr, Ge, Idx, Indexed, Le, Mul, Piecewise, S, Symbol, false, sympify, true
+from sympy import (
+    And,
+    Dummy,
+    Expr,
+    Ge,
+    Idx,
+    Indexed,
+    Le,
+    Mul,
+    Piecewise,
+    S,
+    Symbol,
+    false,
+    sympify,
+    true,
+)
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import Boolean
 
@@ -37,7 +52,11 @@ def known_ranges(
             lengths[value].add(upper)
     for index, uppers in lengths.items():
         upper = next(iter(uppers))
-        if len(uppers) == 1 and isinstance(upper, Symbol) and not (upper in indices or isinstance(upper, Dummy)):
+        if (
+            len(uppers) == 1
+            and isinstance(upper, Symbol)
+            and not (upper in indices or isinstance(upper, Dummy))
+        ):
             known[index] = (S.One, upper)
     for expr in given:
         for node in nodes(expr):
@@ -98,7 +117,11 @@ def _isolate(difference: Expr, relation: Relational) -> Boolean:
 
 
 def _is_indicator(node: Expr) -> bool:
-    return isinstance(node, Piecewise) and len(node.args) == 2 and node.args == ((1, node.args[0].cond), (0, True))
+    return (
+        isinstance(node, Piecewise)
+        and len(node.args) == 2
+        and node.args == ((1, node.args[0].cond), (0, True))
+    )
 
 
 def _fold(factors: list[Expr]) -> Expr:

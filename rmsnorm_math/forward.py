@@ -63,9 +63,7 @@ def rms(*rows: Idx, eps: Placement = "inside", part: Expr = n) -> Expr:
     raise ValueError(f"there is no place {eps!r} for epsilon: choose one of {choices}.")
 
 
-def rmsnorm(
-    *rows: Idx, eps: Placement = "inside", offset: Expr | int = 0, part: Expr = n
-) -> Expr:
+def rmsnorm(*rows: Idx, eps: Placement = "inside", offset: Expr | int = 0, part: Expr = n) -> Expr:
     r"""Return the i-th output of RMSNorm, :math:`y_i=\gamma_i x_i/r`.
 
     Parameters

@@ -27,7 +27,8 @@ from sympy import (
     sympify,
 )
 
-from rmsnorm_math.calculus import contract, differentiate
+from rmsnorm_math.calculus import differentiate
+from rmsnorm_math.contraction import contract
 from rmsnorm_math.indices import Ranges, free_indices, freshen, index_symbols, limits_of, nodes
 
 
@@ -153,8 +154,10 @@ def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Ranges | None = None) -> Expr
     return _sum_over(summand, spans, inputs, y, ranges)
 
 
-def _sum_over(summand: Expr, spans: Ranges, names: list[Expr], result: Expr, ranges: Ranges) -> Expr:
-    """Sum over the new indices in `spans`, under their old names where `result` leaves those free."""
+def _sum_over(
+    summand: Expr, spans: Ranges, names: list[Expr], result: Expr, ranges: Ranges
+) -> Expr:
+    """Sum over the indices in `spans`, under their old names where `result` has none of them."""
     taken = index_symbols(result)
     back = {fresh: old for fresh, old in zip(spans, names, strict=True) if old not in taken}
     limits = [(back.get(fresh, fresh), *span) for fresh, span in spans.items()]
@@ -171,7 +174,10 @@ def _plain_indices(element: Expr, role: str) -> list[Expr]:
     if isinstance(element, IndexedBase):
         raise TypeError(f"the {role} {element} stands without an index: write {element}[i].")
     if not all(isinstance(s, Idx | Symbol) for s in indices) or len(set(indices)) < len(indices):
-        raise ValueError(f"the indices of the {role} {element} must be different symbols, such as {element.base}[i].")
+        raise ValueError(
+            f"the indices of the {role} {element} must be different symbols, "
+            f"such as {element.base}[i]."
+        )
     return indices
 
 
@@ -206,7 +212,9 @@ def _spans_of_axis(y: Expr, base: IndexedBase, axis: int) -> set[tuple[Expr, Exp
 def _only(found: set[tuple[Expr, Expr]], index: Expr) -> tuple[Expr, Expr]:
     if len(found) != 1:
         what = "several ranges are possible" if found else "no sum shows its range"
-        raise ValueError(f"the range of the index {index} is not clear: {what}. Pass ranges={{{index}: (1, n)}}.")
+        raise ValueError(
+            f"the range of the index {index} is not clear: {what}. Pass ranges={{{index}: (1, n)}}."
+        )
     return found.pop()
 
 
@@ -235,7 +243,9 @@ def matrix_form(entry: Expr, row: Expr, column: Expr, size: Expr) -> MatrixExpr:
     >>> matrix_form(J, i, j, n)
     (-1/(n*r**3))*DiagMatrix(gamma)*x*x.T + 1/r*DiagMatrix(gamma)
     """
-    terms = [_matrix_term(term, row, column, size) for term in Add.make_args(entry.expand(func=False))]
+    terms = [
+        _matrix_term(term, row, column, size) for term in Add.make_args(entry.expand(func=False))
+    ]
     return sum(terms[1:], start=terms[0])
 
 
@@ -245,7 +255,11 @@ def _matrix_term(term: Expr, row: Expr, column: Expr, size: Expr) -> MatrixExpr:
     factors = [f for f in Mul.make_args(inside) if f != delta]
     if len(factors) < len(Mul.make_args(inside)):
         diagonal = [_vector(f.xreplace({column: row}), row, size) for f in factors]
-        return MatMul(scalar, *map(DiagMatrix, diagonal)).doit() if diagonal else scalar * Identity(size)
+        return (
+            MatMul(scalar, *map(DiagMatrix, diagonal)).doit()
+            if diagonal
+            else scalar * Identity(size)
+        )
     if any(f.has(row) and f.has(column) for f in factors):
         raise ValueError(f"{term} is no product of a function of {row} and a function of {column}.")
     rows = [_vector(f, row, size) for f in factors if f.has(row)]

@@ -55,6 +55,18 @@ def free_indices(expr: Expr) -> list[Expr]:
     return sorted((s for s in index_symbols(freshen(expr)) if not isinstance(s, Dummy)), key=str)
 
 
+def depends(expr: Basic, wrt: Expr) -> bool:
+    """Return whether `wrt`, or for an element any element of its base, occurs in `expr`."""
+    sought = wrt.base if isinstance(wrt, Indexed) else wrt
+    return any(node == sought for node in nodes(expr))
+
+
+def dummies_of(*exprs: Expr) -> list[Expr]:
+    """Return the bound indices of `exprs`, without ranges, sorted by name."""
+    bound = {index for expr in exprs for index, _, _ in limits_of(expr)}
+    return sorted((plain(index) for index in bound if not isinstance(index, Dummy)), key=str)
+
+
 def freshen(expr: Expr) -> Expr:
     """Return `expr` with every bound index renamed to a new `Dummy`.
 
@@ -65,7 +77,9 @@ def freshen(expr: Expr) -> Expr:
     args = [freshen(arg) for arg in expr.args]
     if not isinstance(expr, BINDERS):
         return expr.func(*args)
-    body, names, limits = args[0], {}, []
+    body = args[0]
+    names: dict[Expr, Expr] = {}
+    limits: list[tuple[Expr, Expr, Expr]] = []
     for index, lower, upper in reversed(expr.limits):
         _refuse_twin_of_dummy(index, body)
         fresh = Dummy(index.name, integer=True)
@@ -94,7 +108,9 @@ def rename_bound(expr: Expr, candidates: Iterable[Expr] = ()) -> Expr:
     expr = freshen(expr)
     taken = {name(node) for node in nodes(expr)}
     pool = [c for c in candidates if str(c) not in taken]
-    spare = (letter for letter in _spare_indices() if str(letter) not in taken and letter not in pool)
+    spare = (
+        letter for letter in _spare_indices() if str(letter) not in taken and letter not in pool
+    )
     alike: dict[Expr, Expr] = {}
 
     def pick(index: Expr, used: set[Expr]) -> Expr:
@@ -113,7 +129,9 @@ def rename_bound(expr: Expr, candidates: Iterable[Expr] = ()) -> Expr:
 def anonymous(expr: Expr) -> Expr:
     """Return `expr` with its bound indices numbered: equal for sums that differ in names alone."""
     numbers = [Idx(f"_{number}") for number in range(30)]
-    return _rename(freshen(expr), lambda _, used: next(c for c in numbers if c not in used), lambda sum_: sum_)
+    return _rename(
+        freshen(expr), lambda _, used: next(c for c in numbers if c not in used), lambda sum_: sum_
+    )
 
 
 def _rename(
@@ -125,7 +143,11 @@ def _rename(
     if not isinstance(expr, BINDERS):
         return expr.func(*args)
     body, *limits = args
-    used = {index for part in (body, *(end for _, *ends in limits for end in ends)) for index, _, _ in limits_of(part)}
+    used = {
+        index
+        for part in (body, *(end for _, *ends in limits for end in ends))
+        for index, _, _ in limits_of(part)
+    }
     names: dict[Expr, Expr] = {}
     for index, _, _ in limits:
         names[index] = pick(index, used)
@@ -140,41 +162,3 @@ def _spare_indices() -> Iterator[Idx]:
 def plain(index: Expr) -> Expr:
     """Return `index` without a range: a ranged `Idx` prints badly in LaTeX."""
     return Idx(index.label) if isinstance(index, Idx) else index
-
-
-def refuse_lookalikes(*exprs: Basic) -> None:
-    """Raise `ValueError` if two different free objects print alike."""
-    seen: dict[str, Basic] = {}
-    for node in chain.from_iterable(map(nodes, exprs)):
-        label = name(node)
-        if label is None:
-            continue
-        other = seen.setdefault(label, node)
-        same = other.func == node.func if isinstance(node, AppliedUndef) else other == node
-        if not same:
-            raise ValueError(
-                f"two different objects print as {label}: {srepr(other)} and {srepr(node)}. "
-                f"SymPy takes them for unrelated, and the derivative would silently be wrong. "
-                f"Create {label} once and use that object everywhere"
-                + _advice(other, node)
-            )
-
-
-def _advice(*pair: Basic) -> str:
-    if any(isinstance(node, IndexedBase) for node in pair):
-        base = next(str(node) for node in pair if isinstance(node, IndexedBase))
-        if not all(isinstance(node, IndexedBase) for node in pair):
-            return f", with its index: {base}[i]."
-        return "; shape and assumptions are part of an IndexedBase's identity."
-    return "."
-
-
-def refuse_bare_bases(expr: Expr) -> None:
-    """Raise `ValueError` if an `IndexedBase` stands in `expr` without an index."""
-    for node in chain([Basic(expr)], nodes(expr)):
-        for arg in node.args if not isinstance(node, Indexed | IndexedBase) else ():
-            if isinstance(arg, IndexedBase):
-                raise ValueError(
-                    f"{arg} stands in the expression without an index, so it is not "
-                    f"the vector's element. Write {arg}[i] for its i-th element."
-                )

@@ -5,7 +5,7 @@ from typing import Any
 
 from sympy import Expr, Float, Indexed, IndexedBase, Rational, Symbol, sympify
 
-from rmsnorm_math.calculus import instantiate
+from rmsnorm_math.explicit import instantiate
 
 Values = Mapping[Expr, Any]
 
@@ -35,7 +35,11 @@ def evaluate(expr: Expr, values: Values, **sizes: int) -> Expr:
     >>> evaluate(rms(), {x: [1, 2, 3], epsilon: 0}, n=3)
     sqrt(42)/3
     """
-    elements = {key: sympify(value) for name, value in values.items() for key, value in _elements(name, value)}
+    elements = {
+        key: sympify(value)
+        for name, value in values.items()
+        for key, value in _elements(name, value)
+    }
     result = instantiate(expr, **sizes).xreplace(elements)
     if result.free_symbols:
         missing = result.atoms(Indexed) or result.free_symbols
@@ -43,7 +47,9 @@ def evaluate(expr: Expr, values: Values, **sizes: int) -> Expr:
     return result.doit()
 
 
-def finite_difference(expr: Expr, wrt: Indexed | Symbol, values: Values, digits: int = 30, **sizes: int) -> Float:
+def finite_difference(
+    expr: Expr, wrt: Indexed | Symbol, values: Values, digits: int = 30, **sizes: int
+) -> Float:
     """Return the central difference quotient of `expr`, in high precision.
 
     It knows nothing of derivatives, and so it is the judge of them.
@@ -68,11 +74,19 @@ def finite_difference(expr: Expr, wrt: Indexed | Symbol, values: Values, digits:
     2.00000000000
     """
     step = Rational(1, 10 ** (digits // 2 + 1))
-    elements = {key: sympify(value) for name, value in values.items() for key, value in _elements(name, value)}
+    elements = {
+        key: sympify(value)
+        for name, value in values.items()
+        for key, value in _elements(name, value)
+    }
     if wrt not in elements:
-        raise ValueError(f"{wrt} has no value in {dict(values)}: differentiate by one of {sorted(map(str, elements))}.")
+        raise ValueError(
+            f"{wrt} has no value in {dict(values)}: "
+            f"differentiate by one of {', '.join(sorted(map(str, elements)))}."
+        )
     ahead, behind = (
-        evaluate(expr, elements | {wrt: elements[wrt] + h}, **sizes).evalf(3 * digits) for h in (step, -step)
+        evaluate(expr, elements | {wrt: elements[wrt] + h}, **sizes).evalf(3 * digits)
+        for h in (step, -step)
     )
     return ((ahead - behind) / (2 * step)).evalf(digits)
 

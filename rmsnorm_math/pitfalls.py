@@ -4,10 +4,20 @@ The expressions are those of `rmsnorm_math.forward`, but for the one mistake
 that the function is named after.
 """
 
-from sympy import Array, Expr, Function, Idx, IndexedBase, MatrixSymbol, Sum, Symbol
-from sympy import derive_by_array, sqrt
+from sympy import (
+    Array,
+    Expr,
+    Function,
+    Idx,
+    IndexedBase,
+    MatrixSymbol,
+    Sum,
+    Symbol,
+    derive_by_array,
+    sqrt,
+)
 
-from rmsnorm_math.calculus import instantiate
+from rmsnorm_math.explicit import instantiate
 from rmsnorm_math.forward import rms, rmsnorm
 from rmsnorm_math.notation import epsilon, gamma, i, j, k, n, x
 

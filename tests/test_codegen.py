@@ -28,7 +28,7 @@ CASES = {
     "softmax": (exp(x[i]) / total, {}),
     "softmax, by its output": (exp(x[i]) / total, {S: total, s[i]: exp(x[i]) / S}),
     "LayerNorm": (layer_norm, {}),
-    "elementwise": (x[i] * sqrt(2 / pi) * exp(-x[i] ** 2) + 0 * total, {}),
+    "elementwise": (x[i] * sqrt(2 / pi) * exp(-(x[i] ** 2)) + 0 * total, {}),
 }
 
 
@@ -47,7 +47,10 @@ def test_the_same_code_takes_any_batch(shape):
     backward = batch_backward()
     x_, dy = rng.normal(size=(*shape, 3)), rng.normal(size=(*shape, 3))
     dx, dgamma = backward(dy, x_, GAMMA, EPS)
-    rows = [backward(d, row, GAMMA, EPS) for d, row in zip(dy.reshape(-1, 3), x_.reshape(-1, 3), strict=True)]
+    rows = [
+        backward(d, row, GAMMA, EPS)
+        for d, row in zip(dy.reshape(-1, 3), x_.reshape(-1, 3), strict=True)
+    ]
     np.testing.assert_allclose(dx, np.reshape([row for row, _ in rows], dx.shape), rtol=1e-12)
     np.testing.assert_allclose(dgamma, np.sum([g for _, g in rows], axis=0), rtol=1e-12)
     assert dx.shape == x_.shape
@@ -82,10 +85,19 @@ def test_the_gradient_of_a_scalar_parameter_is_one_number():
 
 def test_the_x_hat_form_is_what_people_write():
     code = source({"dx": vjp(rmsnorm(), x[j], ybar[i])}, NAMES, {r: rms(), xhat[i]: x[i] / r})
-    assert "dot = np.mean(dy*gamma*xhat, axis=-1, keepdims=True)\n    dx = (dy*gamma - dot*xhat)/r" in code
+    assert (
+        "dot = np.mean(dy*gamma*xhat, axis=-1, keepdims=True)\n    dx = (dy*gamma - dot*xhat)/r"
+        in code
+    )
 
 
-@pytest.mark.parametrize(("framework", "reduction"), [("torch", "torch.mean(x**2, dim=-1, keepdim=True)"), ("jax", "jnp.mean(x**2, axis=-1, keepdims=True)")])
+@pytest.mark.parametrize(
+    ("framework", "reduction"),
+    [
+        ("torch", "torch.mean(x**2, dim=-1, keepdim=True)"),
+        ("jax", "jnp.mean(x**2, axis=-1, keepdims=True)"),
+    ],
+)
 def test_other_frameworks_have_their_own_words(framework, reduction):
     code = source({"y": rmsnorm()}, NAMES, {r: rms()}, framework)
     ast.parse(code)
@@ -107,11 +119,17 @@ def test_a_definition_that_is_not_used_is_not_printed():
 f = Function("f")
 REFUSED = {
     "a Jacobian": (jacobian(rmsnorm(), x[j]), r"free indices \[i, j\].*Print a VJP"),
-    "a sum that does not come apart": (Sum(exp(x[i] * x[k]), (k, 1, n)), r"x\[i\] stands in a sum over another index"),
+    "a sum that does not come apart": (
+        Sum(exp(x[i] * x[k]), (k, 1, n)),
+        r"x\[i\] stands in a sum over another index",
+    ),
     "a neighbour": (x[i + 1], "only plain indices"),
     "an element": (x[1] * mean, "only plain indices"),
     "a part of an axis": (Sum(x[k], (k, 1, 3)), "only sums over whole axes"),
-    "a condition": (differentiate(Sum(x[k] * x[k + 1], (k, 1, n - 1)), x[j]), "depends on the position"),
+    "a condition": (
+        differentiate(Sum(x[k] * x[k + 1], (k, 1, n - 1)), x[j]),
+        "depends on the position",
+    ),
     "a function without code": (erf(x[i]), "no code for erf"),
     "an unknown function": (f(x[i]), "no code for f"),
     "a base that is no argument": (s[i], r"s has no value: .*\{s: 's'\}"),
@@ -127,5 +145,7 @@ def test_what_cannot_be_printed_is_named(case):
 
 
 def test_an_unknown_framework_is_named():
-    with pytest.raises(ValueError, match="no framework 'tensorflow': choose one of numpy, torch, jax"):
-        source({"y": rmsnorm()}, NAMES, framework="tensorflow")
+    with pytest.raises(
+        ValueError, match="no framework 'tensorflow': choose one of numpy, torch, jax"
+    ):
+        source({"y": rmsnorm()}, NAMES, framework="tensorflow")  # type: ignore[arg-type]

@@ -66,7 +66,9 @@ def test_jacobian_equals_sympys_explicit_one(layer, size):
     inputs = [x[at] for at in range(1, size + 1)]
     explicit = Matrix(instantiate(y, i, n=size)).jacobian(inputs)
     derived = instantiate(jacobian(y, x[j]), i, j, n=size)
-    values = {x[at]: POINT[x][at - 1] for at in range(1, 6)} | {gamma[at]: POINT[gamma][at - 1] for at in range(1, 6)}
+    values = {x[at]: POINT[x][at - 1] for at in range(1, 6)} | {
+        gamma[at]: POINT[gamma][at - 1] for at in range(1, 6)
+    }
     values[epsilon] = POINT[epsilon]
     difference = (explicit - derived).xreplace(values).evalf(30)
     assert max(abs(entry) for entry in difference) < 1e-25
@@ -78,7 +80,9 @@ def test_vjp_is_the_cotangent_times_the_finite_differences(layer):
     gradient = vjp(y, x[j], ybar[i])
     for at in (1, 2, 3):
         columns = [finite_difference(y, x[at], POINT, digits=20, n=3, i=row) for row in (1, 2, 3)]
-        expected = sum(cotangent * column for cotangent, column in zip(POINT[ybar], columns, strict=False))
+        expected = sum(
+            cotangent * column for cotangent, column in zip(POINT[ybar], columns, strict=False)
+        )
         assert abs(evaluate(gradient, POINT, n=3, j=at) - expected) < 1e-15
 
 
@@ -107,7 +111,9 @@ def test_gradient_of_a_batch_stays_in_its_row():
     R = IndexedBase("r")
     c = Idx("c")
     dx = vjp(rmsnorm(b), x[c, j], ybar[b, i], {b: (1, m), c: (1, m)})
-    row = gamma[j] * ybar[c, j] / R[c] - x[c, j] * Sum(gamma[i] * x[c, i] * ybar[c, i], (i, 1, n)) / (n * R[c] ** 3)
+    row = gamma[j] * ybar[c, j] / R[c] - x[c, j] * Sum(
+        gamma[i] * x[c, i] * ybar[c, i], (i, 1, n)
+    ) / (n * R[c] ** 3)
     assert abbreviate(dx, {R[b]: rms(b)}) == row
 
 
@@ -166,7 +172,9 @@ def test_matrix_form_refuses_what_is_no_outer_product():
 def test_missing_pieces_are_named():
     with pytest.raises(ValueError, match=r"free index b, and the cotangent ybar\[i\] lacks it"):
         vjp(rmsnorm(b), gamma[j], ybar[i])
-    with pytest.raises(ValueError, match=r"range of the index b is not clear.*ranges=\{b: \(1, n\)\}"):
+    with pytest.raises(
+        ValueError, match=r"range of the index b is not clear.*ranges=\{b: \(1, n\)\}"
+    ):
         vjp(rmsnorm(b), gamma[j], ybar[b, i])
     with pytest.raises(ValueError, match="several ranges are possible"):
         vjp(x[i] * Sum(x[k], (k, 1, n)) * Sum(x[k], (k, 1, m)), x[j], ybar[i])
@@ -182,13 +190,14 @@ def test_missing_pieces_are_named():
 
 def test_the_mean_square_of_each_row():
     assert instantiate(mean_square(b), n=2, b=1) == x[1, 1] ** 2 / 2 + x[1, 2] ** 2 / 2
-    assert number(rms(), n=3) == close(float(sqrt(S(sum(v**2 for v in POINT[x][:3])) / 3 + Rational(1, 10))))
+    assert number(rms(), n=3) == close(
+        float(sqrt(S(sum(v**2 for v in POINT[x][:3])) / 3 + Rational(1, 10)))
+    )
 
 
 def test_a_condition_in_a_vjp_leaves_the_terms_without_it_alone():
     p = Symbol("p", integer=True, positive=True)
     y = x[i] * Sum(x[k], (k, 1, p))
     dx = vjp(y, x[j], ybar[i], {i: (1, n), j: (1, n)})
-    assert dx == Piecewise((Sum(x[i] * ybar[i], (i, 1, n)), j <= p), (0, True)) + ybar[j] * Sum(
-        x[k], (k, 1, p)
-    )
+    conditional = Piecewise((Sum(x[i] * ybar[i], (i, 1, n)), j <= p), (0, True))
+    assert dx == conditional + ybar[j] * Sum(x[k], (k, 1, p))

@@ -47,7 +47,9 @@ def test_a_bound_index_gives_the_directional_derivative_along_ones():
     wrong = evaluate(bound_index()[1], POINT, n=3)
     gradient = [evaluate(differentiate(rms(), x[i]), POINT, n=3, i=at) for at in (1, 2, 3)]
     assert wrong == sqrt(42) / 7
-    assert gradient == [sqrt(42) * part for part in (Rational(1, 42), Rational(1, 21), Rational(1, 14))]
+    assert gradient == [
+        sqrt(42) * part for part in (Rational(1, 42), Rational(1, 21), Rational(1, 14))
+    ]
     assert wrong == sum(gradient)
     for at in (1, 2, 3):
         assert abs(finite_difference(rms(), x[at], POINT, n=3) - gradient[at - 1]) < 1e-25
@@ -68,12 +70,12 @@ def test_an_unindexed_numerator_keeps_a_derivative_without_a_value():
 
 def test_an_index_that_comes_late_is_captured():
     assert evaluate(late_index(), POINT, n=3) == 12
-    assert finite_difference(Sum(x[k] ** 2, (k, 1, n)), x[1], POINT, n=3) == 2
+    assert abs(finite_difference(Sum(x[k] ** 2, (k, 1, n)), x[1], POINT, n=3) - 2) < 1e-25
 
 
 @pytest.mark.parametrize("way", [shaped_base, real_base, matrix_square, function_of_index])
 def test_a_vector_that_is_another_object_gives_zero(way):
-    assert way() == 0
+    assert str(way()) == "0"  # a zero matrix is not equal to 0
 
 
 def test_a_matrix_norm_loses_the_outer_product():

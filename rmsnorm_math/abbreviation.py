@@ -1,0 +1,78 @@
+"""A quantity that occurs again and again becomes one symbol."""
+
+from collections.abc import Mapping
+from itertools import permutations
+
+from sympy import Expr, Indexed, Mul, S, sympify
+
+from rmsnorm_math.contraction import sum_deltas
+from rmsnorm_math.indices import (
+    anonymous,
+    dummies_of,
+    freshen,
+    index_symbols,
+    limits_of,
+    rename_bound,
+)
+
+
+def abbreviate(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
+    """Return `expr` with each defined quantity written as its symbol.
+
+    A definition that is a root, such as ``{r: rms()}``, is found in all its
+    powers. The names of dummies do not matter. To undo it, write
+    ``expr.subs(definitions)``.
+
+    Parameters
+    ----------
+    expr
+        An expression in index notation.
+    definitions
+        ``{symbol: expression}``, applied in order, so that one may use those
+        before it. An element as the key holds for each value of its indices:
+        ``{xhat[i]: x[i]/r}`` puts ``r*xhat[k]`` for ``x[k]``.
+
+    Examples
+    --------
+    >>> from rmsnorm_math import abbreviate, rms, rmsnorm, vjp
+    >>> from rmsnorm_math.notation import i, j, r, x, xhat, ybar
+    >>> dx = vjp(rmsnorm(), x[j], ybar[i])
+    >>> abbreviate(dx, {r: rms(), xhat[i]: x[i]/r})
+    gamma[j]*ybar[j]/r - xhat[j]*Sum(gamma[i]*xhat[i]*ybar[i], (i, 1, n))/(n*r)
+    """
+    result = freshen(expr)
+    for symbol, definition in definitions.items():
+        scale, core = S.One, anonymous(sympify(definition))
+        if indices := getattr(symbol, "indices", ()):
+            factors = Mul.make_args(core)
+            core = Mul(*(f for f in factors if all(map(f.has, indices))))
+            scale = Mul(*(f for f in factors if not all(map(f.has, indices))))
+        result = _abbreviate(result, symbol / scale, indices, *core.as_base_exp())
+    return rename_bound(sum_deltas(freshen(result), []), dummies_of(expr))
+
+
+def _abbreviate(
+    expr: Expr, short: Expr, indices: tuple[Expr, ...], base: Expr, exponent: Expr
+) -> Expr:
+    def of(node: Expr) -> Expr | None:
+        """Return what stands for `node`, whatever its indices are called."""
+        if type(node) is not type(base):
+            return None
+        free = index_symbols(node) - {index for index, _, _ in limits_of(node)}
+        for chosen in permutations(sorted(free, key=str), len(indices)):
+            names = dict(zip(indices, chosen, strict=True))
+            if anonymous(node) == base.xreplace(names):
+                return short.xreplace(names)
+        return None
+
+    def walk(node: Expr) -> Expr:
+        power, p = node.as_base_exp() if isinstance(node, Expr) else (node, S.One)
+        if (found := of(power)) is not None:
+            return found ** (p / exponent)
+        return (
+            node.func(*map(walk, node.args))
+            if node.args and not isinstance(node, Indexed)
+            else node
+        )
+
+    return walk(expr)
