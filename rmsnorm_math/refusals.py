@@ -71,7 +71,7 @@ def refuse_variable(expr: Expr, wrt: Expr) -> None:
         )
     if any(depends(end, wrt) for _, *ends in limits_of(expr) for end in ends):
         raise TypeError(
-            f"{wrt} is in the limits of a sum: it counts elements, and there is no derivative by it."
+            f"{wrt} is in the limits of a sum: it counts elements, so there is no derivative by it."
         )
     _refuse_rank(expr, wrt)
 

@@ -93,7 +93,7 @@ def test_a_page_shows_what_the_package_and_the_data_say_now(site: Site) -> None:
     assert "old data" not in site.html("index")
 
 
-def test_an_edit_executes_the_edited_page_alone(site: Site) -> None:
+def test_an_edit_executes_the_edited_cells_page_alone(site: Site) -> None:
     site.page("index", logged("index", "1 + 1") + "\n```{toctree}\nother\n```\n")
     site.page("other", logged("other", "2 + 2"))
     assert not (result := site.build()).returncode, result.stderr
@@ -103,6 +103,12 @@ def test_an_edit_executes_the_edited_page_alone(site: Site) -> None:
     assert not (result := site.build()).returncode, result.stderr
     assert site.executed().split() == ["other"]
     assert "2345" in site.html("other")
+
+    site.page("other", logged("other", "2000 + 345") + "\nA sentence.\n")
+    assert not (result := site.build()).returncode, result.stderr
+    assert "A sentence." in site.html("other")
+    assert "2345" in site.html("other")
+    assert not site.executed()
 
 
 @pytest.mark.parametrize(
