@@ -34,6 +34,8 @@ def numbers():
     def quotient(expr, at=1, size=3, **sizes):
         return finite_difference(expr, x[at], POINT, n=size, **sizes)
 
+    transposed = pitfalls.transposed_array()[0, 1]
+    unchanged = differentiate(pitfalls.ignored_subs(), x[j])
     doubled = SQUARES.xreplace({x[k]: 2 * x[k]})
     return {
         "late_index": (answer(pitfalls.late_index()), quotient(SQUARES)),
@@ -44,8 +46,8 @@ def numbers():
         "function_of_index": (pitfalls.function_of_index(), quotient(SQUARES)),
         "unindexed_numerator": ("no number", quotient(rmsnorm(), i=1)),
         "lookalike_indices": ("no number", quotient(x[i], i=1)),
-        "transposed_array": (answer(pitfalls.transposed_array()[0, 1]), quotient(rmsnorm(), 2, 2, i=1)),
-        "ignored_subs": (answer(differentiate(pitfalls.ignored_subs(), x[j]), j=1), quotient(doubled)),
+        "transposed_array": (answer(transposed), quotient(rmsnorm(), 2, 2, i=1)),
+        "ignored_subs": (answer(unchanged, j=1), quotient(doubled)),
     }
 
 

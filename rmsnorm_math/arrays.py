@@ -12,9 +12,11 @@ from sympy import (
     Dummy,
     Expr,
     Function,
+    Heaviside,
     Idx,
     Indexed,
     KroneckerDelta,
+    Max,
     Mul,
     Number,
     NumberSymbol,
@@ -53,7 +55,7 @@ class OverAll(Function):  # type: ignore[misc]
 
 
 REDUCTIONS = (Mean, Total)
-ELEMENTWISE = (Abs, cos, cosh, exp, log, sign, sin, sinh, tan, tanh)
+ELEMENTWISE = (Abs, Heaviside, Max, cos, cosh, exp, log, sign, sin, sinh, tan, tanh)
 
 
 def row_indices(*exprs: Expr) -> set[str]:

@@ -8,7 +8,16 @@ from itertools import count
 from textwrap import fill, indent
 from typing import Any, Literal
 
-from sympy import Expr, IndexedBase, Symbol, cse, factor_terms, postorder_traversal, sympify
+from sympy import (
+    Expr,
+    IndexedBase,
+    Symbol,
+    cse,
+    default_sort_key,
+    factor_terms,
+    postorder_traversal,
+    sympify,
+)
 from sympy.printing.pycode import PythonCodePrinter
 
 from rmsnorm_math.abbreviation import abbreviate
@@ -232,6 +241,18 @@ class _Printer(PythonCodePrinter):  # type: ignore[misc]
 
     def _print_OverAll(self, expr: Expr) -> str:
         return f"({self._print(expr.args[0])}).sum()"
+
+    def _print_Max(self, expr: Expr) -> str:
+        first, *others = map(self._print, sorted(expr.args, key=default_sort_key))
+        for other in others:
+            if self.module == "torch":  # torch.maximum takes no numbers
+                first = f"torch.where({first} < {other}, {other}, {first})"
+            else:
+                first = f"{self.module}.maximum({first}, {other})"
+        return first
+
+    def _print_Heaviside(self, expr: Expr) -> str:
+        return f"({self._print(expr.args[0])} > 0)"
 
     def _print_sign(self, expr: Expr) -> str:
         return f"{self.module}.sign({self._print(expr.args[0])})"
