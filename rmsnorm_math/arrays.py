@@ -70,9 +70,10 @@ def row_indices(*exprs: Expr) -> set[str]:
     }
 
 
-def lengths(*exprs: Expr) -> set[Symbol]:
-    """Return the symbols that sums end at."""
-    return {end for expr in exprs for _, _, end in limits_of(expr) if isinstance(end, Symbol)}
+def lengths(*exprs: Expr, but: Iterable[str] = ()) -> set[Symbol]:
+    """Return the symbols that sums end at, save those over the indices named in `but`."""
+    limits = (limit for expr in exprs for limit in limits_of(expr))
+    return {end for index, _, end in limits if isinstance(end, Symbol) and index.name not in but}
 
 
 def lower(expr: Expr, names: Mapping[Expr, str], rows: set[str], sizes: set[Symbol]) -> Expr:

@@ -108,6 +108,11 @@ def source(
     body = [f"{target} = {printer.doprint(expr)}" for target, expr in lines]
     for size in sorted(sizes, key=str):
         if any(expr.has(size) for _, expr in lines):
+            if size not in lengths(*given, but=rows):
+                raise ValueError(
+                    f"the number of rows {size} would be needed, and there is no code for it. "
+                    f"To sum over several axes of an element, reshape them into one."
+                )
             body.insert(0, f"{size} = {array}.shape[-1]")
     returned = [
         f"{label}[..., 0]" if _is_scalar(short[label], rows) and not expr.has(OverAll) else label
@@ -243,6 +248,7 @@ class _Printer(PythonCodePrinter):  # type: ignore[misc]
         return f"({self._print(expr.args[0])}).sum()"
 
     def _print_Max(self, expr: Expr) -> str:
+        first: str
         first, *others = map(self._print, sorted(expr.args, key=default_sort_key))
         for other in others:
             if self.module == "torch":  # torch.maximum takes no numbers

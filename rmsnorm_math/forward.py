@@ -1,6 +1,6 @@
 """RMSNorm itself and its variants, in index notation, for a symbolic length n."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 from sympy import Expr, Idx, Max, Sum, sqrt
 
@@ -53,14 +53,15 @@ def rms(*rows: Idx, eps: Placement = "inside", part: Expr = n) -> Expr:
     epsilon + sqrt(Sum(x[k]**2, (k, 1, n)))/sqrt(n)
     """
     square = mean_square(*rows, part=part)
-    if eps == "inside":
-        return sqrt(square + epsilon)
-    if eps == "outside":
-        return sqrt(square) + epsilon
-    if eps == "max":
-        return sqrt(Max(square, epsilon))
-    choices = ", ".join(map(repr, get_args(Placement)))
-    raise ValueError(f"there is no place {eps!r} for epsilon: choose one of {choices}.")
+    places = {
+        "inside": sqrt(square + epsilon),
+        "outside": sqrt(square) + epsilon,
+        "max": sqrt(Max(square, epsilon)),
+    }
+    if eps not in places:
+        choices = ", ".join(map(repr, places))
+        raise ValueError(f"there is no place {eps!r} for epsilon: choose one of {choices}.")
+    return places[eps]
 
 
 def rmsnorm(*rows: Idx, eps: Placement = "inside", offset: Expr | int = 0, part: Expr = n) -> Expr:

@@ -166,3 +166,9 @@ def test_an_unknown_framework_is_named():
         ValueError, match="no framework 'tensorflow': choose one of numpy, torch, jax"
     ):
         source({"y": rmsnorm()}, NAMES, framework="tensorflow")  # type: ignore[arg-type]
+
+
+def test_a_sum_over_two_axes_of_an_element_is_refused():
+    square = Sum(x[k, b] ** 2, (k, 1, m), (b, 1, n)) / (m * n)
+    with pytest.raises(ValueError, match=r"number of rows m would be needed.*reshape"):
+        source({"s": square}, {x: "x"})

@@ -37,7 +37,7 @@ def test_epsilon_stands_inside_outside_or_as_the_least_mean_square():
     assert evaluate(rms(eps="max"), POINT, n=3) == sqrt(square)
     assert evaluate(rms(eps="max"), POINT | {epsilon: 9}, n=3) == 3
     with pytest.raises(ValueError, match="'inside', 'outside', 'max'"):
-        rms(eps="under")
+        rms(eps="under")  # type: ignore[arg-type]
 
 
 def test_the_offset_is_added_to_gamma():
