@@ -172,3 +172,9 @@ def test_a_sum_over_two_axes_of_an_element_is_refused():
     square = Sum(x[k, b] ** 2, (k, 1, m), (b, 1, n)) / (m * n)
     with pytest.raises(ValueError, match=r"number of rows m would be needed.*reshape"):
         source({"s": square}, {x: "x"})
+
+
+def test_the_root_of_a_length_is_a_number():
+    code = source({"norm": sqrt(n) * Sum(x[k], (k, 1, n))}, {x: "x"}, framework="torch")
+    assert "n**(" in code
+    assert "torch.sqrt" not in code
