@@ -104,6 +104,15 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def traps(session: nox.Session) -> None:
+    """Record what SymPy, by version, answers to each of the wrong ways."""
+    install(session)
+    for sympy in ("sympy==1.12.1", "sympy==1.13.3", "sympy==1.14.0", "sympy"):
+        session.install("--upgrade", sympy)
+        session.run("python", "docs/data/record_traps.py")
+
+
+@nox.session(default=False)
 def linkcheck(session: nox.Session) -> None:
     """Follow every outside link; needs a network."""
     install(session, "docs")
