@@ -12,9 +12,11 @@ from sympy import (
     Dummy,
     Expr,
     Function,
+    Heaviside,
     Idx,
     Indexed,
     KroneckerDelta,
+    Max,
     Mul,
     Number,
     NumberSymbol,
@@ -53,7 +55,7 @@ class OverAll(Function):  # type: ignore[misc]
 
 
 REDUCTIONS = (Mean, Total)
-ELEMENTWISE = (Abs, cos, cosh, exp, log, sign, sin, sinh, tan, tanh)
+ELEMENTWISE = (Abs, Heaviside, Max, cos, cosh, exp, log, sign, sin, sinh, tan, tanh)
 
 
 def row_indices(*exprs: Expr, of_rows: Iterable[Expr] = ()) -> set[Expr]:
@@ -68,9 +70,10 @@ def row_indices(*exprs: Expr, of_rows: Iterable[Expr] = ()) -> set[Expr]:
     }
 
 
-def lengths(*exprs: Expr) -> set[Symbol]:
-    """Return the symbols that sums end at."""
-    return {end for expr in exprs for _, _, end in limits_of(expr) if isinstance(end, Symbol)}
+def lengths(*exprs: Expr, but: Iterable[Expr] = ()) -> set[Symbol]:
+    """Return the symbols that sums end at, save those over the indices in `but`."""
+    limits = (limit for expr in exprs for limit in limits_of(expr))
+    return {end for index, _, end in limits if isinstance(end, Symbol) and index not in but}
 
 
 def lower(

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from peers.pages import digits, record
 from sympy import IndexedBase
 
-from peers.pages import digits, record
 from rmsnorm_math import function, rms, rmsnorm, vjp
 from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, m, x, xhat, ybar
 

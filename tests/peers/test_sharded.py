@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from peers.pages import digits, record
 
 SNIPPETS = Path(__file__).parents[2] / "docs/snippets"
