@@ -5,7 +5,7 @@ with the package, and takes no derivative.
 """
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
 from itertools import product
 from typing import Any
@@ -29,7 +29,12 @@ from sympy import (
 from sympy.core.relational import Relational
 
 Scope = Mapping[Any, Any]
-FUNCTIONS = {"Abs": abs, "Max": max, "Heaviside": lambda at, *_: (mpmath.sign(at) + 1) / 2}
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "Abs": abs,
+    "Max": max,
+    "Pi": lambda: +mpmath.pi,
+    "Heaviside": lambda at, *_: (mpmath.sign(at) + 1) / 2,
+}
 
 
 def number(value: Any) -> Any:
