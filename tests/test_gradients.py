@@ -145,6 +145,23 @@ def differ_nowhere(left, right, index):
         return all(abs(value(left, scope) - value(right, scope)) < 1e-30 for scope in scopes)
 
 
+def test_a_condition_stays_in_the_sum_that_binds_its_index():
+    layer = x[i] * Sum(x[k] * x[k + 1], (k, 1, n - 1))
+    forward = jvp(layer, x[j], xdot[j], {j: (1, n)})
+    assert forward == (
+        xdot[i] * Sum(x[k + 1] * x[k], (k, 1, n - 1))
+        + x[i] * Sum(x[j + 1] * xdot[j], (j, 1, n - 1))
+        + x[i] * Sum(x[j - 1] * xdot[j], (j, 2, n))
+    )
+    second = vjp(forward, x[k], ybar[i], {i: (1, n)})
+    assert {s for s in second.free_symbols if isinstance(s, Idx)} == {k}
+    for column in (1, 2, 3):
+        scopes = [NUMBERS | {n: 3, i: row, k: column} for row in (1, 2, 3)]
+        with workdps(40):
+            expected = sum(NUMBERS[ybar, s[i]] * difference(forward, x[k], s) for s in scopes)
+            assert abs(at(second, 3, k=column) - expected) < 1e-15
+
+
 def test_a_scalar_output_takes_a_scalar_cotangent():
     loss = Symbol("Lbar")
     assert vjp(log(total), x[j], loss) == loss * exp(x[j]) / total
