@@ -30,7 +30,7 @@ ROOMS = [room for rooms in ORDER for room in rooms]
 
 
 def names(path: Path) -> set[str]:
-    """Return the dotted names that a file imports: `a.b` of `from a import b`, `a` of `import a`."""
+    """Return what a file imports: `a.b` of `from a import b`, `a` of `import a`."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom):
