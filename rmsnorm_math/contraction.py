@@ -2,7 +2,7 @@
 
 from sympy import Add, Expr, KroneckerDelta, Mul, Piecewise, Pow, Sum, sympify
 
-from rmsnorm_math.conditions import Limit, known_ranges, only_if, settle
+from rmsnorm_math.conditions import Limit, known_ranges, narrow, only_if, settle
 from rmsnorm_math.indices import (
     BINDERS,
     Ranges,
@@ -86,7 +86,7 @@ def sum_deltas(expr: Expr, met: list[Limit]) -> Expr:
 def _sum(body: Expr, limit: Limit, met: list[Limit]) -> Expr:
     index, lower, upper = limit
     total = []
-    for term in Add.make_args(_distribute(body, index)):
+    for term in Add.make_args(_distribute(_indicators_outside(body), index)):
         before, inside = term.as_independent(index, as_Add=False)
         delta, value = _solvable(inside, index)
         if inside == 1:
@@ -98,7 +98,7 @@ def _sum(body: Expr, limit: Limit, met: list[Limit]) -> Expr:
         elif isinstance(inside, Add):
             total.append(before * _sum(inside, limit, met))
         else:
-            total.append(before * Sum(inside, limit))
+            total.append(before * Sum(*narrow(inside, limit)))
     return Add(*total)
 
 

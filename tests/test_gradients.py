@@ -159,6 +159,23 @@ def test_an_output_index_is_not_captured_by_a_sum_of_the_result():
             assert abs(evaluate(gradient, matrix, n=3, j=at) - right) < 1e-15
 
 
+def test_a_condition_stays_in_the_sum_that_binds_its_index():
+    layer = x[i] * Sum(x[k] * x[k + 1], (k, 1, n - 1))
+    forward = jvp(layer, x[j], xdot[j], {j: (1, n)})
+    assert forward == (
+        xdot[i] * Sum(x[k + 1] * x[k], (k, 1, n - 1))
+        + x[i] * Sum(x[j + 1] * xdot[j], (j, 1, n - 1))
+        + x[i] * Sum(x[j - 1] * xdot[j], (j, 2, n))
+    )
+    second = vjp(forward, x[k], ybar[i], {i: (1, n)})
+    assert {s for s in second.free_symbols if isinstance(s, Idx)} == {k}
+    for column in (1, 2, 3):
+        scopes = [NUMBERS | {n: 3, i: row, k: column} for row in (1, 2, 3)]
+        with workdps(40):
+            expected = sum(NUMBERS[ybar, s[i]] * difference(forward, x[k], s) for s in scopes)
+            assert abs(at(second, 3, k=column) - expected) < 1e-15
+
+
 def test_a_scalar_output_takes_a_scalar_cotangent():
     loss = Symbol("Lbar")
     assert vjp(log(total), x[j], loss) == loss * exp(x[j]) / total
