@@ -1,5 +1,6 @@
 """Small repairs of what the tools produce, until they do it themselves."""
 
+import posixpath
 import re
 from pathlib import Path
 
@@ -33,18 +34,40 @@ HTML = {
     r'<aside class="sidebar-drawer">': r'<aside class="sidebar-drawer" aria-label="Site">',
     r'<aside class="toc-drawer([^"]*)">': r'<aside class="toc-drawer\1" aria-label="On this page">',
     r'(<label[^>]*?) aria-controls="[^"]*"': r"\1",  # sphinx-design's tabs
+    r'(<p class="caption") role="heading"': r"\1",  # of a list of links: it has no level
 }
+STYLE = re.compile(r'<link rel="stylesheet"[^>]*href="([^"?]*_static/)([^"?]*)[^>]*>\s*')
+
+
+def bundle(static, names):
+    """Write the style sheets into one, for which the first view waits once instead of nine times."""
+    sheet = static / "style.css"
+    if not names and sheet.exists():  # no page is new, a sheet may be
+        names = sheet.read_text("utf-8").splitlines()[0].split()[1:-1]
+    css = [f"/* {' '.join(names)} */"]
+    for name in names:
+        folder = posixpath.join(posixpath.dirname(name), "")
+        text = (static / name).read_text("utf-8")
+        css.append(re.sub(r"url\((?!['\"]?(?:data:|#))(['\"]?)", rf"url(\1{folder}", text))
+    sheet.write_text("\n".join(css), "utf-8")
 
 
 def mend(app, exception):
     if exception or app.builder.format != "html":
         return
+    sheets = {}
     for page in Path(app.outdir).rglob("*.html"):
         old = new = page.read_text("utf-8")
         for pattern, text in HTML.items():
             new = re.sub(pattern, text, new)
+        if len(links := STYLE.findall(new)) > 1:
+            sheets.update(dict.fromkeys(name for _, name in links))
+            new = STYLE.sub(rf'<link rel="stylesheet" href="{links[0][0]}style.css">\n\g<0>', new, 1)
+            first, rest = new.split("style.css", 1)
+            new = f"{first}style.css{STYLE.sub('', rest)}"
         if new != old:
             page.write_text(new, "utf-8")
+    bundle(Path(app.outdir, "_static"), list(sheets))
 
 
 def setup(app):
