@@ -70,10 +70,10 @@ def row_indices(*exprs: Expr, of_rows: Iterable[Expr] = ()) -> set[Expr]:
     }
 
 
-def lengths(*exprs: Expr, but: Iterable[str] = ()) -> set[Symbol]:
-    """Return the symbols that sums end at, save those over the indices named in `but`."""
+def lengths(*exprs: Expr, but: Iterable[Expr] = ()) -> set[Symbol]:
+    """Return the symbols that sums end at, save those over the indices in `but`."""
     limits = (limit for expr in exprs for limit in limits_of(expr))
-    return {end for index, _, end in limits if isinstance(end, Symbol) and index.name not in but}
+    return {end for index, _, end in limits if isinstance(end, Symbol) and index not in but}
 
 
 def lower(

@@ -90,7 +90,8 @@ def source(
     where = {key: sympify(definition) for key, definition in (where or {}).items()}
     short = {label: abbreviate(sympify(expr), where) for label, expr in outputs.items()}
     given = [*map(sympify, outputs.values()), *where.values()]
-    rows = {s.name for s in row_indices(*map(freshen, given)) if not isinstance(s, Dummy)}
+    fresh = [freshen(expr) for expr in given]
+    rows = {s.name for s in row_indices(*fresh) if not isinstance(s, Dummy)}
     of_rows = {
         key.base
         for key in where
@@ -116,7 +117,7 @@ def source(
     body = [f"{target} = {printer.doprint(expr)}" for target, expr in lines]
     for size in sorted(sizes, key=str):
         if any(expr.has(size) for _, expr in lines):
-            if size not in lengths(*given, but=rows):
+            if size not in lengths(*fresh, but=row_indices(*fresh, of_rows=of_rows)):
                 raise ValueError(
                     f"the number of rows {size} would be needed, and there is no code for it. "
                     f"To sum over several axes of an element, reshape them into one."
