@@ -23,7 +23,9 @@ def results():
         "the gradient of the input": (r"\bar{x}_j", vjp(rmsnorm(), x[j], ybar[i])),
         "the gradient of the weight": (r"\bar{\gamma}_j", vjp(rmsnorm(), gamma[j], ybar[i])),
     }
-    short = {what: equation(left, abbreviate(right, {r: rms()})) for what, (left, right) in found.items()}
+    short = {
+        what: equation(left, abbreviate(right, {r: rms()})) for what, (left, right) in found.items()
+    }
     return {**short, "where": equation("r", rms())}
 
 

@@ -1,20 +1,25 @@
 """The picture of the front page: what the derivative does to a gradient, for n = 2 and gamma = 1.
 
-The page's script _static/picture.js moves it; tests compare what the script shows with the package.
+The page's script _static/picture.js moves it. The page carries what the package says at TRIALS, and
+a test of the built site asks the script for the same.
 """
 
+import json
+from html import escape
+
+from figures import COLOURS, plt, show
+from formulas import results
 from IPython.display import HTML
 from sympy import Matrix, Rational, latex
 
-from figures import COLOURS, INK, plt, show
-from formulas import results
 from rmsnorm_math import evaluate, jacobian, rms, rmsnorm, vjp
 from rmsnorm_math.notation import epsilon, gamma, i, j, x, ybar
 
 START = {"x1": 1.6, "x2": 0.8, "g1": 0.2, "g2": 1.6, "eps": 0.0}
+TRIALS = [(1.6, 0.8, 0.2, 1.6, 0.5), (-1.2, 0.7, 2, -1.5, 0), (0, 0, 1, -1, 0.25), (2, 2, -2, 1, 2)]
 LABELS = {"x1": "x₁", "x2": "x₂", "g1": "ȳ₁", "g2": "ȳ₂", "eps": "ε"}
 PANEL = """
-<form class="picture" aria-label="The picture's numbers">
+<form class="picture" aria-label="The picture's numbers" data-check="{check}">
 <fieldset><legend>Move x, ȳ and ε</legend>{sliders}</fieldset>
 <table>
 <tr><th scope="row">r</th><td colspan=2>{r}</td></tr>
@@ -49,15 +54,12 @@ def numbers(x1, x2, g1, g2, eps):
     }
 
 
-def arrow(ax, start, end, colour, label="", **style):
+def arrow(ax, start, end, colour, **style):
     style = {"arrowstyle": "-|>", "mutation_scale": 16, "lw": 2.5, "color": colour, **style}
     ax.annotate("", end, start, arrowprops={"shrinkA": 0, "shrinkB": 0, **style})
-    away = 0.3 / (end[0] ** 2 + end[1] ** 2) ** 0.5
-    place = [(1 + away) * value for value in end]
-    ax.text(*place, label, color=colour, ha="center", va="center", fontsize=14)
 
 
-def draw(ax):
+def draw(ax, size=14):
     """Draw the picture into axes without a frame."""
     found = numbers(**START)
     x1, x2, g1, g2 = (START[name] for name in ("x1", "x2", "g1", "g2"))
@@ -67,9 +69,11 @@ def draw(ax):
     ax.axis("off")
     ax.plot([-3 * x2, 3 * x2], [3 * x1, -3 * x1], lw=1, color=COLOURS[2], alpha=0.5)
     arrow(ax, (g1, g2), across, COLOURS[1], linestyle="--", lw=1.5)
-    arrow(ax, (0, 0), (x1, x2), COLOURS[0], "$x$")
-    arrow(ax, (0, 0), (g1, g2), COLOURS[1], r"$\bar{y}$")
-    arrow(ax, (0, 0), dx, COLOURS[2], r"$\bar{x}$")
+    labels = {"$x$": (x1, x2), r"$\bar{y}$": (g1, g2), r"$\bar{x}$": dx}
+    places = [(1.15 * x1, 1.15 * x2), (1.15 * g1, 1.15 * g2), (dx[0] - 0.05, dx[1] / 2)]
+    for (label, tip), place, colour in zip(labels.items(), places, COLOURS, strict=False):
+        arrow(ax, (0, 0), tip, colour)
+        ax.text(*place, label, color=colour, ha="center", va="center", fontsize=size)
 
 
 def picture():
@@ -85,7 +89,9 @@ def picture():
         name: f"<output name={name}>{float(value):.3f}</output>"
         for name, value in numbers(**START).items()
     }
-    panel = PANEL.format(sliders=sliders, **shown)
+    trials = [START, *(dict(zip(START, values, strict=True)) for values in TRIALS)]
+    check = [[trial, {k: float(v) for k, v in numbers(**trial).items()}] for trial in trials]
+    panel = PANEL.format(check=escape(json.dumps(check)), sliders=sliders, **shown)
     script = '<script defer src="_static/picture.js"></script>'
     return HTML(f"{show(fig, alt=ALT).data}{panel}{script}")
 
@@ -94,9 +100,13 @@ def card(path):
     """Draw the card that stands for the site where a link to it is shared."""
     with plt.rc_context({"figure.constrained_layout.use": False}):
         fig = plt.figure(figsize=(12, 6.3), dpi=100, facecolor="white")
-        draw(fig.add_axes((0.42, 0.02, 0.58, 0.96)))
+        axes = fig.add_axes((0.45, 0, 0.55, 1))
+        draw(axes, size=28)
+        axes.set(xlim=(-1.6, 2.1), ylim=(-1, 2.4))
         fig.text(0.05, 0.68, "RMSNorm,\nderived", fontsize=44, weight="bold", va="center")
-        for place, formula in zip((0.4, 0.2), ("the Jacobian", "the gradient of the input"), strict=True):
-            fig.text(0.05, place, f"${latex(results()[formula])}$", fontsize=22, va="center")
+        for place, formula in zip(
+            (0.4, 0.2), ("the Jacobian", "the gradient of the input"), strict=True
+        ):
+            fig.text(0.05, place, f"${latex(results()[formula])}$", fontsize=30, va="center")
         fig.savefig(path, format="png", metadata={"Software": None})
         plt.close(fig)

@@ -83,7 +83,9 @@ def write(app, exception):
         places = "\n".join(f"<url><loc>{escape(address)}</loc></url>" for _, address in pages(app))
         head = '<?xml version="1.0" encoding="utf-8"?>\n'
         schema = "http://www.sitemaps.org/schemas/sitemap/0.9"
-        (out / "sitemap.xml").write_text(f'{head}<urlset xmlns="{schema}">\n{places}\n</urlset>\n', "utf-8")
+        (out / "sitemap.xml").write_text(
+            f'{head}<urlset xmlns="{schema}">\n{places}\n</urlset>\n', "utf-8"
+        )
         (out / "robots.txt").write_text(f"Sitemap: {app.config.html_baseurl}sitemap.xml\n", "utf-8")
 
 

@@ -54,7 +54,9 @@ def provide(app, config):
     for font in dist.glob("fonts/*.woff2"):
         (static / "katex/fonts").mkdir(exist_ok=True)
         shutil.copy(font, static / "katex/fonts")
-    shutil.copy(dist / "contrib/copy-tex.min.js", static / "katex")  # a selection is copied as LaTeX
+    shutil.copy(
+        dist / "contrib/copy-tex.min.js", static / "katex"
+    )  # a selection is copied as LaTeX
     config.html_static_path.append("_cache/static")
 
 
@@ -66,7 +68,9 @@ class Keep(SphinxPostTransform):
     def run(self):
         for bundle in self.document.findall(nodes.container):
             forms = {form.get("mime_type"): form for form in bundle.children if form.children}
-            if bundle.get("nb_element") == "mime_bundle" and {"text/latex", "text/plain"} <= {*forms}:
+            if bundle.get("nb_element") == "mime_bundle" and {"text/latex", "text/plain"} <= {
+                *forms
+            }:
                 for formula in forms["text/latex"].findall(nodes.math_block):
                     formula["sympy"] = forms["text/plain"].astext()
 
@@ -118,8 +122,10 @@ def html(translator, node):
 
 
 def visit_math(translator, node):
+    follows = node.next_node(nodes.Text, descend=False, siblings=True)
+    joint = "&#8288;" if follows and follows[:1] in ",.;:!?)" else ""  # no line begins with these
     translator.body.append(
-        f'<span class="math notranslate nohighlight">{html(translator, node)}</span>'
+        f'<span class="math notranslate nohighlight">{html(translator, node)}</span>{joint}'
     )
     raise nodes.SkipNode
 

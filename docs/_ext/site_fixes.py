@@ -40,10 +40,11 @@ STYLE = re.compile(r'<link rel="stylesheet"[^>]*href="([^"?]*_static/)([^"?]*)[^
 
 
 def bundle(static, names):
-    """Write the style sheets into one, for which the first view waits once instead of nine times."""
+    """Write the style sheets into one: the first view waits for one file, not nine."""
     sheet = static / "style.css"
-    if not names and sheet.exists():  # no page is new, a sheet may be
-        names = sheet.read_text("utf-8").splitlines()[0].split()[1:-1]
+    if sheet.exists():  # its first line lists those of the pages that are not new
+        names = dict.fromkeys([*sheet.read_text("utf-8").splitlines()[0].split()[1:-1], *names])
+    names = [name for name in names if (static / name).exists()]
     css = [f"/* {' '.join(names)} */"]
     for name in names:
         folder = posixpath.join(posixpath.dirname(name), "")
@@ -62,7 +63,9 @@ def mend(app, exception):
             new = re.sub(pattern, text, new)
         if len(links := STYLE.findall(new)) > 1:
             sheets.update(dict.fromkeys(name for _, name in links))
-            new = STYLE.sub(rf'<link rel="stylesheet" href="{links[0][0]}style.css">\n\g<0>', new, 1)
+            new = STYLE.sub(
+                rf'<link rel="stylesheet" href="{links[0][0]}style.css">\n\g<0>', new, 1
+            )
             first, rest = new.split("style.css", 1)
             new = f"{first}style.css{STYLE.sub('', rest)}"
         if new != old:
@@ -72,5 +75,5 @@ def mend(app, exception):
 
 def setup(app):
     app.add_post_transform(OneId)
-    app.connect("build-finished", mend)
+    app.connect("build-finished", mend, priority=900)  # after Furo has written its colours
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -29,13 +29,13 @@
 
   const set = (node, attributes) => { for (const key in attributes) node.setAttribute(key, attributes[key]); };
   const segment = (node, [x1, y1], [x2, y2]) => set(node, { x1, y1, x2, y2 });
-  const point = (key, [u, v]) => {
+  const point = (key, [u, v], beside) => {
     const [a, b] = at([u, v]), length = Math.hypot(u, v), { line, head, text, grip } = arrows[key];
     const back = Math.min(1, 10 / UNIT / (length || 1)), away = 1 + 0.28 / (length || 1);
     segment(line, at([0, 0]), at([u * (1 - back), v * (1 - back)]));
     set(head, { transform: `translate(${a} ${b}) rotate(${-Math.atan2(v, u) * 180 / Math.PI})`, visibility: length ? 'visible' : 'hidden' });
-    const [c, d] = at(length ? [u * away, v * away] : [0.2, 0.2]);
-    set(text, { x: c, y: d + 6 });
+    const [c, d] = at(key === 'd' ? beside : length ? [u * away, v * away] : [0.2, 0.2]);
+    set(text, { x: c, y: d + 6, visibility: key !== 'd' || length > 0.2 ? 'visible' : 'hidden' });
     if (grip) set(grip, { cx: a, cy: b });
   };
   function update() {
@@ -48,7 +48,8 @@
     const d = r ? [numbers.dx1, numbers.dx2] : [0, 0];
     point('x', [x1, x2]);
     point('g', [g1, g2]);
-    point('d', d);
+    const side = -0.22 * (Math.sign(x1 * g1 + x2 * g2) || 1) / (Math.hypot(x1, x2) || 1);
+    point('d', d, [d[0] / 2 + side * x1, d[1] / 2 + side * x2]);   // its name stands away from ȳ
     segment(lost, at([g1, g2]), at([r * d[0], r * d[1]]));
     segment(across, at([-9 * x2, 9 * x1]), at([9 * x2, -9 * x1]));
   }

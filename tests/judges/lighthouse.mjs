@@ -1,40 +1,19 @@
-// Judge pages with Lighthouse, mobile: node run.mjs SITE RUNS [PAGE ...]; medians, all pages unless named.
-// The site is served gzipped over HTTP/1.1, as a plain static host does. Fails below the goals.
-import { createReadStream, existsSync, globSync } from 'node:fs';
-import { createServer } from 'node:http';
-import { extname, join } from 'node:path';
-import { createGzip } from 'node:zlib';
-import { launch } from 'chrome-launcher';
+// Judge pages with Lighthouse, mobile: node lighthouse.mjs SITE RUNS [PAGE ...]. Fails if a median misses its goal.
 import lighthouse from 'lighthouse';
+import { open } from './site.mjs';
 
 const GOALS = { performance: 95, accessibility: 100, 'best-practices': 100, seo: 100 };
 const MOST = { shift: 0.01, kB: 200 };
-const TYPES = {
-  '.html': 'text/html', '.css': 'text/css', '.js': 'text/javascript', '.mjs': 'text/javascript',
-  '.svg': 'image/svg+xml', '.png': 'image/png', '.woff2': 'font/woff2', '.txt': 'text/plain', '.xml': 'text/xml',
-};
 
 const [site, runs, ...named] = process.argv.slice(2);
-const pages = named.length ? named : globSync('*.html', { cwd: site }).sort();
-const server = createServer((request, response) => {
-  const file = join(site, decodeURI(new URL(request.url, 'http://x').pathname));
-  if (!existsSync(file) || !extname(file)) return response.writeHead(404).end();
-  const type = TYPES[extname(file)] ?? 'application/octet-stream';
-  const zip = /text|svg/.test(type);
-  response.writeHead(200, { 'Content-Type': `${type}; charset=utf-8`, ...(zip && { 'Content-Encoding': 'gzip' }) });
-  zip ? createReadStream(file).pipe(createGzip()).pipe(response) : createReadStream(file).pipe(response);
-});
-await new Promise((ready) => server.listen(0, '127.0.0.1', ready));
-const flags = '--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync';
-const chrome = await launch({ chromeFlags: flags.split(' '), chromePath: process.env.CHROME_PATH ?? '/usr/bin/chromium' });
-
+const { browser, address, pages, close } = await open(site, named);
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 let failed = false;
 console.log(['page', ...Object.keys(GOALS), 'range', 'FCP ms', 'LCP ms', 'TBT ms', 'shift', 'kB'].join('\t'));
 for (const page of pages) {
   const results = [];
   for (let run = 0; run < Number(runs); run++) {
-    const { lhr } = await lighthouse(`http://127.0.0.1:${server.address().port}/${page}`, { port: chrome.port, logLevel: 'error' });
+    const { lhr } = await lighthouse(address + page, { port: new URL(browser.wsEndpoint()).port, logLevel: 'error' });
     results.push(lhr);
   }
   const of = (value) => median(results.map(value));
@@ -62,6 +41,5 @@ for (const page of pages) {
     }
   }
 }
-chrome.kill();
-server.close();
+await close();
 process.exitCode = failed ? 1 : 0;
