@@ -78,7 +78,7 @@ def draw(ax, size=14):
 
 def picture():
     """Return the picture, with sliders for those who have JavaScript, and its numbers."""
-    fig = plt.figure(figsize=(5.2, 3.575))
+    fig = plt.figure(figsize=(5.2, 3.575), layout="none")
     draw(fig.add_axes((0, 0, 1, 1)))
     sliders = "".join(
         f"<label>{label}<input type=range name={name} value={START[name]} "
@@ -98,15 +98,12 @@ def picture():
 
 def card(path):
     """Draw the card that stands for the site where a link to it is shared."""
-    with plt.rc_context({"figure.constrained_layout.use": False}):
-        fig = plt.figure(figsize=(12, 6.3), dpi=100, facecolor="white")
-        axes = fig.add_axes((0.45, 0, 0.55, 1))
-        draw(axes, size=28)
-        axes.set(xlim=(-1.6, 2.1), ylim=(-1, 2.4))
-        fig.text(0.05, 0.68, "RMSNorm,\nderived", fontsize=44, weight="bold", va="center")
-        for place, formula in zip(
-            (0.4, 0.2), ("the Jacobian", "the gradient of the input"), strict=True
-        ):
-            fig.text(0.05, place, f"${latex(results()[formula])}$", fontsize=30, va="center")
-        fig.savefig(path, format="png", metadata={"Software": None})
-        plt.close(fig)
+    fig = plt.figure(figsize=(12, 6.3), dpi=100, facecolor="white", layout="none")
+    axes = fig.add_axes((0.45, 0, 0.55, 1))
+    draw(axes, size=28)
+    axes.set(xlim=(-1.6, 2.1), ylim=(-1, 2.4))
+    fig.text(0.05, 0.68, "RMSNorm,\nderived", fontsize=44, weight="bold", va="center")
+    for place, what in ((0.4, "the Jacobian"), (0.2, "the gradient of the input")):
+        fig.text(0.05, place, f"${latex(results()[what])}$", fontsize=30, va="center")
+    fig.savefig(path, format="png", metadata={"Software": None})
+    plt.close(fig)

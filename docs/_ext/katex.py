@@ -105,9 +105,20 @@ def run_katex(app, formulas):
 
 def set_page(app, doctree, docname):  # noqa: ARG001
     if app.builder.format == "html":
+        keep_punctuation(doctree)
         found = doctree.findall(lambda node: isinstance(node, nodes.math | nodes.math_block))
         if missing := list({source(node): None for node in found}.keys() - typeset.keys()):
             run_katex(app, missing)
+
+
+def keep_punctuation(doctree):
+    """Take the mark behind a formula into its box, so that no line begins with it."""
+    for formula in list(doctree.findall(nodes.math)):
+        text = formula.next_node(nodes.Text, descend=False, siblings=True)
+        if text and formula.parent.index(text) == formula.parent.index(formula) + 1:
+            mark = re.match(r"[,.;:!?)]*", text).group()
+            formula["after"] = mark
+            formula.parent.replace(text, nodes.Text(text[len(mark) :]))
 
 
 def html(translator, node):
@@ -122,11 +133,9 @@ def html(translator, node):
 
 
 def visit_math(translator, node):
-    follows = node.next_node(nodes.Text, descend=False, siblings=True)
-    joint = "&#8288;" if follows and follows[:1] in ",.;:!?)" else ""  # no line begins with these
-    translator.body.append(
-        f'<span class="math notranslate nohighlight">{html(translator, node)}</span>{joint}'
-    )
+    classes = "math notranslate nohighlight"
+    after = translator.encode(node.get("after", ""))
+    translator.body.append(f'<span class="{classes}">{html(translator, node)}{after}</span>')
     raise nodes.SkipNode
 
 
