@@ -28,7 +28,9 @@ extensions = [
     "sphinx_design",
     "examples",
     "katex",
+    "run_here",
     "site_fixes",
+    "take",
 ]
 exclude_patterns = ["_build", "_cache", "snippets"]
 myst_enable_extensions = ["amsmath", "attrs_block", "colon_fence", "deflist", "dollarmath"]

@@ -1,0 +1,159 @@
+// A Run button on every code cell. Python is fetched when one is first pressed, from this site alone.
+// What runs is the page's notebook: its hidden cells, too, and the cells as the reader has edited them.
+(() => {
+  const script = document.currentScript;
+  const at = (path) => new URL(path, script.src);
+  const program = new URL(script.dataset.program, location.href);
+  const total = Number(script.dataset.bytes);
+  const make = (tag, properties, parent) => parent.appendChild(Object.assign(document.createElement(tag), properties));
+
+  // Python, in a worker
+  let worker, progress, waiting = new Map();
+  function start() {
+    worker = new Worker(at('run-worker.js'), { type: 'module' });
+    worker.onmessage = ({ data }) => data.received ? progress?.(data.received) : settle(data.id, data);
+    worker.onerror = (event) => stop(`Python could not be started. ${event.message ?? ''}`);
+    worker.postMessage({ project: new URL('rmsnorm_math.zip', program).href });
+  }
+  function settle(id, result) {
+    waiting.get(id)?.(result);
+    waiting.delete(id);
+  }
+  function stop(reason) {
+    worker?.terminate();
+    worker = null;
+    ran.length = 0;
+    for (const id of waiting.keys()) settle(id, { outputs: [['error', reason]], failed: true });
+  }
+  let serial = 0;
+  function python(source, checked) {
+    if (!worker) start();
+    return new Promise((resolve) => {
+      waiting.set(++serial, resolve);
+      worker.postMessage({ id: serial, source, checked });
+    });
+  }
+
+  // The page's cells: those of the notebook, each with what it has on the page
+  let loaded;
+  const ran = [];   // the sources that have run, in order
+  const load = () => loaded ??= (async () => {
+    const answer = await fetch(program);
+    if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}: ${program}`);
+    const boxes = [...document.querySelectorAll('div.cell')];
+    const cells = (await answer.json()).cells
+      .filter((cell) => cell.cell_type === 'code')
+      .map(({ source, metadata }) => ({ source: [source].flat().join(''), tags: metadata.tags ?? [] }))
+      .filter(({ tags }) => !tags.includes('unpack'));
+    for (const cell of cells) if (!cell.tags.includes('remove-cell')) cell.box = boxes.shift();
+    for (const cell of cells) cell.shown = shown.find(({ box }) => box === cell.box);
+    return cells;
+  })().catch((error) => { loaded = null; throw error; });
+
+  let katex;
+  const formulas = () => katex ??= new Promise((resolve, reject) => {
+    make('script', { src: at('pyodide/katex.min.js'), onload: () => resolve(window.katex), onerror: () => { katex = null; reject(new Error('KaTeX could not be fetched')); } }, document.head);
+  });
+  const tex = async (text, displayMode) => (await formulas()).renderToString(text, { displayMode, throwOnError: false });
+
+  async function show(box, outputs) {
+    clear(box);
+    const live = make('div', { className: 'run-output' }, box);
+    for (const [kind, text] of outputs) {
+      const part = make('div', { className: `run-${kind}` }, live);
+      if (kind === 'latex') part.innerHTML = await tex(text.replace(/^\$+(\\displaystyle)?|\$+$/g, ''), true);
+      else if (kind === 'html') {
+        part.innerHTML = text;
+        for (const math of part.querySelectorAll('.math')) math.innerHTML = await tex(math.textContent, math.matches('div'));
+      } else make('pre', { textContent: text.trimEnd() }, part);
+      if (part.scrollWidth > part.clientWidth) Object.assign(part, { tabIndex: 0, role: 'group', ariaLabel: 'Result' });
+    }
+    box.classList.add('run-live');
+  }
+  function clear(box) {
+    box.querySelector('.run-output')?.remove();
+    box.classList.remove('run-live');
+  }
+
+  // Run what has not run yet, up to the cell, and the hidden cells that show its result
+  async function run(shownCell) {
+    const cells = await load();
+    const index = cells.findIndex(({ shown }) => shown === shownCell);
+    const missing = [];
+    for (let i = 0; i <= index || (i < cells.length && !cells[i].shown); i++) {
+      const { source, tags, box, shown } = cells[i];
+      const text = shown?.edited() ?? source;
+      if (i < ran.length && i !== index && ran[i] === text) continue;
+      ran.length = i;
+      if (i < index) shownCell.say(`Running cell ${i + 1} of ${index + 1}…`);
+      const { outputs, failed } = await python(text, !box);
+      if (!worker) return show(shownCell.box, outputs);
+      ran[i] = text;
+      const wrong = failed && !tags.includes('raises-exception');
+      if (wrong && !shown) missing.push(outputs.at(-1));
+      if (box && (shown || !wrong)) {
+        const note = i === index && wrong && missing.length ? [['text', 'A hidden cell of this page could not run here:'], ...missing] : [];
+        await show(box, [...outputs, ...note]);
+      }
+      if (wrong && shown && i < index) {
+        ran.length = i;
+        return show(shownCell.box, [['error', 'A cell above fails; mend or reset it first.']]);
+      }
+      if (i === index) shownCell.say('');
+    }
+  }
+
+  const shown = [...document.querySelectorAll('div.cell')].filter((box) => box.querySelector('.cell_input pre')).map((box) => {
+    const pre = box.querySelector('.cell_input pre');
+    const original = pre.innerHTML;
+    const first = pre.textContent.trimEnd();
+    const bar = make('div', { className: 'run-bar' }, box.querySelector('.cell_input'));
+    const button = make('button', { type: 'button', textContent: 'Run' }, bar);
+    const reset = make('button', { type: 'button', textContent: 'Reset', hidden: true }, bar);
+    const status = make('span', { role: 'status' }, bar);
+    const bytes = make('span', { hidden: true }, bar);
+    const text = () => pre.innerText.trimEnd();
+    const cell = { box, edited: () => text() === first ? undefined : text(), say: (message) => { if (status.textContent !== message) status.textContent = message; } };
+
+    pre.setAttribute('contenteditable', 'plaintext-only');
+    if (!pre.isContentEditable) pre.contentEditable = 'true';
+    Object.assign(pre, { spellcheck: false, tabIndex: 0, role: 'textbox', ariaMultiLine: 'true', ariaLabel: 'Code, editable' });
+    pre.oninput = () => { reset.hidden = false; };
+    pre.onkeydown = (event) => {
+      if (event.key === 'Enter' && (event.shiftKey || event.ctrlKey || event.metaKey)) { event.preventDefault(); button.click(); }
+    };
+    reset.onclick = () => {
+      pre.innerHTML = original;
+      clear(box);
+      cell.say('');
+      reset.hidden = true;
+      button.focus();
+    };
+    let running = false;
+    button.onclick = async () => {
+      if (running) return stop('Stopped.');
+      if (waiting.size) return cell.say('Another cell is running.');
+      if (!location.protocol.startsWith('http')) return cell.say('To run it, serve the site: python -m http.server -d docs/_build/html');
+      running = true;
+      button.textContent = 'Stop';
+      if (!worker) cell.say('Fetching Python, once…');
+      progress = (received) => {
+        bytes.hidden = received >= total;
+        bytes.textContent = `${(received / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`;
+        if (received >= total) cell.say('Starting Python…');
+      };
+      try {
+        await run(cell);
+      } catch (error) {
+        await show(box, [['error', `${error.message}`]]);
+      }
+      progress = null;
+      running = false;
+      bytes.hidden = true;
+      button.textContent = 'Run';
+      reset.hidden = false;
+      cell.say('');
+    };
+    return cell;
+  });
+})();
