@@ -89,6 +89,30 @@ def matrix(session: nox.Session, sympy: str) -> None:
 
 
 @nox.session(default=False)
+def peers(session: nox.Session) -> None:
+    """Compare the snippets with PyTorch, JAX and others, and record it for the site."""
+    install(session, "peers")
+    session.run("pytest", "tests/peers", *session.posargs)
+    session.run("python", "-m", "tests.peers.record")
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Time the snippets beside PyTorch and JAX, and record it (`-- --quick` only prints)."""
+    install(session, "bench")
+    session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session(default=False)
+def traps(session: nox.Session) -> None:
+    """Record what SymPy, by version, answers to each of the wrong ways."""
+    install(session)
+    for sympy in ("sympy==1.12.1", "sympy==1.13.3", "sympy==1.14.0", "sympy"):
+        session.install("--upgrade", sympy)
+        session.run("python", "docs/data/record_traps.py")
+
+
+@nox.session(default=False)
 def linkcheck(session: nox.Session) -> None:
     """Follow every outside link; needs a network."""
     install(session, "docs")

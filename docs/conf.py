@@ -33,6 +33,7 @@ extensions = [
     "take",
 ]
 exclude_patterns = ["_build", "_cache", "snippets"]
+myst_heading_anchors = 3  # links to a section of another page
 myst_enable_extensions = ["amsmath", "attrs_block", "colon_fence", "deflist", "dollarmath"]
 
 html_theme = "furo"

@@ -23,10 +23,25 @@ def code(text):
     return Markdown(f"```python\n{text.strip()}\n```")
 
 
+def tabs(texts):
+    """Return source texts, `{label: text}`, in tabs that switch together on all pages."""
+    items = (
+        f":::{{tab-item}} {label}\n:sync: {label}\n\n```python\n{text.strip()}\n```\n:::\n"
+        for label, text in texts.items()
+    )
+    return Markdown("::::{tab-set}\n:sync-group: framework\n\n" + "\n".join(items) + "::::\n")
+
+
 def versions(*modules):
     """Return the sentence that says which versions computed the page."""
     used = [f"{module.__name__} {module.__version__}" for module in (sympy, *modules)]
     return Markdown(f"*Computed with Python {sys.version.split()[0]}, {', '.join(used)}.*")
+
+
+def recorded(versions):
+    """Return the sentence that says what recorded the numbers above: `{name: version}`."""
+    used = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return Markdown(f"*Recorded by `nox -s peers` with {used}.*")
 
 
 def _cell(value):

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from itertools import permutations
 
-from sympy import Expr, Indexed, Mul, S, sympify
+from sympy import Basic, Expr, Indexed, Mul, S, exp, sympify
 
 from rmsnorm_math.contraction import sum_deltas
 from rmsnorm_math.indices import (
+    BINDERS,
     anonymous,
     dummies_of,
     freshen,
@@ -42,13 +43,20 @@ def abbreviate(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
     """
     result = freshen(expr)
     for symbol, definition in definitions.items():
-        scale, core = S.One, anonymous(sympify(definition))
-        if indices := getattr(symbol, "indices", ()):
-            factors = Mul.make_args(core)
-            core = Mul(*(f for f in factors if all(map(f.has, indices))))
-            scale = Mul(*(f for f in factors if not all(map(f.has, indices))))
-        result = _abbreviate(result, symbol / scale, indices, *core.as_base_exp())
+        indices = getattr(symbol, "indices", ())
+        factors = Mul.make_args(anonymous(sympify(definition)))
+        core = [f for f in factors if (all(map(f.has, indices)) if indices else f.has(*BINDERS))]
+        scale = Mul(*(f for f in factors if f not in core)) if core else S.One
+        result = _abbreviate(result, symbol / scale, indices, *_power(Mul(*(core or factors))))
     return rename_bound(sum_deltas(freshen(result), []), dummies_of(expr))
+
+
+def _power(node: Basic) -> tuple[Basic, Expr]:
+    """Return base and exponent; those of exp(2*x) are exp(x) and 2."""
+    if isinstance(node, exp):
+        factor, rest = node.exp.as_coeff_Mul()
+        return exp(rest), factor
+    return node.as_base_exp() if isinstance(node, Expr) else (node, S.One)
 
 
 def _abbreviate(
@@ -66,7 +74,7 @@ def _abbreviate(
         return None
 
     def walk(node: Expr) -> Expr:
-        power, p = node.as_base_exp() if isinstance(node, Expr) else (node, S.One)
+        power, p = _power(node)
         if (found := of(power)) is not None:
             return found ** (p / exponent)
         return (

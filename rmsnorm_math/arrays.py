@@ -12,9 +12,11 @@ from sympy import (
     Dummy,
     Expr,
     Function,
+    Heaviside,
     Idx,
     Indexed,
     KroneckerDelta,
+    Max,
     Mul,
     Number,
     NumberSymbol,
@@ -53,27 +55,34 @@ class OverAll(Function):  # type: ignore[misc]
 
 
 REDUCTIONS = (Mean, Total)
-ELEMENTWISE = (Abs, cos, cosh, exp, log, sign, sin, sinh, tan, tanh)
+ELEMENTWISE = (Abs, Heaviside, Max, cos, cosh, exp, log, sign, sin, sinh, tan, tanh)
 
 
-def row_indices(*exprs: Expr) -> set[str]:
-    """Return the names of the indices that stand before the last of some element."""
+def row_indices(*exprs: Expr, of_rows: Iterable[Expr] = ()) -> set[Expr]:
+    """Return the indices of rows: those before the last, and all those of a base in `of_rows`."""
     return {
-        s.name
+        s
         for expr in exprs
         for node in nodes(expr)
         if isinstance(node, Indexed)
-        for s in node.indices[:-1]
+        for s in (node.indices if node.base in of_rows else node.indices[:-1])
         if isinstance(s, Symbol | Idx)
     }
 
 
-def lengths(*exprs: Expr) -> set[Symbol]:
-    """Return the symbols that sums end at."""
-    return {end for expr in exprs for _, _, end in limits_of(expr) if isinstance(end, Symbol)}
+def lengths(*exprs: Expr, but: Iterable[Expr] = ()) -> set[Symbol]:
+    """Return the symbols that sums end at, save those over the indices in `but`."""
+    limits = (limit for expr in exprs for limit in limits_of(expr))
+    return {end for index, _, end in limits if isinstance(end, Symbol) and index not in but}
 
 
-def lower(expr: Expr, names: Mapping[Expr, str], rows: set[str], sizes: set[Symbol]) -> Expr:
+def lower(
+    expr: Expr,
+    names: Mapping[Expr, str],
+    rows: set[str],
+    sizes: set[Symbol],
+    of_rows: Iterable[Expr] = (),
+) -> Expr:
     """Return `expr` over whole arrays, which are symbols.
 
     Parameters
@@ -84,9 +93,11 @@ def lower(expr: Expr, names: Mapping[Expr, str], rows: set[str], sizes: set[Symb
     names
         The name of the array of each base, and of each symbol.
     rows
-        Names of the indices over the rows of a batch.
+        Names of the free indices over the rows of a batch.
     sizes
         The lengths: symbols that need no value.
+    of_rows
+        The bases with one element for each row, such as the rms.
 
     Raises
     ------
@@ -100,6 +111,14 @@ def lower(expr: Expr, names: Mapping[Expr, str], rows: set[str], sizes: set[Symb
             f"{expr} has the free indices {columns}: its values are an array of n by n. "
             f"Print a VJP or a JVP instead, which is as long as its input."
         )
+
+    fresh = freshen(expr)
+    bound_rows = {s for s in row_indices(fresh, of_rows=of_rows) if isinstance(s, Dummy)}
+
+    def is_row(index: Expr) -> bool:
+        if isinstance(index, Dummy):
+            return index in bound_rows
+        return isinstance(index, Symbol | Idx) and index.name in rows
 
     def walk(node: Expr, column: Expr | None) -> Expr:
         if node in names:
@@ -129,9 +148,7 @@ def lower(expr: Expr, names: Mapping[Expr, str], rows: set[str], sizes: set[Symb
         if node.base not in names:
             raise ValueError(_no_value(node.base))
         *before, last = node.indices
-        if {getattr(s, "name", None) for s in before} <= rows and (
-            last == column or _in(last, rows)
-        ):
+        if all(map(is_row, before)) and (last == column or is_row(last)):
             return Symbol(names[node.base])
         if isinstance(last, Symbol | Idx):
             raise ValueError(
@@ -148,19 +165,15 @@ def lower(expr: Expr, names: Mapping[Expr, str], rows: set[str], sizes: set[Symb
                 f"{_shown(node)} takes a part of an axis: "
                 f"only sums over whole axes, from 1 to n, are printed."
             )
-        if _in(index, rows):
+        if is_row(index):
             return OverAll(walk(body, column)) if column is None else OverRows(walk(body, column))
         return upper * Mean(walk(body, index))
 
-    return _fewest_lengths(walk(freshen(expr), columns[0] if columns else None), sizes)
+    return _fewest_lengths(walk(fresh, columns[0] if columns else None), sizes)
 
 
 def _no_value(node: Expr) -> str:
     return f"{node} has no value: add it to the arguments, as in {{{node}: '{node}'}}."
-
-
-def _in(index: Expr, rows: set[str]) -> bool:
-    return isinstance(index, Symbol | Idx) and index.name in rows
 
 
 def _shown(node: Expr) -> Expr:

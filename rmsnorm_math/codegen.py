@@ -8,12 +8,23 @@ from itertools import count
 from textwrap import fill, indent
 from typing import Any, Literal
 
-from sympy import Expr, IndexedBase, Symbol, cse, factor_terms, postorder_traversal, sympify
+from sympy import (
+    Dummy,
+    Expr,
+    Indexed,
+    IndexedBase,
+    Symbol,
+    cse,
+    default_sort_key,
+    factor_terms,
+    postorder_traversal,
+    sympify,
+)
 from sympy.printing.pycode import PythonCodePrinter
 
 from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.arrays import ELEMENTWISE, REDUCTIONS, OverAll, lengths, lower, row_indices
-from rmsnorm_math.indices import free_indices, nodes
+from rmsnorm_math.indices import free_indices, freshen, nodes
 
 Framework = Literal["numpy", "torch", "jax"]
 Statement = tuple[Symbol, Expr]
@@ -79,26 +90,38 @@ def source(
     where = {key: sympify(definition) for key, definition in (where or {}).items()}
     short = {label: abbreviate(sympify(expr), where) for label, expr in outputs.items()}
     given = [*map(sympify, outputs.values()), *where.values()]
-    rows, sizes = row_indices(*given), lengths(*given) - set(arguments)
+    fresh = [freshen(expr) for expr in given]
+    rows = {s.name for s in row_indices(*fresh) if not isinstance(s, Dummy)}
+    of_rows = {
+        key.base
+        for key in where
+        if isinstance(key, Indexed) and {s.name for s in key.indices} <= rows
+    }
+    sizes = lengths(*given) - set(arguments)
     names = dict(arguments) | {_array(key): str(_array(key)) for key in where}
 
     taken = {*names.values(), *outputs, *map(str, sizes)}
 
     results = [
-        (Symbol(label), factor_terms(lower(expr, names, rows, sizes)))
+        (Symbol(label), factor_terms(lower(expr, names, rows, sizes, of_rows)))
         for label, expr in short.items()
     ]
     definitions = [
-        (Symbol(names[_array(key)]), lower(definition, names, rows, sizes))
+        (Symbol(names[_array(key)]), lower(definition, names, rows, sizes, of_rows))
         for key, definition in _needed(where, short).items()
     ]
     lines = _share([*definitions, *_named_reductions(results, taken)], taken)
 
     array = next((text for base, text in arguments.items() if isinstance(base, IndexedBase)), "")
-    printer = _Printer(MODULES[framework], array)
+    printer = _Printer(MODULES[framework], array, sizes)
     body = [f"{target} = {printer.doprint(expr)}" for target, expr in lines]
     for size in sorted(sizes, key=str):
         if any(expr.has(size) for _, expr in lines):
+            if size not in lengths(*fresh, but=row_indices(*fresh, of_rows=of_rows)):
+                raise ValueError(
+                    f"the number of rows {size} would be needed, and there is no code for it. "
+                    f"To sum over several axes of an element, reshape them into one."
+                )
             body.insert(0, f"{size} = {array}.shape[-1]")
     returned = [
         f"{label}[..., 0]" if _is_scalar(short[label], rows) and not expr.has(OverAll) else label
@@ -211,10 +234,10 @@ def _formula(label: str, expr: Expr, rows: set[str]) -> str:
 class _Printer(PythonCodePrinter):  # type: ignore[misc]
     """SymPy's printer for Python, with the functions of an array module."""
 
-    def __init__(self, module: str, array: str) -> None:
+    def __init__(self, module: str, array: str, sizes: set[Symbol]) -> None:
         functions = {f.__name__: f"{module}.{f.__name__.lower()}" for f in ELEMENTWISE}
         super().__init__({"user_functions": functions})
-        self.module, self.array = module, array
+        self.module, self.array, self.sizes = module, array, sizes
         self.axis = "dim=-1, keepdim=True" if module == "torch" else "axis=-1, keepdims=True"
 
     def _as_ordered_terms(self, expr: Expr, order: str | None = None) -> list[Expr]:
@@ -233,11 +256,24 @@ class _Printer(PythonCodePrinter):  # type: ignore[misc]
     def _print_OverAll(self, expr: Expr) -> str:
         return f"({self._print(expr.args[0])}).sum()"
 
+    def _print_Max(self, expr: Expr) -> str:
+        first: str
+        first, *others = map(self._print, sorted(expr.args, key=default_sort_key))
+        for other in others:
+            if self.module == "torch":  # torch.maximum takes no numbers
+                first = f"torch.where({first} < {other}, {other}, {first})"
+            else:
+                first = f"{self.module}.maximum({first}, {other})"
+        return first
+
+    def _print_Heaviside(self, expr: Expr) -> str:
+        return f"({self._print(expr.args[0])} > 0)"
+
     def _print_sign(self, expr: Expr) -> str:
         return f"{self.module}.sign({self._print(expr.args[0])})"
 
     def _print_Pow(self, expr: Expr, rational: bool = False) -> str:
-        if not expr.free_symbols:
+        if expr.free_symbols <= self.sizes:  # a number, of which torch takes no root
             return f"{self._print(expr.base)}**({self._print(expr.exp)})"
         return str(self._hprint_Pow(expr, rational=rational, sqrt=f"{self.module}.sqrt"))
 

@@ -1,17 +1,23 @@
-"""RMSNorm itself, in index notation, for a symbolic length n."""
+"""RMSNorm itself and its variants, in index notation, for a symbolic length n."""
 
-from sympy import Expr, Idx, Sum, sqrt
+from typing import Literal
+
+from sympy import Expr, Idx, Max, Sum, sqrt
 
 from rmsnorm_math.notation import epsilon, gamma, i, k, n, x
 
+Placement = Literal["inside", "outside", "max"]
 
-def mean_square(*rows: Idx) -> Expr:
+
+def mean_square(*rows: Idx, part: Expr = n) -> Expr:
     r"""Return the mean square :math:`\frac1n\sum_{k=1}^n x_k^2`.
 
     Parameters
     ----------
     *rows
         Indices that stand before `k` in a batch: ``mean_square(b)`` is of row b.
+    part
+        How many of the first elements the mean is over; by default all n.
 
     Examples
     --------
@@ -19,44 +25,74 @@ def mean_square(*rows: Idx) -> Expr:
     >>> mean_square()
     Sum(x[k]**2, (k, 1, n))/n
     """
-    return Sum(x[(*rows, k)] ** 2, (k, 1, n)) / n
+    return Sum(x[(*rows, k)] ** 2, (k, 1, part)) / part
 
 
-def rms(*rows: Idx) -> Expr:
+def rms(*rows: Idx, eps: Placement = "inside", part: Expr = n) -> Expr:
     r"""Return the root mean square :math:`r=\sqrt{\frac1n\sum_k x_k^2+\varepsilon}`.
 
     Parameters
     ----------
-    *rows
+    *rows, part
         As in `mean_square`.
+    eps
+        Where epsilon stands: ``"inside"`` the root; ``"outside"``, added to
+        the root; or ``"max"``, the least value of the mean square.
+
+    Raises
+    ------
+    ValueError
+        If `eps` is none of the three.
 
     Examples
     --------
     >>> from rmsnorm_math import rms
     >>> rms()
     sqrt(epsilon + Sum(x[k]**2, (k, 1, n))/n)
+    >>> rms(eps="outside")
+    epsilon + sqrt(Sum(x[k]**2, (k, 1, n)))/sqrt(n)
     """
-    return sqrt(mean_square(*rows) + epsilon)
+    square = mean_square(*rows, part=part)
+    places = {
+        "inside": sqrt(square + epsilon),
+        "outside": sqrt(square) + epsilon,
+        "max": sqrt(Max(square, epsilon)),
+    }
+    if eps not in places:
+        choices = ", ".join(map(repr, places))
+        raise ValueError(f"there is no place {eps!r} for epsilon: choose one of {choices}.")
+    return places[eps]
 
 
-def rmsnorm(*rows: Idx) -> Expr:
+def rmsnorm(*rows: Idx, eps: Placement = "inside", offset: Expr | int = 0, part: Expr = n) -> Expr:
     r"""Return the i-th output of RMSNorm, :math:`y_i=\gamma_i x_i/r`.
 
     Parameters
     ----------
-    *rows
-        As in `mean_square`: ``rmsnorm(b)`` is the output of row b.
+    *rows, eps, part
+        As in `rms`: ``rmsnorm(b)`` is the output of row b. With a `part` it is
+        pRMSNorm, whose sum no longer shows the range of i: state it, as in
+        ``ranges={i: (1, n), j: (1, n)}``, where the output is differentiated.
+    offset
+        What is added to gamma: 1 where the weight is stored as its distance from 1.
+
+    Raises
+    ------
+    ValueError
+        As `rms`.
 
     Notes
     -----
     Zhang and Sennrich (2019), "Root Mean Square Layer Normalization",
     arXiv:1910.07467, equation 4, with epsilon under the root as the
-    frameworks have it.
+    frameworks have it; the part is its section 4. For a bias, add ``beta[i]``.
 
     Examples
     --------
     >>> from rmsnorm_math import rmsnorm
     >>> rmsnorm()
     gamma[i]*x[i]/sqrt(epsilon + Sum(x[k]**2, (k, 1, n))/n)
+    >>> rmsnorm(offset=1, eps="outside")
+    (gamma[i] + 1)*x[i]/(epsilon + sqrt(Sum(x[k]**2, (k, 1, n)))/sqrt(n))
     """
-    return gamma[i] * x[(*rows, i)] / rms(*rows)
+    return (gamma[i] + offset) * x[(*rows, i)] / rms(*rows, eps=eps, part=part)

@@ -19,9 +19,11 @@ from sympy import (
     MatrixSymbol,
     Mul,
     OneMatrix,
+    Piecewise,
     S,
     Sum,
     Symbol,
+    expand_mul,
     sympify,
 )
 
@@ -159,7 +161,12 @@ def _sum_over(
     taken = index_symbols(result)
     back = {fresh: old for fresh, old in zip(spans, names, strict=True) if old not in taken}
     limits = [(back.get(fresh, fresh), *span) for fresh, span in spans.items()]
-    return contract(Sum(summand.xreplace(back), *reversed(limits)) if limits else summand, ranges)
+    if not limits:
+        return contract(summand, ranges)
+    # A Sum of several terms would gather them all under each condition that one of them has.
+    terms = Add.make_args(expand_mul(summand) if summand.has(Piecewise) else summand)
+    sums = (Sum(term.xreplace(back), *reversed(limits)) for term in terms)
+    return contract(Add(*sums), ranges)
 
 
 def _plain_indices(element: Expr, role: str) -> list[Expr]:

@@ -92,7 +92,7 @@ def finite_difference(
 
 
 def _elements(name: Expr, value: Any, indices: tuple[int, ...] = ()) -> Iterator[tuple[Expr, Any]]:
-    if isinstance(name, IndexedBase) and hasattr(value, "__len__"):
+    if isinstance(name, IndexedBase) and hasattr(value, "__len__") and not isinstance(value, str):
         for position, entry in enumerate(value, 1):
             yield from _elements(name, entry, (*indices, position))
     else:

@@ -238,6 +238,15 @@ def test_abbreviate_finds_every_power_whatever_the_dummy_is_called():
     assert abbreviate(expr, {R: r}) == R**-3 + R + c[j] * R**2
 
 
+def test_abbreviate_knows_exponentials_and_means():
+    R, total, mean = Symbol("R"), Sum(exp(a[k]), (k, 1, n)), Sum(a[k], (k, 1, n)) / n
+    short = {R: total, c[i]: exp(a[i]) / R}
+    squares = exp(2 * a[j]) / total**2 + exp(-a[i]) * total
+    assert abbreviate(squares, short) == c[j] ** 2 + 1 / c[i]
+    assert abbreviate(a[j] - mean, {R: mean}) == a[j] - R
+    assert abbreviate(n * mean**2, {R: mean}) == n * R**2
+
+
 def test_abbreviate_knows_a_quantity_with_an_index():
     row = sqrt(Sum(A[i, k] ** 2, (k, 1, n)))
     R = IndexedBase("R")

@@ -25,6 +25,9 @@ CASES = {
     "RMSNorm": (rmsnorm(), {}),
     "RMSNorm, r by name": (rmsnorm(), {r: rms()}),
     "RMSNorm, x-hat form": (rmsnorm(), {r: rms(), xhat[i]: x[i] / r}),
+    "RMSNorm, epsilon outside": (rmsnorm(eps="outside"), {r: rms(eps="outside")}),
+    "RMSNorm, epsilon as a floor": (rmsnorm(eps="max"), {r: rms(eps="max")}),
+    "RMSNorm, 1 + gamma": (rmsnorm(offset=1), {r: rms()}),
     "softmax": (exp(x[i]) / total, {}),
     "softmax, by its output": (exp(x[i]) / total, {S: total, s[i]: exp(x[i]) / S}),
     "LayerNorm": (layer_norm, {}),
@@ -40,6 +43,20 @@ def test_the_printed_vjp_agrees_with_the_derivation_in_every_row(case):
     for row, point in enumerate(POINTS):
         expected = [float(evaluate(dx, point, n=3, j=at)) for at in (1, 2, 3)]
         np.testing.assert_allclose(got[row], expected, rtol=1e-12)
+
+
+def test_below_the_floor_the_rms_is_constant():
+    dx = vjp(rmsnorm(eps="max"), x[j], ybar[i])
+    got = function({"dx": dx}, NAMES, {r: rms(eps="max")})(DY, X, GAMMA, 25.0)
+    np.testing.assert_allclose(got, DY * GAMMA / 5)
+
+
+@pytest.mark.parametrize(
+    ("framework", "line"),
+    [("numpy", "np.maximum(eps, "), ("jax", "jnp.maximum(eps, "), ("torch", "torch.where(eps < ")],
+)
+def test_a_maximum_is_printed_for_each_framework(framework, line):
+    assert line in source({"r": rms(eps="max")}, NAMES, framework=framework)
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (4,), (2, 5)])
@@ -70,6 +87,17 @@ def test_the_gradient_of_gamma_is_summed_over_the_rows():
     dgamma = vjp(rmsnorm(b), gamma[j], ybar[b, i], {b: (1, m)})
     expected = [float(evaluate(dgamma, BATCH, n=3, m=2, j=at)) for at in (1, 2, 3)]
     np.testing.assert_allclose(batch_backward()(DY, X, GAMMA, EPS)[1], expected, rtol=1e-12)
+
+
+def test_an_index_over_rows_in_one_output_may_run_over_the_axis_in_another():
+    rows = Sum(x[i, j] * R[i], (i, 1, m))
+    entries = x[b, j] * Sum(x[b, i] * gamma[i], (i, 1, n)) + 0 * R[b]
+    arguments = {x: "x", gamma: "gamma", epsilon: "eps"}
+    got = function({"rows": rows, "entries": entries}, arguments, {R[b]: rms(b)})
+    rms_ = np.sqrt(np.mean(X**2, axis=-1, keepdims=True) + EPS)
+    by_row, by_entry = got(X, GAMMA, EPS)
+    np.testing.assert_allclose(by_row, (X * rms_).sum(0), rtol=1e-12)
+    np.testing.assert_allclose(by_entry, X * (X @ GAMMA)[:, None], rtol=1e-12)
 
 
 def test_a_scalar_for_each_row_loses_the_summed_axis():
@@ -149,3 +177,15 @@ def test_an_unknown_framework_is_named():
         ValueError, match="no framework 'tensorflow': choose one of numpy, torch, jax"
     ):
         source({"y": rmsnorm()}, NAMES, framework="tensorflow")  # type: ignore[arg-type]
+
+
+def test_a_sum_over_two_axes_of_an_element_is_refused():
+    square = Sum(x[k, b] ** 2, (k, 1, m), (b, 1, n)) / (m * n)
+    with pytest.raises(ValueError, match=r"number of rows m would be needed.*reshape"):
+        source({"s": square}, {x: "x"})
+
+
+def test_the_root_of_a_length_is_a_number():
+    code = source({"norm": sqrt(n) * Sum(x[k], (k, 1, n))}, {x: "x"}, framework="torch")
+    assert "n**(" in code
+    assert "torch.sqrt" not in code

@@ -10,6 +10,7 @@ from sympy import (
     IndexedBase,
     Matrix,
     MatrixSymbol,
+    Piecewise,
     Rational,
     S,
     Sum,
@@ -192,3 +193,11 @@ def test_the_mean_square_of_each_row():
     assert number(rms(), n=3) == close(
         float(sqrt(S(sum(v**2 for v in POINT[x][:3])) / 3 + Rational(1, 10)))
     )
+
+
+def test_a_condition_in_a_vjp_leaves_the_terms_without_it_alone():
+    p = Symbol("p", integer=True, positive=True)
+    y = x[i] * Sum(x[k], (k, 1, p))
+    dx = vjp(y, x[j], ybar[i], {i: (1, n), j: (1, n)})
+    conditional = Piecewise((Sum(x[i] * ybar[i], (i, 1, n)), j <= p), (0, True))
+    assert dx == conditional + ybar[j] * Sum(x[k], (k, 1, p))

@@ -1,0 +1,22 @@
+"""The measurements recorded in docs/data, for the pages that show them."""
+
+import json
+from pathlib import Path
+
+DATA = Path(__file__).parent / "data"
+
+
+def load(name):
+    return json.loads((DATA / f"{name}.json").read_text("utf-8"))
+
+
+def number(value):
+    """Return two digits of an error, and words where it is not finite."""
+    if value is None:
+        return "not finite"
+    digits, exponent = f"{value:.1e}".split("e")
+    return f"{digits}·10<sup>{int(exponent)}</sup>" if value else "0"
+
+
+def versions(record):
+    return ", ".join(f"{name} {version}" for name, version in record["versions"].items())

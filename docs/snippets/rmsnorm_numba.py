@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT-0
+"""RMSNorm over the last axis on a CPU with Numba: forward, backward, and both in one pass.
+
+y = gamma * x / sqrt(mean(x**2) + eps), for any leading shape. Sums over a row are float64, the rest
+float32, or float64 for float64 input; float16 and bfloat16 are converted to float32 and back.
+eps=None means the machine epsilon of float32 or float64, as in PyTorch. gamma may be None, then
+so is dgamma. A row of zeros has no gradient at eps = 0: it gives NaN.
+"""
+
+import math
+
+import numba
+import numpy as np
+
+ROWS = 16  # rows a task; dgamma has one partial sum a task, so it does not depend on the threads
+SMALL = 2**16  # elements below which a second thread costs more than it brings
+OPTIONS = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy", "nogil": True}
+
+
+def forward(x, gamma=None, eps=None):
+    """Return y, shaped and typed like x, and rstd = 1 / rms of shape (..., 1), for backward."""
+    y, rstd, _, _ = _run(x, gamma, eps, None, None)
+    return y, rstd
+
+
+def backward(dy, x, gamma, rstd):
+    """Return dx, shaped and typed like x, and dgamma, summed over the leading axes, or None."""
+    return _run(x, gamma, 0.0, dy, rstd)[2:]
+
+
+def forward_backward(dy, x, gamma=None, eps=None):
+    """Return y, dx and dgamma in one pass, for a dy that does not depend on y."""
+    y, _, dx, dgamma = _run(x, gamma, eps, dy, None)
+    return y, dx, dgamma
+
+
+@numba.njit(**OPTIONS)
+def reciprocal_rms(x, eps):
+    total, scale, largest = 0.0, 1.0, 0.0
+    for j in range(len(x)):
+        total += np.float64(x[j]) * np.float64(x[j])
+    if not 1e-200 < total < 1e200:  # squares leave the range of float64
+        largest = np.float64(np.max(np.abs(x)))
+    if largest > 0:
+        scale, total = largest, 0.0
+        for j in range(len(x)):
+            total += (x[j] / scale) ** 2
+    return 1 / math.hypot(scale * math.sqrt(total / len(x)), math.sqrt(eps))
+
+
+@numba.njit(**OPTIONS)
+def gradients(dy, x, gamma, rstd, dx, dgamma):
+    total = 0.0
+    for j in range(len(x)):
+        total += dy[j] * gamma[j] * (rstd * x[j])
+    dot = x.dtype.type(total / len(x))
+    for j in range(len(x)):
+        xhat = rstd * x[j]
+        dx[j] = rstd * (dy[j] * gamma[j] - dot * xhat)
+        dgamma[j] += dy[j] * xhat
+
+
+def _rows(x, gamma, eps, dy, y, rstd, dx, dgamma):
+    for task in numba.prange((len(x) + ROWS - 1) // ROWS):
+        for row in range(task * ROWS, min(len(x), (task + 1) * ROWS)):
+            if y is not None:
+                rstd[row, 0] = reciprocal_rms(x[row], eps)
+                for j in range(x.shape[1]):
+                    y[row, j] = gamma[j] * (x[row, j] * rstd[row, 0])
+            if dy is not None:
+                gradients(dy[row], x[row], gamma, rstd[row, 0], dx[row], dgamma[task])
+
+
+_serial, _parallel = numba.njit(**OPTIONS)(_rows), numba.njit(parallel=True, **OPTIONS)(_rows)
+
+
+def _run(x, gamma, eps, dy, rstd):
+    x = np.asarray(x)
+    shape, given = x.shape, x.dtype
+    if given.kind in "biucO":
+        raise TypeError(f"x has dtype {given}, no floating-point type: pass x.astype(np.float32)")
+    required = {"gamma": (gamma, shape[-1:]), "dy": (dy, shape), "rstd": (rstd, (*shape[:-1], 1))}
+    for name, (a, wanted) in required.items():
+        if a is not None and np.shape(a) != wanted:
+            raise ValueError(f"{name} has the shape {np.shape(a)}, but must have {wanted}")
+    kind = np.result_type(given, np.float32)
+    rows = lambda a: np.ascontiguousarray(a, kind).reshape(-1, shape[-1])  # noqa: E731
+    weight = np.ones(shape[-1], kind) if gamma is None else np.ascontiguousarray(gamma, kind)
+    x = rows(x)
+    y = np.empty_like(x) if rstd is None else None
+    rstd = np.empty((len(x), 1), kind) if rstd is None else rstd.reshape(-1, 1)
+    dx = dgamma = None
+    if dy is not None:
+        dy, dx, dgamma = rows(dy), np.empty_like(x), np.zeros((-(-len(x) // ROWS), shape[-1]), kind)
+    eps = float(np.finfo(kind).eps if eps is None else eps)
+    (_serial if x.size < SMALL else _parallel)(x, weight, eps, dy, y, rstd, dx, dgamma)
+    y, dx = (None if a is None else a.reshape(shape).astype(given, copy=False) for a in (y, dx))
+    if dgamma is not None:
+        dgamma = None if gamma is None else dgamma.sum(0).astype(np.asarray(gamma).dtype)
+    return y, rstd.reshape(*shape[:-1], 1), dx, dgamma

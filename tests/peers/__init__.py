@@ -1,0 +1,1 @@
+"""Tests against PyTorch, JAX and Numba; `nox -s peers` runs them."""

@@ -1,0 +1,45 @@
+"""Write docs/data/peers.json: what the tests here measure, for the page on the snippets."""
+
+import json
+import math
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.peers.implementations import DTYPES, OFFSET, OTHERS, SNIPPETS
+from tests.snippets.cases import RECORD, SCALES, errors, recorded_sources
+
+VERSIONS = ("jax", "ml_dtypes", "numba", "numpy", "torch")
+
+
+def finite(values: dict[str, float]) -> dict[str, float | None]:
+    return {k: float(f"{v:.3g}") if math.isfinite(v) else None for k, v in values.items()}
+
+
+def main() -> None:
+    both = SNIPPETS | OTHERS
+    by_type = {
+        name: {t: finite(errors(f, DTYPES[t], offset=OFFSET.get(name, 0.0))) for t in DTYPES}
+        for name, f in both.items()
+    }
+    by_scale: dict[str, Any] = {}
+    for name in [*SNIPPETS, "PyTorch rms_norm", "JAX autodiff"]:
+        worst = {f"{s:g}": max(errors(both[name], np.float32, scale=s).values()) for s in SCALES}
+        by_scale[name] = finite(worst)
+    record = {
+        "about": "largest errors of y, dx and dgamma over the largest element; null: not finite",
+        "versions": {"python": platform.python_version()}
+        | {name: metadata.version(name) for name in VERSIONS},
+        "sources": recorded_sources(),
+        "by_type": by_type,
+        "float32_by_scale": by_scale,
+    }
+    Path(RECORD).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    print(f"Wrote {RECORD.relative_to(RECORD.parents[2])}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Tests of the files in docs/snippets that need NumPy alone."""
