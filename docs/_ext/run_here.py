@@ -68,7 +68,9 @@ def pack(pyodide, target):
 def add_button(app, pagename, templatename, context, doctree):  # noqa: ARG001
     if app.config.run_here and "program" in context:
         files = ["pyodide.asm.wasm", "python_stdlib.zip", "packages.zip"]
-        size = sum((Path(app.srcdir) / "_cache/run/static/pyodide" / name).stat().st_size for name in files)
+        size = sum(
+            (Path(app.srcdir) / "_cache/run/static/pyodide" / name).stat().st_size for name in files
+        )
         data = {"data-program": context["program"], "data-bytes": str(size)}
         app.add_css_file("run.css")
         app.add_js_file("run.js", loading_method="defer", **data)
@@ -77,5 +79,7 @@ def add_button(app, pagename, templatename, context, doctree):  # noqa: ARG001
 def setup(app):
     app.add_config_value("run_here", True, "html", [bool])
     app.connect("config-inited", provide)
-    app.connect("html-page-context", add_button, priority=600)  # after take, which writes the notebook
+    app.connect(
+        "html-page-context", add_button, priority=600
+    )  # after take, which writes the notebook
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,13 +1,14 @@
 """Let readers take a page with them: as a notebook, as a script, and one zip file that both need.
 
-The zip file holds the package and what lies beside the pages: helpers, data, snippets. Unpacked
-beside a notebook, it makes the notebook run anywhere.
+The zip file holds the package and what lies beside the pages: helpers, data, snippets. With
+it beside them, notebook and script run anywhere.
 """
 
 import ast
 import io
 import re
 import textwrap
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -21,11 +22,22 @@ LINKS = """
 which both need beside them.</p>
 """
 UNPACK = """\
-# Unpack this project beside the notebook. The zip file is on the page that the notebook is from.
+# The files of this project: the zip file is on the page that this is from. It goes beside this.
+import os, sys
 from zipfile import ZipFile
 
-ZipFile("rmsnorm_math.zip").extractall()"""
-NEEDS = "It needs SymPy, NumPy and Matplotlib: `pip install sympy numpy matplotlib ipython`."
+if not os.path.exists("formulas.py"):
+    ZipFile("rmsnorm_math.zip").extractall("rmsnorm_math_files")
+    os.chdir("rmsnorm_math_files")
+sys.path.insert(0, "")"""
+DISPLAY = """\
+def display(value):
+    print(value.data if type(value).__name__ == "Markdown" else value)"""
+TRY = """\
+try:
+{}
+except Exception as error:
+    print(f"{{type(error).__name__}}: {{error}}")"""
 
 
 def bundle(docs):
@@ -43,6 +55,14 @@ def bundle(docs):
     return buffer.getvalue()
 
 
+def needs(docs):
+    """Return the sentence that says what to install: what the dependency group `pages` lists."""
+    pyproject = tomllib.loads((docs.parent / "pyproject.toml").read_text("utf-8"))
+    groups = pyproject["project"]["dependencies"], pyproject["dependency-groups"]["pages"]
+    names = [re.match(r"[\w-]+", name)[0] for group in groups for name in group]
+    return f"What this needs: `pip install {' '.join(names)}`."
+
+
 def cells(path):
     """Return a page's cells, without what only Sphinx reads."""
     book = read_myst_markdown_notebook(path.read_text("utf-8"))
@@ -55,10 +75,10 @@ def cells(path):
     return [cell for cell in book.cells if cell.source]
 
 
-def notebook(page):
+def notebook(page, needed):
     """Return the notebook of a page's cells, as text."""
     start = [
-        nbformat.v4.new_markdown_cell(NEEDS),
+        nbformat.v4.new_markdown_cell(needed),
         nbformat.v4.new_code_cell(UNPACK, metadata={"tags": ["unpack"]}),
     ]
     kernel = {"name": "python3", "display_name": "Python 3"}
@@ -68,17 +88,16 @@ def notebook(page):
     return nbformat.writes(book) + "\n"
 
 
-def script(page):
+def script(page, needed):
     """Return the script of a page's cells: what a notebook displays, it prints."""
-    parts = [f"# {NEEDS}", UNPACK.replace("notebook", "script")]
-    parts.append('def display(value):\n    print(getattr(value, "data", value))')
+    parts = [f"# {needed}", UNPACK]
+    parts.append(DISPLAY)
     for cell in page:
         if cell.cell_type == "markdown":
-            parts.append(textwrap.indent(cell.source, "# ", lambda line: True))
+            parts.append(re.sub("^", "# ", cell.source, flags=re.MULTILINE))
         elif code := printing(cell.source):
             if "raises-exception" in cell.metadata.get("tags", []):
-                code = textwrap.indent(code, "    ")
-                code = f'try:\n{code}\nexcept Exception as error:\n    print(f"{{type(error).__name__}}: {{error}}")'
+                code = TRY.format(textwrap.indent(code, "    "))
             parts.append(code)
     return re.sub(r"[ \t]+$", "", "\n\n".join(parts), flags=re.MULTILINE) + "\n"
 
@@ -91,18 +110,20 @@ def printing(source):
         lines = source.splitlines()[: last.end_lineno]
         value = ast.get_source_segment(source, last.value)
         before = "\n".join(lines[: last.lineno - 1])
+        value = f"({value})" if isinstance(last.value, ast.Tuple) else value
         return f"{before}\ndisplay({value})".strip()
     return source.strip()
 
 
 def take(app, pagename, templatename, context, doctree):  # noqa: ARG001
-    if doctree is None or "code-cell" not in (text := Path(app.env.doc2path(pagename))).read_text("utf-8"):
+    source = Path(app.env.doc2path(pagename))
+    if doctree is None or "```{code-cell}" not in source.read_text("utf-8"):
         return
-    page = cells(text)
+    page, needed = cells(source), needs(Path(app.srcdir))
     target = Path(app.outdir) / FOLDER / pagename
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.with_suffix(".ipynb").write_text(notebook(page), "utf-8")
-    target.with_suffix(".py").write_text(script(page), "utf-8")
+    target.with_suffix(".ipynb").write_text(notebook(page, needed), "utf-8")
+    target.with_suffix(".py").write_text(script(page, needed), "utf-8")
     path = [context["pathto"](f"{FOLDER}/{name}", resource=True) for name in (pagename, BUNDLE)]
     context["body"] += LINKS.format(*path)
     context["program"] = f"{path[0]}.ipynb"  # for run_here

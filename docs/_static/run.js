@@ -8,7 +8,7 @@
   const make = (tag, properties, parent) => parent.appendChild(Object.assign(document.createElement(tag), properties));
 
   // Python, in a worker
-  let worker, progress, waiting = new Map();
+  let worker, ready, progress, waiting = new Map();
   function start() {
     worker = new Worker(at('run-worker.js'), { type: 'module' });
     worker.onmessage = ({ data }) => data.received ? progress?.(data.received) : settle(data.id, data);
@@ -16,14 +16,16 @@
     worker.postMessage({ project: new URL('rmsnorm_math.zip', program).href });
   }
   function settle(id, result) {
+    ready = true;
     waiting.get(id)?.(result);
     waiting.delete(id);
   }
   function stop(reason) {
     worker?.terminate();
-    worker = null;
+    worker = ready = null;
     ran.length = 0;
-    for (const id of waiting.keys()) settle(id, { outputs: [['error', reason]], failed: true });
+    for (const answer of waiting.values()) answer({ outputs: [['error', reason]], failed: true });
+    waiting.clear();
   }
   let serial = 0;
   function python(source, checked) {
@@ -85,7 +87,7 @@
       const text = shown?.edited() ?? source;
       if (i < ran.length && i !== index && ran[i] === text) continue;
       ran.length = i;
-      if (i < index) shownCell.say(`Running cell ${i + 1} of ${index + 1}…`);
+      if (ready && i < index) shownCell.say(`Running cell ${i + 1} of ${index + 1}…`);
       const { outputs, failed } = await python(text, !box);
       if (!worker) return show(shownCell.box, outputs);
       ran[i] = text;

@@ -73,7 +73,7 @@ def test_code_tabs_remember_the_framework_on_every_page(visit: Visit) -> None:
     assert tabbed
     page = visit(tabbed[0])
     root = page.url[: -len(tabbed[0])]
-    tab = "label[data-sync-group=framework][data-sync-id=torch]"
+    tab = "label[data-sync-group=framework][data-sync-id=PyTorch]"
     page.locator(tab).first.click()
     for name in tabbed:
         page.goto(root + name)
