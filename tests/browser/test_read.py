@@ -77,6 +77,8 @@ def test_code_tabs_remember_the_framework_on_every_page(visit: Visit) -> None:
     page.locator(tab).first.click()
     for name in tabbed:
         page.goto(root + name)
-        for label in page.locator(tab).all():
+        labels = page.locator(tab).all()
+        assert labels, name
+        for label in labels:
             assert label.evaluate("label => document.getElementById(label.htmlFor).checked"), name
     page.context.close()

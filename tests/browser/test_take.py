@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from shutil import copy
 
@@ -16,9 +15,11 @@ TAKEN = sorted(path.stem for path in SITE.glob("notebooks/*.ipynb"))
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    assert find_spec("rmsnorm_math") is None, "the package must not be installed here"
+def folder(tmp_path: Path) -> Path:
+    imported = subprocess.run(
+        [sys.executable, "-c", "import rmsnorm_math"], cwd=tmp_path, check=False
+    )
+    assert imported.returncode, "the package must not be installed here"
     copy(SITE / "notebooks/rmsnorm_math.zip", tmp_path)
     return tmp_path
 
