@@ -128,5 +128,74 @@ def linkcheck(session: nox.Session) -> None:
     sphinx(session, "linkcheck")
 
 
+@nox.session(python="3.11", default=False)
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the oldest versions that pyproject.toml admits."""
+    oldest = [*PROJECT["project"]["dependencies"], *nox.project.dependency_groups(PROJECT, "test")]
+    session.install("-e.", *(requirement.replace(">=", "==") for requirement in oldest))
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def review(session: nox.Session) -> None:
+    """Let sp-repo-review judge the repository; [tool.repo-review] says what is ignored, and why."""
+    session.install(*nox.project.dependency_groups(PROJECT, "review"))
+    session.run("sp-repo-review", ".")
+
+
+@nox.session
+def workflows(session: nox.Session) -> None:
+    """Look for mistakes that make the workflows unsafe."""
+    session.install(*nox.project.dependency_groups(PROJECT, "workflows"))
+    session.run("zizmor", "--offline", "--pedantic", ".github")
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build wheel and sdist, check both, and run the README's example away from the repository."""
+    session.install(*nox.project.dependency_groups(PROJECT, "package"))
+    tmp = Path(session.create_tmp())
+    shutil.rmtree(tmp / "dist", ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", tmp / "dist")
+    session.run("twine", "check", "--strict", *(tmp / "dist").iterdir())
+    session.run("check-wheel-contents", tmp / "dist")
+    session.install("--force-reinstall", str(next((tmp / "dist").glob("*.whl"))))
+    with session.chdir(tmp):
+        session.run("python", "-m", "doctest", ROOT / "README.md")
+
+
+@nox.session(default=False)
+def reproducible(session: nox.Session) -> None:
+    """Build site, wheel and sdist twice, in two folders, and compare them byte for byte."""
+    session.install(*PROJECT["project"]["dependencies"])
+    session.install(*nox.project.dependency_groups(PROJECT, "docs", "package"))
+    tmp = Path(session.create_tmp())
+    shutil.rmtree(tmp, ignore_errors=True)
+    session.run("python", "-m", "build", "--sdist", "--outdir", tmp)
+    results = []
+    for folder in (tmp / "one", tmp / "and/another"):
+        shutil.unpack_archive(next(tmp.glob("*.tar.gz")), folder, filter="data")
+        with session.chdir(next(folder.iterdir())):
+            session.run("python", "-m", "build", "--outdir", folder / "built/dist")
+            strict = ("-W", "-n", "-q", "-d", folder / "doctrees")
+            site = ("-b", "html", *strict, "docs", folder / "built/site")
+            session.run("python", "-m", "sphinx", *site, env={"PYTHONPATH": str(Path.cwd())})
+        files = [path for path in (folder / "built").rglob("*") if path.is_file()]
+        results.append({path.relative_to(folder): path.read_bytes() for path in files})
+    first, second = results
+    different = sorted({str(path) for path, _ in first.items() ^ second.items()})
+    if different:
+        session.error("not the same in both folders:\n" + "\n".join(different))
+    print(f"\nThe {len(first)} files are the same in both folders.")
+
+
+@nox.session(default=False)
+def audit(session: nox.Session) -> None:
+    """Look for known vulnerabilities in what the site is built with; needs a network."""
+    install(session, "docs")
+    session.install("pip-audit")
+    session.run("pip-audit", "--local", "--skip-editable")
+
+
 if __name__ == "__main__":
     nox.main()

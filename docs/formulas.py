@@ -38,12 +38,6 @@ def versions(*modules):
     return Markdown(f"*Computed with Python {sys.version.split()[0]}, {', '.join(used)}.*")
 
 
-def recorded(versions):
-    """Return the sentence that says what recorded the numbers above: `{name: version}`."""
-    used = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return Markdown(f"*Recorded by `nox -s peers` with {used}.*")
-
-
 def _cell(value):
     if isinstance(value, str):
         return value

@@ -1,8 +1,10 @@
 """Jacobian, VJP and JVP agree with SymPy's explicit ones, with each other and with differences."""
 
+from functools import cache
 from itertools import product
 
 import pytest
+from mpmath import workdps
 from sympy import (
     DiagMatrix,
     Function,
@@ -24,7 +26,6 @@ from sympy import (
 from rmsnorm_math import (
     abbreviate,
     evaluate,
-    finite_difference,
     instantiate,
     jacobian,
     jvp,
@@ -35,6 +36,7 @@ from rmsnorm_math import (
     vjp,
 )
 from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, m, n, r, x, xdot, ybar
+from tests.differences import difference, elements, value
 
 mean = Sum(x[k], (k, 1, n)) / n
 total = Sum(exp(x[k]), (k, 1, n))
@@ -55,44 +57,55 @@ POINT = {
 close = pytest.approx
 
 
+NUMBERS = elements(POINT)
+
+
 def number(expr, **sizes):
     return float(evaluate(expr, POINT, **sizes))
+
+
+def at(expr, size, **indices):
+    return value(expr, NUMBERS | {n: size} | {Idx(name): v for name, v in indices.items()})
+
+
+@cache
+def vjp_of(layer):
+    return vjp(LAYERS[layer], x[j], ybar[i])
+
+
+@cache
+def jacobian_of(layer):
+    return jacobian(LAYERS[layer], x[j])
 
 
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("size", [2, 3, 4, 5])
 def test_jacobian_equals_sympys_explicit_one(layer, size):
-    y = LAYERS[layer]
     inputs = [x[at] for at in range(1, size + 1)]
-    explicit = Matrix(instantiate(y, i, n=size)).jacobian(inputs)
-    derived = instantiate(jacobian(y, x[j]), i, j, n=size)
-    values = {x[at]: POINT[x][at - 1] for at in range(1, 6)} | {
-        gamma[at]: POINT[gamma][at - 1] for at in range(1, 6)
-    }
-    values[epsilon] = POINT[epsilon]
-    difference = (explicit - derived).xreplace(values).evalf(30)
-    assert max(abs(entry) for entry in difference) < 1e-25
+    explicit = Matrix(instantiate(LAYERS[layer], i, n=size)).jacobian(inputs)
+    derived = instantiate(jacobian_of(layer), i, j, n=size)
+    assert explicit.shape == derived.shape == (size, size)
+    with workdps(40):
+        for left, right in zip(explicit, derived, strict=True):
+            assert abs(value(left, NUMBERS) - value(right, NUMBERS)) < 1e-30
 
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_vjp_is_the_cotangent_times_the_finite_differences(layer):
-    y = LAYERS[layer]
-    gradient = vjp(y, x[j], ybar[i])
-    for at in (1, 2, 3):
-        columns = [finite_difference(y, x[at], POINT, digits=20, n=3, i=row) for row in (1, 2, 3)]
-        expected = sum(
-            cotangent * column for cotangent, column in zip(POINT[ybar], columns, strict=False)
-        )
-        assert abs(evaluate(gradient, POINT, n=3, j=at) - expected) < 1e-15
+    for column in (1, 2, 3):
+        scopes = [NUMBERS | {n: 3, i: row, j: column} for row in (1, 2, 3)]
+        with workdps(40):
+            expected = sum(NUMBERS[ybar, s[i]] * difference(LAYERS[layer], x[j], s) for s in scopes)
+            assert abs(at(vjp_of(layer), 3, j=column) - expected) < 1e-15
 
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_vjp_and_jvp_are_adjoint(layer):
-    y = LAYERS[layer]
-    forward, backward = jvp(y, x[j], xdot[j]), vjp(y, x[j], ybar[i])
-    left = sum(POINT[ybar][at] * evaluate(forward, POINT, n=4, i=at + 1) for at in range(4))
-    right = sum(POINT[xdot][at] * evaluate(backward, POINT, n=4, j=at + 1) for at in range(4))
-    assert abs((left - right).evalf(30)) < 1e-25
+    forward, backward = jvp(LAYERS[layer], x[j], xdot[j]), vjp_of(layer)
+    with workdps(40):
+        left = sum(NUMBERS[ybar, row] * at(forward, 4, i=row) for row in (1, 2, 3, 4))
+        right = sum(NUMBERS[xdot, column] * at(backward, 4, j=column) for column in (1, 2, 3, 4))
+        assert abs(left - right) < 1e-30
 
 
 def test_rmsnorm_vjp_reads_as_in_the_literature():
@@ -120,15 +133,16 @@ def test_gradient_of_a_batch_stays_in_its_row():
 def test_an_index_that_is_summed_may_be_called_as_the_results():
     for element, cotangent in ((x[i], ybar[i]), (x[k], ybar[i])):
         gradient = vjp(rmsnorm(), element, cotangent)
-        index = str(element.indices[0])
-        for at in (1, 2, 3):
-            reference = evaluate(vjp(rmsnorm(), x[j], ybar[i]), POINT, n=3, j=at)
-            assert evaluate(gradient, POINT, n=3, **{index: at}) == reference
+        renamed = vjp_of("RMSNorm").xreplace({i: Idx("l"), j: element.indices[0]})
+        assert differ_nowhere(gradient, renamed, element.indices[0])
     for element, tangent in ((x[i], xdot[i]), (x[k], xdot[k])):
-        product_ = jvp(rmsnorm(), element, tangent)
-        for at in (1, 2, 3):
-            reference = evaluate(jvp(rmsnorm(), x[j], xdot[j]), POINT, n=3, i=at)
-            assert evaluate(product_, POINT, n=3, i=at) == reference
+        assert differ_nowhere(jvp(rmsnorm(), element, tangent), jvp(rmsnorm(), x[j], xdot[j]), i)
+
+
+def differ_nowhere(left, right, index):
+    scopes = [NUMBERS | {n: 3, index: position} for position in (1, 2, 3)]
+    with workdps(40):
+        return all(abs(value(left, scope) - value(right, scope)) < 1e-30 for scope in scopes)
 
 
 def test_a_scalar_output_takes_a_scalar_cotangent():
@@ -137,8 +151,8 @@ def test_a_scalar_output_takes_a_scalar_cotangent():
 
 
 def test_no_pair_of_free_and_bound_index_makes_an_array_of_n_by_n():
-    for y in LAYERS.values():
-        for inner in vjp(y, x[j], ybar[i]).atoms(Sum):
+    for layer in LAYERS:
+        for inner in vjp_of(layer).atoms(Sum):
             assert not inner.free_symbols & {i, j}
 
 

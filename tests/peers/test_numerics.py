@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from peers.pages import record
+
+from tests.peers.pages import record
 
 SCALES = [float(f"1e{power}") for power in range(-30, 21, 2)]
 

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from peers.pages import digits, record
 from sympy import IndexedBase
 
 from rmsnorm_math import function, rms, rmsnorm, vjp
 from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, m, x, xhat, ybar
+from tests.peers.pages import digits, record
 
 v, w, R = IndexedBase("v"), IndexedBase("w"), IndexedBase("r")
 ROWS = {b: (1, m)}

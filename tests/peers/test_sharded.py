@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peers.pages import digits, record
 
-SNIPPETS = Path(__file__).parents[2] / "docs/snippets"
+from tests.peers.pages import digits, record
+
+SNIPPETS = Path(__file__).parents[2] / "docs/snippets/sharded"
 MESHES = [(1, 8), (2, 4), (8, 1)]
 PROGRAM = """\
 import json, sys
 import jax, jax.numpy as jnp, numpy as np
-from rmsnorm_sharded_jax import on_mesh
+from rmsnorm_jax import on_mesh
 
 rng = np.random.default_rng(3)
 x, dy = (jnp.asarray(a, jnp.float32) for a in rng.normal(size=(2, 16, 8192)))

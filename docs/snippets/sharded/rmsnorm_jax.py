@@ -1,4 +1,5 @@
-"""RMSNorm on a mesh of devices, its rows split over one axis and its elements over the other."""
+# SPDX-License-Identifier: MIT-0
+"""RMSNorm on a mesh of devices: rows split over one axis, elements over the other."""
 
 import jax
 import jax.numpy as jnp
