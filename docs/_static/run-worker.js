@@ -38,6 +38,6 @@ self.onmessage = async ({ data }) => {
     result.destroy();
     postMessage({ id: data.id, outputs, failed });
   } catch (error) {
-    postMessage({ id: data.id, outputs: [['error', `Python could not be started. ${error.message ?? error}`]], failed: true });
+    postMessage({ broken: `Python stopped: ${error.message ?? error}` });
   }
 };

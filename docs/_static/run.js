@@ -11,8 +11,12 @@
   let worker, ready, progress, waiting = new Map();
   function start() {
     worker = new Worker(at('run-worker.js'), { type: 'module' });
-    worker.onmessage = ({ data }) => data.received ? progress?.(data.received) : settle(data.id, data);
-    worker.onerror = (event) => stop(`Python could not be started. ${event.message ?? ''}`);
+    worker.onmessage = ({ data }) => {
+      if (data.received) progress?.(data.received);
+      else if (data.broken) stop(data.broken);
+      else settle(data.id, data);
+    };
+    worker.onerror = (event) => stop(`Python could not be started: ${event.message}`);
     worker.postMessage({ project: new URL('rmsnorm_math.zip', program).href });
   }
   function settle(id, result) {
@@ -36,18 +40,20 @@
     });
   }
 
+  const boxes = [...document.querySelectorAll('div.cell')];
+
   // The page's cells: those of the notebook, each with what it has on the page
   let loaded;
   const ran = [];   // the sources that have run, in order
   const load = () => loaded ??= (async () => {
     const answer = await fetch(program);
     if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}: ${program}`);
-    const boxes = [...document.querySelectorAll('div.cell')];
+    const left = [...boxes];
     const cells = (await answer.json()).cells
       .filter((cell) => cell.cell_type === 'code')
       .map(({ source, metadata }) => ({ source: [source].flat().join(''), tags: metadata.tags ?? [] }))
       .filter(({ tags }) => !tags.includes('unpack'));
-    for (const cell of cells) if (!cell.tags.includes('remove-cell')) cell.box = boxes.shift();
+    for (const cell of cells) if (!cell.tags.includes('remove-cell')) cell.box = left.shift();
     for (const cell of cells) cell.shown = shown.find(({ box }) => box === cell.box);
     return cells;
   })().catch((error) => { loaded = null; throw error; });
@@ -71,6 +77,7 @@
       if (part.scrollWidth > part.clientWidth) Object.assign(part, { tabIndex: 0, role: 'group', ariaLabel: 'Result' });
     }
     box.classList.add('run-live');
+    box.querySelector('.run-reset')?.removeAttribute('hidden');
   }
   function clear(box) {
     box.querySelector('.run-output')?.remove();
@@ -92,12 +99,13 @@
       if (!worker) return show(shownCell.box, outputs);
       ran[i] = text;
       const wrong = failed && !tags.includes('raises-exception');
-      if (wrong && !shown) missing.push(outputs.at(-1));
+      const absent = wrong && /^ModuleNotFoundError/.test(outputs.at(-1)[1]);
+      if (wrong && i < index && (absent || !shown)) missing.push(outputs.at(-1));
       if (box && (shown || !wrong)) {
-        const note = i === index && wrong && missing.length ? [['text', 'A hidden cell of this page could not run here:'], ...missing] : [];
+        const note = i === index && wrong && missing.length ? [['text', 'Above it, this could not run:'], ...missing] : [];
         await show(box, [...outputs, ...note]);
       }
-      if (wrong && shown && i < index) {
+      if (wrong && shown && !absent && i < index) {
         ran.length = i;
         return show(shownCell.box, [['error', 'A cell above fails; mend or reset it first.']]);
       }
@@ -105,16 +113,16 @@
     }
   }
 
-  const shown = [...document.querySelectorAll('div.cell')].filter((box) => box.querySelector('.cell_input pre')).map((box) => {
+  const shown = boxes.filter((box) => box.querySelector('.cell_input pre')).map((box) => {
     const pre = box.querySelector('.cell_input pre');
     const original = pre.innerHTML;
     const first = pre.textContent.trimEnd();
     const bar = make('div', { className: 'run-bar' }, box.querySelector('.cell_input'));
     const button = make('button', { type: 'button', textContent: 'Run' }, bar);
-    const reset = make('button', { type: 'button', textContent: 'Reset', hidden: true }, bar);
+    const reset = make('button', { type: 'button', className: 'run-reset', textContent: 'Reset', hidden: true }, bar);
     const status = make('span', { role: 'status' }, bar);
     const bytes = make('span', { hidden: true }, bar);
-    const text = () => pre.innerText.trimEnd();
+    const text = () => (pre.querySelector('br') ? pre.innerText : pre.textContent).trimEnd();
     const cell = { box, edited: () => text() === first ? undefined : text(), say: (message) => { if (status.textContent !== message) status.textContent = message; } };
 
     pre.setAttribute('contenteditable', 'plaintext-only');
@@ -127,6 +135,7 @@
     reset.onclick = () => {
       pre.innerHTML = original;
       clear(box);
+      for (let i = boxes.indexOf(box) + 1; boxes[i] && !boxes[i].querySelector('.run-bar'); i++) clear(boxes[i]);
       cell.say('');
       reset.hidden = true;
       button.focus();
@@ -136,6 +145,8 @@
       if (running) return stop('Stopped.');
       if (waiting.size) return cell.say('Another cell is running.');
       if (!location.protocol.startsWith('http')) return cell.say('To run it, serve the site: python -m http.server -d docs/_build/html');
+      const [, absent] = text().match(/^\s*(?:import|from)\s+(numpy|matplotlib|ml_dtypes)\b/m) ?? [];
+      if (absent) return cell.say(`It needs ${absent}, which is not here: take the page with you, below.`);
       running = true;
       button.textContent = 'Stop';
       if (!worker) cell.say('Fetching Python, once…');
@@ -153,7 +164,6 @@
       running = false;
       bytes.hidden = true;
       button.textContent = 'Run';
-      reset.hidden = false;
       cell.say('');
     };
     return cell;

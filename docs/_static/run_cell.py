@@ -8,7 +8,7 @@ import traceback
 import types
 from contextlib import redirect_stderr, redirect_stdout
 
-HERE = "Here there are SymPy, mpmath and this project; as a notebook, the page runs with the rest."
+HERE = "Here there are SymPy, mpmath and this project. Take the page with you to run it with more."
 space = {"__name__": "__main__"}
 outputs = []  # (kind, text), of the cell that runs
 
