@@ -79,6 +79,15 @@ def site_tests(session: nox.Session) -> None:
     session.run("pytest", "tests/test_site.py", *session.posargs)
 
 
+@nox.session(default=False)
+def browser(session: nox.Session) -> None:
+    """Read and run the built site in Chromium, and what it offers for download elsewhere."""
+    # without the package: what is downloaded must run outside the repository
+    groups = nox.project.dependency_groups(PROJECT, "browser")
+    session.install(*PROJECT["project"]["dependencies"], *groups)
+    session.run("pytest", "tests/browser", *session.posargs)
+
+
 @nox.session(python=["3.11", "3.12", "3.13"], default=False)
 @nox.parametrize("sympy", ["1.12.1", "1.13.3", "latest"])
 def matrix(session: nox.Session, sympy: str) -> None:

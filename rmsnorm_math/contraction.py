@@ -43,7 +43,9 @@ def contract(expr: Expr, ranges: Ranges | None = None) -> Expr:
     return tidy(fresh, [expr], ranges)
 
 
-def tidy(expr: Expr, given: list[Expr], ranges: Ranges | None) -> Expr:
+def tidy(
+    expr: Expr, given: list[Expr], ranges: Ranges | None, names: list[Expr] | None = None
+) -> Expr:
     """Return `expr`, whose bound indices are unique, contracted and with readable names.
 
     Parameters
@@ -51,12 +53,14 @@ def tidy(expr: Expr, given: list[Expr], ranges: Ranges | None) -> Expr:
     expr
         The result of a calculation.
     given
-        What it was calculated from: names and ranges are taken from there.
+        What it was calculated from: ranges are taken from there.
     ranges
         What the caller states.
+    names
+        For the bound indices; by default those of `given`.
     """
     met: list[Limit] = []
-    names = dummies_of(*given)
+    names = dummies_of(*given) if names is None else names
     # Alike sums cancel once they are named alike, which may empty a sum around them.
     contracted = rename_bound(sum_deltas(_indicators_outside(expr), met), names)
     lengths = index_symbols(contracted).union(*map(index_symbols, given))
