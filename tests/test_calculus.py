@@ -196,6 +196,11 @@ def test_every_other_condition_stays(expr, out_of_range):
     assert evaluate(derivative, VALUES, n=3, i=2, j=out_of_range) == 0
 
 
+def test_a_condition_is_solved_for_the_index():
+    derivative = differentiate(Sum(a[n + 1 - k], (k, 2, n)), a[j])
+    assert derivative == Piecewise((1, (j >= 1) & (j <= n - 1)), (0, True))
+
+
 def test_two_lengths_leave_both_conditions():
     m = Symbol("m", integer=True, positive=True)
     derivative = differentiate(Sum(a[k], (k, 1, n)) + Sum(a[k], (k, 1, m)), a[j])
