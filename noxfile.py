@@ -104,6 +104,15 @@ def lighthouse(session: nox.Session) -> None:
     judge(session, "lighthouse.mjs", "5", *session.posargs)
 
 
+@nox.session(default=False)
+def browser(session: nox.Session) -> None:
+    """Read and run the built site in Chromium, and what it offers for download elsewhere."""
+    # without the package: what is downloaded must run outside the repository
+    groups = nox.project.dependency_groups(PROJECT, "browser")
+    session.install(*PROJECT["project"]["dependencies"], *groups)
+    session.run("pytest", "tests/browser", *session.posargs)
+
+
 @nox.session(python=["3.11", "3.12", "3.13"], default=False)
 @nox.parametrize("sympy", ["1.12.1", "1.13.3", "latest"])
 def matrix(session: nox.Session, sympy: str) -> None:
@@ -203,6 +212,19 @@ def reproducible(session: nox.Session) -> None:
     if different:
         session.error("not the same in both folders:\n" + "\n".join(different))
     print(f"\nThe {len(first)} files are the same in both folders.")
+
+
+@nox.session(default=False)
+def mutation(session: nox.Session) -> None:
+    """Change the package at one place at a time; each change must fail a test. Takes an hour.
+
+    `nox -s mutation -- "rmsnorm_math.conditions*"` takes one module; `mutmut results`,
+    `mutmut show NAME` in the session's environment say what survived.
+    """
+    install(session, "test")
+    session.install("mutmut>=3.8")
+    session.run("mutmut", "run", "--max-children", "2", *session.posargs)
+    session.run("mutmut", "results")
 
 
 @nox.session(default=False)

@@ -29,7 +29,9 @@ extensions = [
     "discover",
     "examples",
     "katex",
+    "run_here",
     "site_fixes",
+    "take",
 ]
 exclude_patterns = ["_build", "_cache", "snippets"]
 myst_heading_anchors = 3  # links to a section of another page

@@ -43,9 +43,18 @@ class Site:
     def html(self, name: str) -> str:
         return (self.root / f"docs/_build/html/{name}.html").read_text("utf-8")
 
-    def build(self, builder: str = "html", **env: str) -> subprocess.CompletedProcess[str]:
+    def build(
+        self, builder: str = "html", run_here: str = "0", **env: str
+    ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "sphinx", "-W", "-n", "-q", "-b", builder]
-        command += ["-d", "docs/_build/doctrees", "docs", f"docs/_build/{builder}"]
+        command += [
+            "-D",
+            f"run_here={run_here}",
+            "-d",
+            "docs/_build/doctrees",
+            "docs",
+            f"docs/_build/{builder}",
+        ]
         return subprocess.run(
             command,
             cwd=self.root,
@@ -66,7 +75,9 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     """Return a site without pages: this project's conf.py, extensions and package, copied."""
-    made = shutil.ignore_patterns("*.md", "_build", "notebooks", "static", "__pycache__")
+    made = shutil.ignore_patterns(
+        "*.md", "_build", "notebooks", "static", "run", "pyodide", "__pycache__"
+    )
     shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=made)
     shutil.copytree(ROOT / "rmsnorm_math", tmp_path / "rmsnorm_math", ignore=made)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -256,3 +267,15 @@ def test_a_wrong_checksum_stops_the_build(site: Site) -> None:
     result = site.build(npm_config_cache=str(site.root / "npm"))
     assert result.returncode
     assert "EINTEGRITY" in result.stderr
+
+
+def test_without_python_for_the_browser_the_build_says_so_and_goes_on(site: Site) -> None:
+    shutil.rmtree(site.root / "docs/_cache", ignore_errors=True)
+    lock = (site.root / "docs/package-lock.json").read_text("utf-8")
+    site.write("docs/package-lock.json", lock.replace("sha512-BK", "sha512-BL"))  # Pyodide's
+    site.page("index", code("1 + 1"))
+    result = site.build(run_here="1", npm_config_cache=str(site.root / "npm"))
+    assert not result.returncode, result.stderr
+    assert "the pages get no Run button" in result.stdout
+    assert "run.js" not in site.html("index")
+    assert "notebooks/index.ipynb" in site.html("index")

@@ -1,0 +1,171 @@
+// A Run button on every code cell. Python is fetched when one is first pressed, from this site alone.
+// What runs is the page's notebook: its hidden cells, too, and the cells as the reader has edited them.
+(() => {
+  const script = document.currentScript;
+  const at = (path) => new URL(path, script.src);
+  const program = new URL(script.dataset.program, location.href);
+  const total = Number(script.dataset.bytes);
+  const make = (tag, properties, parent) => parent.appendChild(Object.assign(document.createElement(tag), properties));
+
+  // Python, in a worker
+  let worker, ready, progress, waiting = new Map();
+  function start() {
+    worker = new Worker(at('run-worker.js'), { type: 'module' });
+    worker.onmessage = ({ data }) => {
+      if (data.received) progress?.(data.received);
+      else if (data.broken) stop(data.broken);
+      else settle(data.id, data);
+    };
+    worker.onerror = (event) => stop(`Python could not be started: ${event.message}`);
+    worker.postMessage({ project: new URL('rmsnorm_math.zip', program).href });
+  }
+  function settle(id, result) {
+    ready = true;
+    waiting.get(id)?.(result);
+    waiting.delete(id);
+  }
+  function stop(reason) {
+    worker?.terminate();
+    worker = ready = null;
+    ran.length = 0;
+    for (const answer of waiting.values()) answer({ outputs: [['error', reason]], failed: true });
+    waiting.clear();
+  }
+  let serial = 0;
+  function python(source, checked) {
+    if (!worker) start();
+    return new Promise((resolve) => {
+      waiting.set(++serial, resolve);
+      worker.postMessage({ id: serial, source, checked });
+    });
+  }
+
+  const boxes = [...document.querySelectorAll('div.cell')];
+
+  // The page's cells: those of the notebook, each with what it has on the page
+  let loaded;
+  const ran = [];   // the sources that have run, in order
+  const load = () => loaded ??= (async () => {
+    const answer = await fetch(program);
+    if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}: ${program}`);
+    const left = [...boxes];
+    const cells = (await answer.json()).cells
+      .filter((cell) => cell.cell_type === 'code')
+      .map(({ source, metadata }) => ({ source: [source].flat().join(''), tags: metadata.tags ?? [] }))
+      .filter(({ tags }) => !tags.includes('unpack'));
+    for (const cell of cells) if (!cell.tags.includes('remove-cell')) cell.box = left.shift();
+    for (const cell of cells) cell.shown = shown.find(({ box }) => box === cell.box);
+    return cells;
+  })().catch((error) => { loaded = null; throw error; });
+
+  let katex;
+  const formulas = () => katex ??= new Promise((resolve, reject) => {
+    make('script', { src: at('pyodide/katex.min.js'), onload: () => resolve(window.katex), onerror: () => { katex = null; reject(new Error('KaTeX could not be fetched')); } }, document.head);
+  });
+  const tex = async (text, displayMode) => (await formulas()).renderToString(text, { displayMode, throwOnError: false });
+
+  async function show(box, outputs) {
+    clear(box);
+    const live = make('div', { className: 'run-output' }, box);
+    for (const [kind, text] of outputs) {
+      const part = make('div', { className: `run-${kind}` }, live);
+      if (kind === 'latex') part.innerHTML = await tex(text.replace(/^\$+(\\displaystyle)?|\$+$/g, ''), true);
+      else if (kind === 'html') {
+        part.innerHTML = text;
+        for (const math of part.querySelectorAll('.math')) math.innerHTML = await tex(math.textContent, math.matches('div'));
+      } else make('pre', { textContent: text.trimEnd() }, part);
+      if (part.scrollWidth > part.clientWidth) Object.assign(part, { tabIndex: 0, role: 'group', ariaLabel: 'Result' });
+    }
+    box.classList.add('run-live');
+    box.querySelector('.run-reset')?.removeAttribute('hidden');
+  }
+  function clear(box) {
+    box.querySelector('.run-output')?.remove();
+    box.classList.remove('run-live');
+  }
+
+  // Run what has not run yet, up to the cell, and the hidden cells that show its result
+  async function run(shownCell) {
+    const cells = await load();
+    const index = cells.findIndex(({ shown }) => shown === shownCell);
+    const missing = [];
+    for (let i = 0; i <= index || (i < cells.length && !cells[i].shown); i++) {
+      const { source, tags, box, shown } = cells[i];
+      const text = shown?.edited() ?? source;
+      if (i < ran.length && i !== index && ran[i] === text) continue;
+      ran.length = i;
+      if (ready && i < index) shownCell.say(`Running cell ${i + 1} of ${index + 1}…`);
+      const { outputs, failed } = await python(text, !box);
+      if (!worker) return show(shownCell.box, outputs);
+      ran[i] = text;
+      const wrong = failed && !tags.includes('raises-exception');
+      const absent = wrong && /^ModuleNotFoundError/.test(outputs.at(-1)[1]);
+      if (wrong && i < index && (absent || !shown)) missing.push(outputs.at(-1));
+      if (box && (shown || !wrong)) {
+        const note = i === index && wrong && missing.length ? [['text', 'Above it, this could not run:'], ...missing] : [];
+        await show(box, [...outputs, ...note]);
+      }
+      if (wrong && shown && !absent && i < index) {
+        ran.length = i;
+        return show(shownCell.box, [['error', 'A cell above fails; mend or reset it first.']]);
+      }
+      if (i === index) shownCell.say('');
+    }
+  }
+
+  const shown = boxes.filter((box) => box.querySelector('.cell_input pre')).map((box) => {
+    const pre = box.querySelector('.cell_input pre');
+    const original = pre.innerHTML;
+    const first = pre.textContent.trimEnd();
+    const bar = make('div', { className: 'run-bar' }, box.querySelector('.cell_input'));
+    const button = make('button', { type: 'button', textContent: 'Run' }, bar);
+    const reset = make('button', { type: 'button', className: 'run-reset', textContent: 'Reset', hidden: true }, bar);
+    const status = make('span', { role: 'status' }, bar);
+    const bytes = make('span', { hidden: true }, bar);
+    const text = () => (pre.querySelector('br') ? pre.innerText : pre.textContent).trimEnd();
+    const cell = { box, edited: () => text() === first ? undefined : text(), say: (message) => { if (status.textContent !== message) status.textContent = message; } };
+
+    pre.setAttribute('contenteditable', 'plaintext-only');
+    if (!pre.isContentEditable) pre.contentEditable = 'true';
+    Object.assign(pre, { spellcheck: false, tabIndex: 0, role: 'textbox', ariaMultiLine: 'true', ariaLabel: 'Code, editable' });
+    pre.oninput = () => { reset.hidden = false; };
+    pre.onkeydown = (event) => {
+      if (event.key === 'Enter' && (event.shiftKey || event.ctrlKey || event.metaKey)) { event.preventDefault(); button.click(); }
+    };
+    reset.onclick = () => {
+      pre.innerHTML = original;
+      clear(box);
+      for (let i = boxes.indexOf(box) + 1; boxes[i] && !boxes[i].querySelector('.run-bar'); i++) clear(boxes[i]);
+      cell.say('');
+      reset.hidden = true;
+      button.focus();
+    };
+    let running = false;
+    button.onclick = async () => {
+      if (running) return stop('Stopped.');
+      if (waiting.size) return cell.say('Another cell is running.');
+      if (!location.protocol.startsWith('http')) return cell.say('To run it, serve the site: python -m http.server -d docs/_build/html');
+      const [, absent] = text().match(/^\s*(?:import|from)\s+(numpy|matplotlib|ml_dtypes)\b/m) ?? [];
+      if (absent) return cell.say(`It needs ${absent}, which is not here: take the page with you, below.`);
+      running = true;
+      button.textContent = 'Stop';
+      if (!worker) cell.say('Fetching Python, once…');
+      progress = (received) => {
+        bytes.hidden = received >= total;
+        bytes.textContent = `${(received / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`;
+        if (received >= total) cell.say('Starting Python…');
+      };
+      try {
+        await run(cell);
+      } catch (error) {
+        await show(box, [['error', `${error.message}`]]);
+      }
+      progress = null;
+      running = false;
+      bytes.hidden = true;
+      button.textContent = 'Run';
+      cell.say('');
+    };
+    return cell;
+  });
+})();
