@@ -102,7 +102,7 @@
       const absent = wrong && /^ModuleNotFoundError/.test(outputs.at(-1)[1]);
       if (wrong && i < index && (absent || !shown)) missing.push(outputs.at(-1));
       if (box && (shown || !wrong)) {
-        const note = i === index && wrong && missing.length ? [['text', 'Above it, this could not run:'], ...missing] : [];
+        const note = i === index && wrong && !absent && missing.length ? [['text', 'Above it, this could not run:'], ...missing] : [];
         await show(box, [...outputs, ...note]);
       }
       if (wrong && shown && !absent && i < index) {
