@@ -190,6 +190,19 @@ def reproducible(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def mutation(session: nox.Session) -> None:
+    """Change the package at one place at a time; each change must fail a test. Takes an hour.
+
+    `nox -s mutation -- "rmsnorm_math.conditions*"` takes one module; `mutmut results`,
+    `mutmut show NAME` in the session's environment say what survived.
+    """
+    install(session, "test")
+    session.install("mutmut>=3.8")
+    session.run("mutmut", "run", "--max-children", "2", *session.posargs)
+    session.run("mutmut", "results")
+
+
+@nox.session(default=False)
 def audit(session: nox.Session) -> None:
     """Look for known vulnerabilities in what the site is built with; needs a network."""
     install(session, "docs")

@@ -10,7 +10,7 @@ from pathlib import Path
 from jupyter_client.manager import KernelManager
 
 docs = Path(__file__).parent
-sys.path.insert(0, str(docs / "_ext"))
+sys.path[:0] = [str(docs), str(docs / "_ext")]
 pyproject = tomllib.loads((docs.parent / "pyproject.toml").read_text("utf-8"))
 
 project = "RMSNorm, derived"
@@ -26,6 +26,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
+    "discover",
     "examples",
     "katex",
     "run_here",
@@ -40,7 +41,7 @@ html_theme = "furo"
 pygments_dark_style = "a11y-high-contrast-dark"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_js_files = [("scroll.js", {"type": "module"})]
+html_js_files = [(name, {"loading_method": "defer"}) for name in ("scroll.js", "copy-formula.js")]
 html_favicon = "_static/icon.svg"
 html_copy_source = False
 html_domain_indices = False
@@ -59,14 +60,14 @@ doctest_global_setup = "from rmsnorm_math import *"
 # below. The cache knows the page; the rest is in the cache's name, so that nothing stale is shown.
 spec = importlib.util.find_spec("rmsnorm_math")
 roots = {Path(spec.origin).parent: "*.py", docs: "*"}
-built = {"_build", "_cache", "_static", "__pycache__"}
+outside = {"_build", "_cache", "_ext", "_static", "__pycache__"}
 state = hashlib.sha256(sys.version.encode())
 for name in ("sympy", "numpy", "matplotlib"):
     state.update(metadata.version(name).encode())
 for root, pattern in roots.items():
     for path in sorted(root.rglob(pattern)):
         local = path.relative_to(root)
-        if path.is_file() and path.suffix != ".md" and not built.intersection(local.parts):
+        if path.is_file() and path.suffix != ".md" and not outside.intersection(local.parts):
             state.update(local.as_posix().encode() + path.read_bytes())
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(docs / "_cache/notebooks" / state.hexdigest()[:16])

@@ -6,10 +6,34 @@ import sympy
 from IPython.display import Markdown
 from sympy import Eq, Symbol, latex
 
+from rmsnorm_math import abbreviate, jacobian, rms, rmsnorm, source, vjp
+from rmsnorm_math.notation import epsilon, gamma, i, j, r, x, xhat, ybar
+
 
 def equation(left, right):
     """Return `left = right`, with the left side given in LaTeX."""
     return Eq(Symbol(left), right, evaluate=False)
+
+
+def results():
+    """Return what this site is about: the layer and its derivatives, `{what: equation}`."""
+    found = {
+        "the layer": ("y_i", rmsnorm()),
+        "the Jacobian": ("J_{ij}", jacobian(rmsnorm(), x[j])),
+        "the gradient of the input": (r"\bar{x}_j", vjp(rmsnorm(), x[j], ybar[i])),
+        "the gradient of the weight": (r"\bar{\gamma}_j", vjp(rmsnorm(), gamma[j], ybar[i])),
+    }
+    short = {
+        what: equation(left, abbreviate(right, {r: rms()})) for what, (left, right) in found.items()
+    }
+    return {**short, "where": equation("r", rms())}
+
+
+def backward(framework):
+    """Return the source of the gradient of the input, for one of the three frameworks."""
+    arguments = {ybar: "dy", x: "x", gamma: "gamma", epsilon: "eps"}
+    dx = vjp(rmsnorm(), x[j], ybar[i])
+    return source({"dx": dx}, arguments, {r: rms(), xhat[i]: x[i] / r}, framework=framework)
 
 
 def table(header, *rows):

@@ -6,12 +6,13 @@ the range of its sum as a condition, and the condition is dropped only where
 the range of the index is known.
 """
 
+from functools import cache, partial
 from math import prod
 
 from sympy import Add, Dummy, Expr, Indexed, KroneckerDelta, Product, S, Sum, Symbol, sympify
 
 from rmsnorm_math.contraction import tidy
-from rmsnorm_math.indices import BINDERS, Ranges, depends, freshen
+from rmsnorm_math.indices import BINDERS, Ranges, depends, freshen, spare_dummies
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes, refuse_variable
 
 
@@ -62,7 +63,7 @@ def differentiate(expr: Expr, wrt: Expr, ranges: Ranges | None = None) -> Expr:
     expr, wrt = sympify(expr), sympify(wrt)
     refuse_variable(expr, wrt)
     refuse_expression(expr)
-    fresh = freshen(expr)
+    fresh = freshen(expr, spare_dummies(expr, wrt))
     refuse_lookalikes(fresh, wrt)
     return tidy(_derivative(fresh, wrt), [expr, wrt], ranges)
 
@@ -93,15 +94,23 @@ def _derivative(expr: Expr, wrt: Expr) -> Expr:
 def _cut(expr: Expr, wrt: Expr, parts: dict[Expr, Dummy]) -> Expr:
     """Put a symbol for every outermost element, sum and product that depends on `wrt`."""
     if isinstance(expr, (Indexed, *BINDERS)):
-        return parts.setdefault(expr, Dummy(real=True)) if depends(expr, wrt) else expr
+        return parts.setdefault(expr, _place(len(parts))) if depends(expr, wrt) else expr
     return expr.func(*(_cut(arg, wrt, parts) for arg in expr.args)) if expr.args else expr
 
 
+@cache
+def _place(number: int) -> Dummy:
+    return Dummy(f"place_{number}", real=True)
+
+
 def _product_rule(expr: Product, wrt: Expr) -> Expr:
+    new = partial(Dummy, integer=True)  # the same dummy may be bound around this product
     *inner, (index, lower, upper) = expr.limits
     factor = Product(expr.function, *inner) if inner else expr.function
-    before, at, after = (Dummy(str(index), integer=True) for _ in range(3))
+    before, at, after = (new(index.name) for _ in range(3))
     others = Product(factor.xreplace({index: before}), (before, lower, at - 1)) * Product(
         factor.xreplace({index: after}), (after, at + 1, upper)
     )
-    return Sum(_derivative(factor, wrt).xreplace({index: at}) * freshen(others), (at, lower, upper))
+    return Sum(
+        _derivative(factor, wrt).xreplace({index: at}) * freshen(others, new), (at, lower, upper)
+    )

@@ -15,6 +15,8 @@ from sympy import (
     Idx,
     Indexed,
     Le,
+    Max,
+    Min,
     Mul,
     Piecewise,
     S,
@@ -34,6 +36,33 @@ Limit = tuple[Expr, Expr, Expr]
 def only_if(value: Expr, lower: Expr, upper: Expr) -> Expr:
     """Return the factor that is 1 where lower <= value <= upper, and 0 elsewhere."""
     return Piecewise((1, And(Le(lower, value), Le(value, upper))), (0, True))
+
+
+def narrow(term: Expr, limit: Limit) -> tuple[Expr, Limit]:
+    """Return `term` and the limit of its sum, with the conditions on the index in the limit.
+
+    SymPy folds a condition that stands beside another sum's index out of its own
+    sum, where it has lost the index that it is about.
+    """
+    index, lower, upper = limit
+    factors = []
+    for factor in Mul.make_args(term):
+        if not (_is_indicator(factor) and factor.has(index)):
+            factors.append(factor)
+            continue
+        kept = []
+        for relation in And.make_args(factor.args[0].cond):
+            difference = (relation.gts - relation.lts).expand()
+            slope = difference.coeff(index)
+            rest = difference - slope * index
+            if slope == 1 and not rest.has(index):
+                lower = Max(lower, -rest)
+            elif slope == -1 and not rest.has(index):
+                upper = Min(upper, rest)
+            else:
+                kept.append(relation)
+        factors.append(Piecewise((1, And(*kept)), (0, True)))
+    return Mul(*factors), (index, lower, upper)
 
 
 def known_ranges(
@@ -74,6 +103,7 @@ def known_ranges(
 def settle(expr: Expr, known: Ranges) -> Expr:
     """Return `expr` with every condition decided, as far as `known` goes, or shown."""
     bounds = known | {index: (lower, upper) for index, lower, upper in limits_of(expr)}
+    ends_of_sums = {end for _, *ends in limits_of(expr) for end in ends}
 
     def decide(relation: Relational) -> Boolean:
         difference = (relation.gts - relation.lts).expand()
@@ -83,8 +113,19 @@ def settle(expr: Expr, known: Ranges) -> Expr:
             return false
         return _isolate(difference, relation)
 
+    def largest(ends: Max | Min, sign: int) -> Expr:
+        """Drop each end of a sum that another one makes redundant."""
+        args = list(ends.args)
+        for end in ends.args:
+            gaps = [(sign * (other - end)).expand() for other in args if other != end]
+            if any(_extreme(gap, bounds, 0).is_nonnegative for gap in gaps):
+                args.remove(end)
+        return ends.func(*args)
+
     def walk(node: Expr) -> Expr:
-        if not node.has(Piecewise):
+        if isinstance(node, Max | Min) and node in ends_of_sums:
+            return largest(node, 1 if isinstance(node, Max) else -1)
+        if not node.has(Piecewise, Max, Min):
             return node
         if _is_indicator(node):
             condition = node.args[0].cond

@@ -2,7 +2,7 @@
 
 from sympy import Add, Expr, KroneckerDelta, Mul, Piecewise, Pow, Sum, sympify
 
-from rmsnorm_math.conditions import Limit, known_ranges, only_if, settle
+from rmsnorm_math.conditions import Limit, known_ranges, narrow, only_if, settle
 from rmsnorm_math.indices import (
     BINDERS,
     Ranges,
@@ -43,7 +43,9 @@ def contract(expr: Expr, ranges: Ranges | None = None) -> Expr:
     return tidy(fresh, [expr], ranges)
 
 
-def tidy(expr: Expr, given: list[Expr], ranges: Ranges | None) -> Expr:
+def tidy(
+    expr: Expr, given: list[Expr], ranges: Ranges | None, names: list[Expr] | None = None
+) -> Expr:
     """Return `expr`, whose bound indices are unique, contracted and with readable names.
 
     Parameters
@@ -51,12 +53,14 @@ def tidy(expr: Expr, given: list[Expr], ranges: Ranges | None) -> Expr:
     expr
         The result of a calculation.
     given
-        What it was calculated from: names and ranges are taken from there.
+        What it was calculated from: ranges are taken from there.
     ranges
         What the caller states.
+    names
+        For the bound indices; by default those of `given`.
     """
     met: list[Limit] = []
-    names = dummies_of(*given)
+    names = dummies_of(*given) if names is None else names
     # Alike sums cancel once they are named alike, which may empty a sum around them.
     contracted = rename_bound(sum_deltas(_indicators_outside(expr), met), names)
     lengths = index_symbols(contracted).union(*map(index_symbols, given))
@@ -82,7 +86,7 @@ def sum_deltas(expr: Expr, met: list[Limit]) -> Expr:
 def _sum(body: Expr, limit: Limit, met: list[Limit]) -> Expr:
     index, lower, upper = limit
     total = []
-    for term in Add.make_args(_distribute(body, index)):
+    for term in Add.make_args(_distribute(_indicators_outside(body), index)):
         before, inside = term.as_independent(index, as_Add=False)
         delta, value = _solvable(inside, index)
         if inside == 1:
@@ -94,7 +98,7 @@ def _sum(body: Expr, limit: Limit, met: list[Limit]) -> Expr:
         elif isinstance(inside, Add):
             total.append(before * _sum(inside, limit, met))
         else:
-            total.append(before * Sum(inside, limit))
+            total.append(before * Sum(*narrow(inside, limit)))
     return Add(*total)
 
 

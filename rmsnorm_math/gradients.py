@@ -7,7 +7,6 @@ n by n array in between.
 from sympy import (
     Add,
     DiagMatrix,
-    Dummy,
     Expr,
     Identity,
     Idx,
@@ -28,8 +27,18 @@ from sympy import (
 )
 
 from rmsnorm_math.calculus import differentiate
-from rmsnorm_math.contraction import contract
-from rmsnorm_math.indices import Ranges, free_indices, freshen, index_symbols, limits_of, nodes
+from rmsnorm_math.contraction import contract, tidy
+from rmsnorm_math.indices import (
+    Ranges,
+    dummies_of,
+    free_indices,
+    freshen,
+    limits_of,
+    nodes,
+    plain,
+    spare_dummies,
+)
+from rmsnorm_math.refusals import refuse_lookalikes
 
 
 def jacobian(y: Expr, wrt: Expr, ranges: Ranges | None = None) -> Expr:
@@ -102,17 +111,19 @@ def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Ranges | None = None) -> Ex
     >>> abbreviate(dgamma, {IndexedBase("r")[b]: rms(b)})
     Sum(x[b, j]*ybar[b, j]/r[b], (b, 1, m))
     """
-    y, cotangent, ranges = freshen(sympify(y)), sympify(cotangent), ranges or {}
+    y, cotangent, ranges = sympify(y), sympify(cotangent), ranges or {}
     outputs = _plain_indices(cotangent, "cotangent")
+    names, y = [*map(plain, outputs), *dummies_of(y)], freshen(y)
     if missing := [str(s) for s in free_indices(y) if s not in outputs]:
         raise ValueError(
             f"y has the free index {', '.join(missing)}, and the cotangent {cotangent} lacks it: "
             f"the sum over it would be missing. Give the cotangent all of {free_indices(y)}."
         )
-    fresh = {index: Dummy(str(index), integer=True) for index in outputs}
+    spare = spare_dummies(y)
+    fresh = {index: spare(index.name) for index in outputs}
     spans = {fresh[index]: ranges.get(index) or _span(y, index) for index in outputs}
     summand = cotangent.xreplace(fresh) * differentiate(y.xreplace(fresh), wrt, ranges | spans)
-    return _sum_over(summand, spans, outputs, wrt, ranges)
+    return _sum_over(summand, spans, names, ranges)
 
 
 def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Ranges | None = None) -> Expr:
@@ -141,32 +152,32 @@ def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Ranges | None = None) -> Expr
     >>> abbreviate(jvp(rmsnorm(), x[j], xdot[j]), {r: rms()})
     gamma[i]*xdot[i]/r - gamma[i]*x[i]*Sum(x[j]*xdot[j], (j, 1, n))/(n*r**3)
     """
-    y, wrt, tangent, ranges = freshen(sympify(y)), sympify(wrt), sympify(tangent), ranges or {}
+    y, wrt, tangent, ranges = sympify(y), sympify(wrt), sympify(tangent), ranges or {}
     inputs = _plain_indices(tangent, "tangent")
+    names, y = [*map(plain, inputs), *dummies_of(y)], freshen(y)
     if list(getattr(wrt, "indices", ())) != inputs:
         raise ValueError(f"the tangent {tangent} of {wrt} needs the same indices as {wrt}.")
-    fresh = {index: Dummy(str(index), integer=True) for index in inputs}
+    spare = spare_dummies(y)
+    fresh = {index: spare(index.name) for index in inputs}
     spans = {
         fresh[index]: ranges.get(index) or _span_of_axis(y, wrt.base, axis, index)
         for axis, index in enumerate(inputs)
     }
     summand = differentiate(y, wrt.xreplace(fresh), ranges | spans) * tangent.xreplace(fresh)
-    return _sum_over(summand, spans, inputs, y, ranges)
+    return _sum_over(summand, spans, names, ranges)
 
 
-def _sum_over(
-    summand: Expr, spans: Ranges, names: list[Expr], result: Expr, ranges: Ranges
-) -> Expr:
-    """Sum over the indices in `spans`, under their old names where `result` has none of them."""
-    taken = index_symbols(result)
-    back = {fresh: old for fresh, old in zip(spans, names, strict=True) if old not in taken}
-    limits = [(back.get(fresh, fresh), *span) for fresh, span in spans.items()]
-    if not limits:
+def _sum_over(summand: Expr, spans: Ranges, names: list[Expr], ranges: Ranges) -> Expr:
+    """Sum over the indices in `spans`; the sums take their names from `names`."""
+    if not spans:
         return contract(summand, ranges)
     # A Sum of several terms would gather them all under each condition that one of them has.
     terms = Add.make_args(expand_mul(summand) if summand.has(Piecewise) else summand)
-    sums = (Sum(term.xreplace(back), *reversed(limits)) for term in terms)
-    return contract(Add(*sums), ranges)
+    limits = [(index, *span) for index, span in reversed(spans.items())]
+    total = Add(*(Sum(term, *limits) for term in terms))
+    fresh = freshen(total)
+    refuse_lookalikes(fresh)
+    return tidy(fresh, [total], ranges, names)
 
 
 def _plain_indices(element: Expr, role: str) -> list[Expr]:

@@ -5,6 +5,7 @@ bound index unique, and `rename_bound`, which gives readable names back.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from itertools import chain, count
 
 from sympy import Basic, Dummy, Expr, Idx, Indexed, IndexedBase, Product, Sum, Symbol, srepr
@@ -67,14 +68,37 @@ def dummies_of(*exprs: Expr) -> list[Expr]:
     return sorted((plain(index) for index in bound if not isinstance(index, Dummy)), key=str)
 
 
-def freshen(expr: Expr) -> Expr:
-    """Return `expr` with every bound index renamed to a new `Dummy`.
+def freshen(expr: Expr, supply: Callable[[str], Dummy] | None = None) -> Expr:
+    """Return `expr` with every bound index renamed to a `Dummy` that occurs nowhere else in it.
 
-    Afterwards nothing that is put into the expression can be captured.
+    Afterwards nothing that is put into the expression can be captured. By
+    default the same expression gets the same dummies each time, so that SymPy
+    remembers what it found out about it.
     """
+    return _freshen(expr, supply or spare_dummies(expr))
+
+
+def spare_dummies(*exprs: Expr) -> Callable[[str], Dummy]:
+    """Return a function that gives dummies by name, each time another, none that is in `exprs`."""
+    taken = {dummy for expr in exprs for dummy in expr.atoms(Dummy)}
+
+    def spare(label: str) -> Dummy:
+        dummy = next(d for d in (_dummy(label, number) for number in count()) if d not in taken)
+        taken.add(dummy)
+        return dummy
+
+    return spare
+
+
+@cache
+def _dummy(label: str, number: int) -> Dummy:  # noqa: ARG001  one for each number
+    return Dummy(label, integer=True)
+
+
+def _freshen(expr: Expr, supply: Callable[[str], Dummy]) -> Expr:
     if not expr.has(*BINDERS):
         return expr
-    args = [freshen(arg) for arg in expr.args]
+    args = [_freshen(arg, supply) for arg in expr.args]
     if not isinstance(expr, BINDERS):
         return expr.func(*args)
     body = args[0]
@@ -82,7 +106,7 @@ def freshen(expr: Expr) -> Expr:
     limits: list[tuple[Expr, Expr, Expr]] = []
     for index, lower, upper in reversed(expr.limits):
         _refuse_twin_of_dummy(index, body)
-        fresh = Dummy(index.name, integer=True)
+        fresh = supply(index.name)
         limits.insert(0, (fresh, lower.xreplace(names), upper.xreplace(names)))
         names[index] = fresh
     return expr.func(body.xreplace(names), *limits)

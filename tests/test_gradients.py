@@ -26,6 +26,7 @@ from sympy import (
 from rmsnorm_math import (
     abbreviate,
     evaluate,
+    finite_difference,
     instantiate,
     jacobian,
     jvp,
@@ -143,6 +144,36 @@ def differ_nowhere(left, right, index):
     scopes = [NUMBERS | {n: 3, index: position} for position in (1, 2, 3)]
     with workdps(40):
         return all(abs(value(left, scope) - value(right, scope)) < 1e-30 for scope in scopes)
+
+
+def test_an_output_index_is_not_captured_by_a_sum_of_the_result():
+    A, l = IndexedBase("A"), Idx("l")
+    matrix = {A: [[1, 2, 3], [4, 5, 6], [7, 8, 10]]} | POINT
+    for index in (i, k, l):
+        bound = l if index != l else k
+        y = x[index] * Sum(A[index, bound] * x[bound], (bound, 1, n))
+        gradient = vjp(y, x[j], ybar[index])
+        loss = Sum(ybar[index] * y, (index, 1, n))
+        for at in (1, 2, 3):
+            right = finite_difference(loss, x[at], matrix, digits=20, n=3)
+            assert abs(evaluate(gradient, matrix, n=3, j=at) - right) < 1e-15
+
+
+def test_a_condition_stays_in_the_sum_that_binds_its_index():
+    layer = x[i] * Sum(x[k] * x[k + 1], (k, 1, n - 1))
+    forward = jvp(layer, x[j], xdot[j], {j: (1, n)})
+    assert forward == (
+        xdot[i] * Sum(x[k + 1] * x[k], (k, 1, n - 1))
+        + x[i] * Sum(x[j + 1] * xdot[j], (j, 1, n - 1))
+        + x[i] * Sum(x[j - 1] * xdot[j], (j, 2, n))
+    )
+    second = vjp(forward, x[k], ybar[i], {i: (1, n)})
+    assert {s for s in second.free_symbols if isinstance(s, Idx)} == {k}
+    for column in (1, 2, 3):
+        scopes = [NUMBERS | {n: 3, i: row, k: column} for row in (1, 2, 3)]
+        with workdps(40):
+            expected = sum(NUMBERS[ybar, s[i]] * difference(forward, x[k], s) for s in scopes)
+            assert abs(at(second, 3, k=column) - expected) < 1e-15
 
 
 def test_a_scalar_output_takes_a_scalar_cotangent():

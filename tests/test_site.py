@@ -16,6 +16,7 @@ PAGE = """\
 ---
 file_format: mystnb
 kernelspec: {name: python3, display_name: Python 3}
+myst: {html_meta: {description: "A page."}}
 ---
 # Page
 

