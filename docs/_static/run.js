@@ -145,8 +145,6 @@
       if (running) return stop('Stopped.');
       if (waiting.size) return cell.say('Another cell is running.');
       if (!location.protocol.startsWith('http')) return cell.say('To run it, serve the site: python -m http.server -d docs/_build/html');
-      const [, absent] = text().match(/^\s*(?:import|from)\s+(numpy|matplotlib|ml_dtypes)\b/m) ?? [];
-      if (absent) return cell.say(`It needs ${absent}, which is not here: take the page with you, below.`);
       running = true;
       button.textContent = 'Stop';
       if (!worker) cell.say('Fetching Python, once…');
