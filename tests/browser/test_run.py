@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(
     not (SITE / "_static/pyodide").exists(), reason="the site was built without Python"
 )
 Visit = Callable[..., Page]
-expect.set_options(timeout=300_000)
+expect.set_options(timeout=120_000)
 
 
 @pytest.fixture(scope="module")
