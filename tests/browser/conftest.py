@@ -54,7 +54,7 @@ def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
 
     def visit(path: str, **options: object) -> Page:
         page = browser.new_context(**options).new_page()  # type: ignore[arg-type]
-        page.set_default_timeout(300_000)  # a busy machine is slow, and no test is of speed
+        page.set_default_timeout(120_000)  # a busy machine is slow, and no test is of speed
         page.context.on("request", lambda request: requests.append(request.url))
         page.on("pageerror", lambda error: errors.append(f"{path}: {error}"))
         page.goto(path if ":" in path else address + path)

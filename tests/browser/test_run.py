@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(
     not (SITE / "_static/pyodide").exists(), reason="the site was built without Python"
 )
 Visit = Callable[..., Page]
-expect.set_options(timeout=300_000)
+expect.set_options(timeout=120_000)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +33,9 @@ def shared(visit: Visit) -> Iterator[Page]:
 @pytest.fixture
 def page(shared: Page) -> Page:
     """Return the page with Python in it (starting it takes long), every cell reset."""
-    for cell in shared.locator(".run-bar button:text-is('Reset'):visible").all():
-        cell.click()
+    changed = shared.locator(".run-bar button:text-is('Reset'):visible")
+    while changed.count():
+        changed.first.click()
     return shared
 
 
