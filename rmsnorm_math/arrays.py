@@ -35,7 +35,8 @@ from sympy import (
     tanh,
 )
 
-from rmsnorm_math.indices import free_indices, freshen, limits_of, nodes
+from rmsnorm_math.indices import free_indices, freshen
+from rmsnorm_math.roles import refuse_other_rows, refuse_two_roles, row_indices, shown
 
 
 class Mean(Function):  # type: ignore[misc]
@@ -56,24 +57,6 @@ class OverAll(Function):  # type: ignore[misc]
 
 REDUCTIONS = (Mean, Total)
 ELEMENTWISE = (Abs, Heaviside, Max, cos, cosh, exp, log, sign, sin, sinh, tan, tanh)
-
-
-def row_indices(*exprs: Expr, of_rows: Iterable[Expr] = ()) -> set[Expr]:
-    """Return the indices of rows: those before the last, and all those of a base in `of_rows`."""
-    return {
-        s
-        for expr in exprs
-        for node in nodes(expr)
-        if isinstance(node, Indexed)
-        for s in (node.indices if node.base in of_rows else node.indices[:-1])
-        if isinstance(s, Symbol | Idx)
-    }
-
-
-def lengths(*exprs: Expr, but: Iterable[Expr] = ()) -> set[Symbol]:
-    """Return the symbols that sums end at, save those over the indices in `but`."""
-    limits = (limit for expr in exprs for limit in limits_of(expr))
-    return {end for index, _, end in limits if isinstance(end, Symbol) and index not in but}
 
 
 def lower(
@@ -105,6 +88,9 @@ def lower(
         If an array larger than the result is needed, or something has no value
         or no code.
     """
+    of_rows = set(of_rows)
+    fresh = freshen(expr)
+    refuse_two_roles(fresh, of_rows)
     columns = [s for s in free_indices(expr) if s.name not in rows]
     if len(columns) > 1:
         raise ValueError(
@@ -112,7 +98,6 @@ def lower(
             f"Print a VJP or a JVP instead, which is as long as its input."
         )
 
-    fresh = freshen(expr)
     bound_rows = {s for s in row_indices(fresh, of_rows=of_rows) if isinstance(s, Dummy)}
 
     def is_row(index: Expr) -> bool:
@@ -135,12 +120,12 @@ def lower(
             return node.func(*(walk(arg, column) for arg in node.args))
         if isinstance(node, KroneckerDelta | Piecewise):
             raise ValueError(
-                f"{_shown(node)} depends on the position: there is no code for it. "
+                f"{shown(node)} depends on the position: there is no code for it. "
                 f"Print a VJP instead, or state the ranges so that no condition is left."
             )
         known = ", ".join(f.__name__ for f in ELEMENTWISE)
         raise ValueError(
-            f"there is no code for {type(node).__name__} in {_shown(node)}: "
+            f"there is no code for {type(node).__name__} in {shown(node)}: "
             f"only for sums, powers, {known}."
         )
 
@@ -148,36 +133,42 @@ def lower(
         if node.base not in names:
             raise ValueError(_no_value(node.base))
         *before, last = node.indices
-        if all(map(is_row, before)) and (last == column or is_row(last)):
+        if all(map(is_row, before)) and (last == column or node.base in of_rows):
             return Symbol(names[node.base])
+        if is_row(last):
+            raise ValueError(
+                f"{shown(node)} has one value for each row: write {shown(node)} as its key in "
+                f"the arguments, and pass an array of shape (..., 1)."
+            )
         if isinstance(last, Symbol | Idx):
             raise ValueError(
-                f"{_shown(node)} stands in a sum over another index, so that an array of n by n "
+                f"{shown(node)} stands in a sum over another index, so that an array of n by n "
                 f"would be needed: take it out of the sum."
             )
-        raise ValueError(f"{_shown(node)} is no whole array: only plain indices are printed.")
+        raise ValueError(f"{shown(node)} is no whole array: only plain indices are printed.")
 
     def reduction(node: Sum, column: Expr | None) -> Expr:
-        *inner, (index, lower, upper) = node.limits
-        body = Sum(node.function, *inner) if inner else node.function
-        if lower != 1 or upper not in sizes:
+        if any(lower != 1 or upper not in sizes for _, lower, upper in node.limits):
             raise ValueError(
-                f"{_shown(node)} takes a part of an axis: "
+                f"{shown(node)} takes a part of an axis: "
                 f"only sums over whole axes, from 1 to n, are printed."
             )
-        if is_row(index):
-            return OverAll(walk(body, column)) if column is None else OverRows(walk(body, column))
-        return upper * Mean(walk(body, index))
+        over = {index for index, _, _ in node.limits if is_row(index)}
+        *inner, (index, _, upper) = [limit for limit in node.limits if limit[0] not in over] or [
+            (None, None, None)
+        ]
+        if over:
+            body = Sum(node.function, *inner, (index, 1, upper)) if index else node.function
+            refuse_other_rows(body, over, of_rows)
+            value = walk(body, column)
+            return OverRows(value) if column is not None and body.has(column) else OverAll(value)
+        return upper * Mean(walk(Sum(node.function, *inner) if inner else node.function, index))
 
     return _fewest_lengths(walk(fresh, columns[0] if columns else None), sizes)
 
 
 def _no_value(node: Expr) -> str:
     return f"{node} has no value: add it to the arguments, as in {{{node}: '{node}'}}."
-
-
-def _shown(node: Expr) -> Expr:
-    return node.xreplace({s: Symbol(s.name) for s in node.atoms(Dummy)})
 
 
 def _fewest_lengths(expr: Expr, sizes: Iterable[Symbol]) -> Expr:

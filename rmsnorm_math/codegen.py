@@ -3,8 +3,9 @@
 No array is larger than the result. What would need a larger one is refused.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import count
+from keyword import iskeyword
 from textwrap import fill, indent
 from typing import Any, Literal
 
@@ -12,7 +13,6 @@ from sympy import (
     Dummy,
     Expr,
     Indexed,
-    IndexedBase,
     Symbol,
     cse,
     default_sort_key,
@@ -23,8 +23,10 @@ from sympy import (
 from sympy.printing.pycode import PythonCodePrinter
 
 from rmsnorm_math.abbreviation import abbreviate
-from rmsnorm_math.arrays import ELEMENTWISE, REDUCTIONS, OverAll, lengths, lower, row_indices
-from rmsnorm_math.indices import free_indices, freshen, nodes
+from rmsnorm_math.arrays import ELEMENTWISE, REDUCTIONS, OverAll, lower
+from rmsnorm_math.indices import depends, free_indices, freshen, nodes
+from rmsnorm_math.refusals import refuse_expression
+from rmsnorm_math.roles import lengths, row_indices
 
 Framework = Literal["numpy", "torch", "jax"]
 Statement = tuple[Symbol, Expr]
@@ -54,7 +56,8 @@ def source(
     arguments
         ``{base or symbol: name}``, in the order of the function's parameters.
         The array of ``x[i]``, or of ``x[b, i]``, has the shape (..., n), that
-        of ``gamma[i]`` the shape (n,), as has a sum over the rows b.
+        of ``gamma[i]`` the shape (n,), as has a sum over the rows b. The key
+        ``r[b]`` stands for one value a row, in an array of shape (..., 1).
     where
         Abbreviations as in `abbreviate`; each becomes a line of its own.
     framework
@@ -88,17 +91,23 @@ def source(
             f"there is no framework {framework!r}: choose one of {', '.join(MODULES)}."
         )
     where = {key: sympify(definition) for key, definition in (where or {}).items()}
+    _refuse_names([*arguments.values()], [*outputs], [str(_array(key)) for key in where])
+    for expr in map(sympify, outputs.values()):
+        refuse_expression(expr)
+    _refuse_order(where)
     short = {label: abbreviate(sympify(expr), where) for label, expr in outputs.items()}
     given = [*map(sympify, outputs.values()), *where.values()]
     fresh = [freshen(expr) for expr in given]
     rows = {s.name for s in row_indices(*fresh) if not isinstance(s, Dummy)}
     of_rows = {
         key.base
-        for key in where
+        for key in (*where, *arguments)
         if isinstance(key, Indexed) and {s.name for s in key.indices} <= rows
     }
     sizes = lengths(*given) - set(arguments)
-    names = dict(arguments) | {_array(key): str(_array(key)) for key in where}
+    names = {_array(key): text for key, text in arguments.items()} | {
+        _array(key): str(_array(key)) for key in where
+    }
 
     taken = {*names.values(), *outputs, *map(str, sizes)}
 
@@ -112,7 +121,7 @@ def source(
     ]
     lines = _share([*definitions, *_named_reductions(results, taken)], taken)
 
-    array = next((text for base, text in arguments.items() if isinstance(base, IndexedBase)), "")
+    array = _full_array(arguments, fresh, of_rows)
     printer = _Printer(MODULES[framework], array, sizes)
     body = [f"{target} = {printer.doprint(expr)}" for target, expr in lines]
     for size in sorted(sizes, key=str):
@@ -123,8 +132,13 @@ def source(
                     f"To sum over several axes of an element, reshape them into one."
                 )
             body.insert(0, f"{size} = {array}.shape[-1]")
+    columns = {Symbol(names[_array(key)]) for key in where}
     returned = [
-        f"{label}[..., 0]" if _is_scalar(short[label], rows) and not expr.has(OverAll) else label
+        f"{label}[..., 0]"
+        if _is_scalar(short[label], rows)
+        and (expr.has(*REDUCTIONS) or expr.free_symbols & columns)
+        and not expr.has(OverAll)
+        else label
         for label, (_, expr) in zip(outputs, results, strict=True)
     ]
     formulas = "\n".join(_formula(label, expr, rows) for label, expr in short.items())
@@ -165,6 +179,36 @@ def function(
     namespace: dict[str, Any] = {}
     exec(source(outputs, arguments, where, framework), namespace)
     return namespace["backward"]  # type: ignore[no-any-return]
+
+
+def _refuse_names(arguments: list[str], outputs: list[str], where: list[str]) -> None:
+    """Raise if a name is no name in Python, or would stand for two things."""
+    if not outputs:
+        raise ValueError("there are no outputs: give at least one, as in {'dx': dx}.")
+    taken = [*MODULES.values()]
+    for text in [*arguments, *outputs, *where]:
+        if not text.isidentifier() or iskeyword(text):
+            raise ValueError(f"{text!r} is no name in Python: call it otherwise.")
+        if text in taken:
+            raise ValueError(
+                f"{text!r} would stand for two things: arguments, outputs and definitions "
+                f"need different names, and none may be called {', '.join(MODULES.values())}."
+            )
+        taken.append(text)
+
+
+def _refuse_order(where: Mapping[Expr, Expr]) -> None:
+    keys = list(where)
+    for number, key in enumerate(keys):
+        for later in keys[number:]:
+            if depends(where[key], later):
+                raise ValueError(f"{key} is defined by {later}: define {later} before it.")
+
+
+def _full_array(arguments: Mapping[Expr, str], exprs: list[Expr], of_rows: Collection[Expr]) -> str:
+    """Return the name of an argument that has the last axis."""
+    bases = {n.base for expr in exprs for n in nodes(expr) if isinstance(n, Indexed)} - {*of_rows}
+    return next((text for base, text in arguments.items() if base in bases), "")
 
 
 def _array(key: Expr) -> Expr:
@@ -267,7 +311,7 @@ class _Printer(PythonCodePrinter):  # type: ignore[misc]
         return first
 
     def _print_Heaviside(self, expr: Expr) -> str:
-        return f"({self._print(expr.args[0])} > 0)"
+        return f"1.0*({self._print(expr.args[0])} > 0)"
 
     def _print_sign(self, expr: Expr) -> str:
         return f"{self.module}.sign({self._print(expr.args[0])})"

@@ -1,6 +1,6 @@
 """Sums over Kronecker deltas, and the tidy form in which every result comes."""
 
-from sympy import Add, Expr, KroneckerDelta, Mul, Piecewise, Pow, Sum, sympify
+from sympy import Add, Expr, Idx, KroneckerDelta, Mul, Piecewise, Pow, Sum, Symbol, sympify
 
 from rmsnorm_math.conditions import Limit, known_ranges, narrow, only_if, settle
 from rmsnorm_math.indices import (
@@ -9,6 +9,8 @@ from rmsnorm_math.indices import (
     dummies_of,
     freshen,
     index_symbols,
+    limits_of,
+    nodes,
     rename_bound,
 )
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
@@ -65,7 +67,21 @@ def tidy(
     contracted = rename_bound(sum_deltas(_indicators_outside(expr), met), names)
     lengths = index_symbols(contracted).union(*map(index_symbols, given))
     known = known_ranges(met, lengths, given, ranges or {})
-    return rename_bound(settle(freshen(contracted), known), names)
+    result = rename_bound(settle(freshen(contracted), known), names)
+    stated = [sympify(end) for span in (ranges or {}).values() for end in span]
+    if escaped := _free(result).difference(*map(_free, [expr, *given, *stated])):
+        raise NotImplementedError(
+            f"the condition on {', '.join(sorted(map(str, escaped)))} would leave the sum that "
+            f"binds it, by SymPy's own rules. Give its range in ranges=, or split the expression."
+        )
+    return result
+
+
+def _free(expr: Expr) -> set[Expr]:
+    """Return every symbol and index that `expr` does not bind."""
+    fresh = freshen(expr)
+    bound = {index for index, _, _ in limits_of(fresh)}
+    return {node for node in nodes(fresh) if isinstance(node, Symbol | Idx)} - bound
 
 
 def sum_deltas(expr: Expr, met: list[Limit]) -> Expr:
@@ -89,7 +105,7 @@ def _sum(body: Expr, limit: Limit, met: list[Limit]) -> Expr:
     for term in Add.make_args(_distribute(_indicators_outside(body), index)):
         before, inside = term.as_independent(index, as_Add=False)
         delta, value = _solvable(inside, index)
-        if inside == 1:
+        if inside == 1 and (upper - lower + 1).is_nonnegative:
             total.append(before * (upper - lower + 1))
         elif value is not None:
             met.append((value, lower, upper))

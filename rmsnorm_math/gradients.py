@@ -33,6 +33,7 @@ from rmsnorm_math.indices import (
     dummies_of,
     free_indices,
     freshen,
+    index_symbols,
     limits_of,
     nodes,
     plain,
@@ -213,16 +214,20 @@ def _spans_of_axis(y: Expr, base: IndexedBase, axis: int) -> set[tuple[Expr, Exp
     if base.shape:
         return {(S.One, base.shape[axis])}
     limits = {index: (lower, upper) for index, lower, upper in limits_of(y)}
-    return {
+    indices = index_symbols(y) | set(limits)
+    found = {
         limits[node.indices[axis]]
         for node in nodes(y)
         if isinstance(node, Indexed) and node.base == base and node.indices[axis] in limits
     }
+    # A sum over a part of an axis does not show where the axis ends.
+    whole = all(low == 1 and isinstance(up, Symbol) and up not in indices for low, up in found)
+    return found if whole else set()
 
 
 def _only(found: set[tuple[Expr, Expr]], index: Expr) -> tuple[Expr, Expr]:
     if len(found) != 1:
-        what = "several ranges are possible" if found else "no sum shows its range"
+        what = "several ranges are possible" if found else "no sum over a whole axis shows it"
         raise ValueError(
             f"the range of the index {index} is not clear: {what}. Pass ranges={{{index}: (1, n)}}."
         )

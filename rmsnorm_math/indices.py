@@ -52,8 +52,11 @@ def index_symbols(expr: Basic) -> set[Expr]:
 
 
 def free_indices(expr: Expr) -> list[Expr]:
-    """Return the free indices of `expr`, sorted by name."""
-    return sorted((s for s in index_symbols(freshen(expr)) if not isinstance(s, Dummy)), key=str)
+    """Return the free indices of `expr`, sorted by name; a length that is used as one is none."""
+    ends = {s for _, *limit in limits_of(expr) for end in limit for s in end.free_symbols}
+    found = index_symbols(freshen(expr))
+    none = {s for s in found if isinstance(s, Dummy) or (s in ends and not isinstance(s, Idx))}
+    return sorted(found - none, key=str)
 
 
 def depends(expr: Basic, wrt: Expr) -> bool:

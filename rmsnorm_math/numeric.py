@@ -75,7 +75,7 @@ def finite_difference(
     """
     step = Rational(1, 10 ** (digits // 2 + 1))
     elements = {
-        key: sympify(value)
+        key: Rational(number) if (number := sympify(value)).is_Float else number
         for name, value in values.items()
         for key, value in _elements(name, value)
     }

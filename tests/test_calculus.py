@@ -361,3 +361,37 @@ def test_what_would_be_silently_wrong_is_refused(case):
     expr, wrt, error, message = REFUSED[case]
     with pytest.raises(error, match=message):
         differentiate(expr, wrt)
+
+
+def test_an_empty_sum_of_a_constant_stays_empty():
+    assert contract(Sum(a[i], (k, 5, 3))).has(Sum)
+    assert instantiate(contract(Sum(a[i], (k, 1, i - 2))), i=1) == 0
+    assert instantiate(contract(Sum(a[j], (k, 1, n))), n=3) == 3 * a[j]
+
+
+def test_abbreviate_takes_no_root_of_what_is_none():
+    assert abbreviate(a[i] * c[i] + a[i] ** 2, {A[i]: a[i] ** 2}) == a[i] * c[i] + A[i]
+
+
+def test_abbreviate_refuses_a_name_that_means_something_else():
+    R = Symbol("R")
+    with pytest.raises(ValueError, match="R occurs in the expression already"):
+        abbreviate(R * a[i] / r, {R: r})
+    with pytest.raises(ValueError, match="c is no key"):
+        abbreviate(a[i] / r, {c: a[i] / r})
+
+
+def test_instantiate_takes_whole_numbers_and_two_different_axes():
+    with pytest.raises(ValueError, match=r"epsilon=0.5: lengths and indices are whole numbers"):
+        instantiate(r, n=2, epsilon=0.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="i is given for both axes"):
+        instantiate(a[i], i, i, n=2)
+    with pytest.raises(TypeError, match="'i' is no axis"):
+        instantiate(a[i], "i", n=2)
+    with pytest.raises(ValueError, match="two different objects print as i"):
+        instantiate(a[i], Symbol("i"), n=2)
+
+
+def test_the_difference_quotient_is_as_exact_for_floats():
+    quotient = finite_difference(Sum(a[k] ** 2, (k, 1, n)), a[1], {a: [0.1, 0.2]}, n=2)
+    assert abs(quotient - 0.2) < 1e-16

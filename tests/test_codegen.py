@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from sympy import Function, IndexedBase, Sum, Symbol, erf, exp, log, pi, sqrt
+from sympy import Function, Idx, IndexedBase, Sum, Symbol, erf, exp, log, pi, sqrt
 
 from rmsnorm_math import differentiate, evaluate, function, jacobian, rms, rmsnorm, source, vjp
 from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, m, n, r, x, xhat, ybar
@@ -198,3 +198,70 @@ def test_the_root_of_a_length_is_a_number():
     code = source({"y": S + x[i] * sqrt(n)}, {x: "x"}, {S: length}, "torch")
     assert "n**(1/2)" in code
     assert "torch.sqrt(n)" not in code
+
+
+A, B, l, p = IndexedBase("A"), IndexedBase("B"), Idx("l"), Idx("p")
+MATRIX = {A: "A", B: "B", x: "x", gamma: "gamma", ybar: "dy"}
+UNCLEAR = {
+    "a transposed matrix product": (Sum(A[k, i] * x[k], (k, 1, n)), "one index runs over rows"),
+    "a trace": (Sum(A[k, k], (k, 1, n)), "one index runs over rows"),
+    "a matrix and its transpose": (A[i, j] + A[j, i], "one index runs over rows"),
+    "a matrix product": (Sum(A[i, k] * B[k, j], (k, 1, n)), "one index runs over rows"),
+    "a quadratic form": (Sum(x[i] * A[i, k] * x[k], (k, 1, n), (i, 1, n)), "one index runs"),
+    "rows of two kinds": (Sum(A[i, k] * B[j, k], (k, 1, n)), "different indices of rows"),
+    "a part of the rows": (Sum(x[b, l, i] * ybar[b, l, i], (b, 1, m)), "over other rows"),
+    "a value for each row": (
+        x[b, i] * gamma[b],
+        r"If gamma has one value for each row, write gamma\[b\]",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNCLEAR)
+def test_an_index_with_two_roles_is_refused(case):
+    expr, message = UNCLEAR[case]
+    with pytest.raises(ValueError, match=message):
+        source({"out": expr}, MATRIX)
+
+
+def test_an_argument_may_have_one_value_for_each_row():
+    scale = IndexedBase("scale")
+    got = function({"y": scale[b] * x[b, i]}, {scale[b]: "scale", x: "x"})(np.array([[2], [3]]), X)
+    np.testing.assert_allclose(got, X * [[2], [3]])
+
+
+def test_a_norm_over_all_rows_is_one_number():
+    whole = gamma[j] * Sum(x[b, k] ** 2, (k, 1, n), (b, 1, m))
+    got = function({"out": whole}, {gamma: "gamma", x: "x"})(GAMMA, X)
+    np.testing.assert_allclose(got, GAMMA * np.sum(X**2), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "arguments", "message"),
+    [
+        ({"x": 2 * x[i], "y": 3 * x[i]}, {x: "x"}, "'x' would stand for two things"),
+        ({"y": x[i] * gamma[i]}, {x: "a", gamma: "a"}, "'a' would stand for two things"),
+        ({"y": x[i]}, {x: "np"}, "'np' would stand for two things"),
+        ({"y": x[i]}, {x: "lambda"}, "'lambda' is no name in Python"),
+        ({"d x": x[i]}, {x: "x"}, "'d x' is no name in Python"),
+        ({}, {x: "x"}, "no outputs"),
+        ({"y": x}, {x: "x"}, "without an index"),
+    ],
+)
+def test_a_name_that_would_mislead_is_refused(outputs, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        source(outputs, arguments)
+
+
+def test_definitions_come_in_the_order_of_their_use():
+    with pytest.raises(ValueError, match="define r before it"):
+        source({"y": rmsnorm()}, NAMES, {xhat[i]: x[i] / r, r: rms()})
+
+
+def test_a_derivative_that_is_zero_runs():
+    assert (
+        function({"dx": vjp(gamma[i] + 0 * mean, x[j], ybar[i], {i: (1, n)})}, NAMES)(
+            DY, X, GAMMA, EPS
+        )
+        == 0
+    )

@@ -25,6 +25,7 @@ from sympy import (
 
 from rmsnorm_math import (
     abbreviate,
+    differentiate,
     evaluate,
     finite_difference,
     instantiate,
@@ -246,3 +247,34 @@ def test_a_condition_in_a_vjp_leaves_the_terms_without_it_alone():
     dx = vjp(y, x[j], ybar[i], {i: (1, n), j: (1, n)})
     conditional = Piecewise((Sum(x[i] * ybar[i], (i, 1, n)), j <= p), (0, True))
     assert dx == conditional + ybar[j] * Sum(x[k], (k, 1, p))
+
+
+def test_a_sum_over_a_part_does_not_show_where_the_axis_ends():
+    for y in (
+        x[i] * Sum(x[k], (k, 1, i - 1)),
+        x[i] * x[n] * Sum(x[k], (k, 1, n - 1)),
+        x[i] * Sum(x[k], (k, 1, i)),
+        x[i] * x[1] / Sum(x[k] ** 2, (k, 2, n)),
+    ):
+        with pytest.raises(ValueError, match=r"range of the index \w is not clear"):
+            vjp(y, x[j], ybar[i])
+        with pytest.raises(ValueError, match=r"range of the index \w is not clear"):
+            jvp(y, x[j], xdot[j])
+
+
+def test_a_length_may_be_an_index():
+    y = x[n] * x[i] * Sum(x[k], (k, 1, n))
+    gradient, loss = vjp(y, x[j], ybar[i], {i: (1, n)}), Sum(ybar[i] * y, (i, 1, n))
+    for at in (1, 2, 3):
+        right = finite_difference(loss, x[at], POINT, digits=20, n=3)
+        assert abs(evaluate(gradient, POINT, n=3, j=at) - right) < 1e-15
+
+
+def test_a_condition_on_two_indices_never_leaves_the_inner_sum():
+    l = Idx("l")
+    deep = Sum(gamma[i] * Sum(x[k] * Sum(x[l], (l, 1, k + i)), (k, 1, n)), (i, 1, n))
+    derivative = differentiate(deep, x[j], {j: (1, 2 * n)})
+    point = {x: [1, -2, 3, 5], gamma: [2, 7]}
+    for at in (1, 2, 3, 4):
+        right = finite_difference(deep, x[at], point, digits=20, n=2)
+        assert abs(evaluate(derivative, point, n=2, j=at) - right) < 1e-15

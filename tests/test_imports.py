@@ -13,7 +13,8 @@ ORDER = [
     ["forward", "refusals", "conditions"],
     ["contraction", "explicit"],
     ["calculus", "abbreviation", "numeric", "pitfalls"],
-    ["gradients", "arrays"],
+    ["gradients", "roles"],
+    ["arrays"],
     ["codegen"],
     ["verify"],
 ]

@@ -1,13 +1,20 @@
 """The site is never stale, and no error gets into it: small sites, built with the real conf.py."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from sympy import latex
+
+from rmsnorm_math import abbreviate, evaluate, jacobian, rms, rmsnorm, vjp
+from rmsnorm_math.notation import epsilon, gamma, i, j, r, x, ybar
 
 pytest.importorskip("myst_nb", reason="these tests build sites: nox -s site-tests")
 
@@ -181,6 +188,66 @@ def test_figures_differ_in_every_id_and_take_the_page_s_colour(site: Site) -> No
     assert all(ids)
     assert not ids[0] & ids[1]
     assert all("currentColor" in figure and "#010203" not in figure for figure in figures)
+
+
+def test_an_equation_has_a_number_and_a_reference_leads_to_it(site: Site) -> None:
+    text = "$$ y = x $$ (direct)\n\n$$ z = y $$ (next)\n\nFrom {eq}`next`.\n"
+    site.page("index", text)
+    assert not (result := site.build()).returncode, result.stderr
+    page = site.html("index")
+    assert re.findall(r'class="eqno">\((\d)\)', page) == ["1", "2"]
+    [(target, number)] = re.findall(r'internal" href="#(equation-next)">(.*?)</a>', page)
+    assert "2" in number
+    assert page.count(f'id="{target}"') == 1
+
+
+def test_sympys_text_of_a_formula_is_kept(site: Site) -> None:
+    site.page("index", code("from sympy import Symbol\n1/Symbol('a')"))
+    assert not (result := site.build()).returncode, result.stderr
+    assert 'data-sympy="1/a"' in site.html("index")
+
+
+def test_a_page_without_a_description_breaks_the_build(site: Site) -> None:
+    site.write("docs/index.md", "# Page\n\nText.\n")
+    result = site.build()
+    assert result.returncode
+    assert "index has no description" in result.stderr
+
+
+def test_the_site_s_address_is_used_where_it_is_known_and_nowhere_else(site: Site) -> None:
+    base = "https://example.org/rms/"
+    known = ("sitemap.xml", "robots.txt")
+    site.page("index", "Text.\n\n```{toctree}\nother\n```\n")
+    site.page("other", "Text.\n")
+    assert not (result := site.build()).returncode, result.stderr
+    html = site.root / "docs/_build/html"
+    assert 'rel="canonical"' not in site.html("index")
+    assert not any((html / name).exists() for name in known)
+    assert "- [Page](other.html): A page." in (html / "llms.txt").read_text("utf-8")
+
+    pyproject = (site.root / "pyproject.toml").read_text("utf-8")
+    site.write("pyproject.toml", pyproject.replace('site-url = ""', f'site-url = "{base}"'))
+    assert not (result := site.build()).returncode, result.stderr
+    assert f'<link rel="canonical" href="{base}other.html"' in site.html("other")
+    assert f'property="og:image" content="{base}_static/card.png"' in site.html("other")
+    assert (html / "_static/card.png").stat().st_size > 10_000
+    assert f"<loc>{base}other.html</loc>" in (html / "sitemap.xml").read_text("utf-8")
+    assert f"]({base}other.html)" in (html / "llms.txt").read_text("utf-8")
+
+
+def test_llms_txt_has_the_derived_formulas_and_code_that_runs(site: Site) -> None:
+    site.page("index", "Text.\n")
+    assert not (result := site.build()).returncode, result.stderr
+    text = (site.root / "docs/_build/html/llms.txt").read_text("utf-8")
+    entry = abbreviate(jacobian(rmsnorm(), x[j]), {r: rms()})
+    assert f"$$J_{{ij}} = {latex(entry)}$$" in text
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(next(block for block in blocks if "import numpy" in block), names)
+    dx = names["backward"](np.array([1.0, 2.0]), np.array([3.0, 1.0]), np.array([2.0, 1.0]), 0.5)
+    point = {ybar: [1, 2], x: [3, 1], gamma: [2, 1], epsilon: 0.5}
+    right = [evaluate(vjp(rmsnorm(), x[j], ybar[i]), point, n=2, j=at) for at in (1, 2)]
+    assert dx == pytest.approx([float(value) for value in right])
 
 
 def test_without_npm_the_build_says_so_in_a_sentence(site: Site) -> None:

@@ -133,9 +133,10 @@ def html(translator, node):
 
 
 def visit_math(translator, node):
-    classes = "math notranslate nohighlight"
-    after = translator.encode(node.get("after", ""))
-    translator.body.append(f'<span class="{classes}">{html(translator, node)}{after}</span>')
+    formula, after = html(translator, node), translator.encode(node.get("after", ""))
+    breaks = " breaks" if formula.count('"katex-base"') > 1 else ""  # after its relations
+    classes = f"math notranslate nohighlight{breaks}"
+    translator.body.append(f'<span class="{classes}">{formula}{after}</span>')
     raise nodes.SkipNode
 
 

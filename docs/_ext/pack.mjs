@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url';
 const [folder, target] = process.argv.slice(2);
 const files = JSON.parse(readFileSync(0, 'utf-8'));   // before Pyodide takes hold of it
 const { loadPyodide } = await import(pathToFileURL(`${folder}/pyodide.mjs`));
-const python = await loadPyodide({ indexURL: folder });
+const python = await loadPyodide({ indexURL: folder, env: { PYTHONHASHSEED: '0' } });   // the same bytes each time
 const read = (path) => new Uint8Array(readFileSync(path));
 python.globals.set('read', (path) => python.toPy(read(path)));
 python.runPython(`

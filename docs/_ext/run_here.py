@@ -66,7 +66,8 @@ def pack(pyodide, target):
 
 
 def add_button(app, pagename, templatename, context, doctree):  # noqa: ARG001
-    if app.config.run_here and "program" in context:
+    page_says_no = app.env.metadata[pagename].get("run_here") == "False"  # all of it needs NumPy
+    if app.config.run_here and "program" in context and not page_says_no:
         files = ["pyodide.asm.wasm", "python_stdlib.zip", "packages.zip"]
         size = sum(
             (Path(app.srcdir) / "_cache/run/static/pyodide" / name).stat().st_size for name in files

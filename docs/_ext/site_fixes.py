@@ -34,6 +34,9 @@ HTML = {
     r'<aside class="sidebar-drawer">': r'<aside class="sidebar-drawer" aria-label="Site">',
     r'<aside class="toc-drawer([^"]*)">': r'<aside class="toc-drawer\1" aria-label="On this page">',
     r'(<label[^>]*?) aria-controls="[^"]*"': r"\1",  # sphinx-design's tabs
+    r'<th class="head">\s*(?:<p></p>)?\s*</th>': "<td></td>",  # heads nothing
+    r'<summary aria-label="[^"]*"': "<summary",  # it says the same in visible words
+    r"(<article [^>]*>)(?=\s*<noscript>)": r"\1<h1>Search</h1>",
     r'(<p class="caption") role="heading"': r"\1",  # of a list of links: it has no level
 }
 STYLE = re.compile(r'<link rel="stylesheet"[^>]*href="([^"?]*_static/)([^"?]*)[^>]*>\s*')

@@ -1,7 +1,7 @@
 // Two small buttons at each displayed formula copy it: as LaTeX, and as SymPy's code where SymPy made it.
 {
   for (const formula of document.querySelectorAll('div.math')) {
-    const forms = { LaTeX: formula.querySelector('annotation')?.textContent, SymPy: formula.dataset.sympy };
+    const forms = { LaTeX: formula.querySelector('annotation')?.textContent.trim(), SymPy: formula.dataset.sympy };
     const bar = document.createElement('div');
     bar.className = 'copy-formula';
     for (const [form, text] of Object.entries(forms)) {

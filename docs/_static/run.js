@@ -102,7 +102,7 @@
       const absent = wrong && /^ModuleNotFoundError/.test(outputs.at(-1)[1]);
       if (wrong && i < index && (absent || !shown)) missing.push(outputs.at(-1));
       if (box && (shown || !wrong)) {
-        const note = i === index && wrong && missing.length ? [['text', 'Above it, this could not run:'], ...missing] : [];
+        const note = i === index && wrong && !absent && missing.length ? [['text', 'Above it, this could not run:'], ...missing] : [];
         await show(box, [...outputs, ...note]);
       }
       if (wrong && shown && !absent && i < index) {
@@ -145,8 +145,6 @@
       if (running) return stop('Stopped.');
       if (waiting.size) return cell.say('Another cell is running.');
       if (!location.protocol.startsWith('http')) return cell.say('To run it, serve the site: python -m http.server -d docs/_build/html');
-      const [, absent] = text().match(/^\s*(?:import|from)\s+(numpy|matplotlib|ml_dtypes)\b/m) ?? [];
-      if (absent) return cell.say(`It needs ${absent}, which is not here: take the page with you, below.`);
       running = true;
       button.textContent = 'Stop';
       if (!worker) cell.say('Fetching Python, once…');

@@ -9,7 +9,6 @@ import types
 from contextlib import redirect_stderr, redirect_stdout
 
 HERE = "Here there are SymPy, mpmath and this project. Take the page with you to run it with more."
-space = {"__name__": "__main__"}
 outputs = []  # (kind, text), of the cell that runs
 
 
@@ -29,7 +28,11 @@ def display(*values):
                 outputs.append(("html", html(text)) if kind == "markdown" else (kind, text))
                 break
         else:
-            print(repr(value), file=Stream())
+            display_text(repr(value))
+
+
+def display_text(text):
+    print(text, file=Stream())
 
 
 def html(markdown):
@@ -60,6 +63,35 @@ def stand_in():
     sys.modules |= {"IPython": package, "IPython.display": module}
 
 
+class Absent:
+    """What could not be imported: using it is the error, so that the rest of the cell runs."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __getattr__(self, name):
+        raise self.error
+
+    def __call__(self, *args, **options):  # noqa: ARG002
+        raise self.error
+
+
+def absent(error):
+    display_text(f"{error}. {HERE}")
+    return Absent(error)
+
+
+def forgiving(statement):
+    """Return an import that goes on where a module is not here."""
+    if not isinstance(statement, ast.Import | ast.ImportFrom):
+        return statement
+    names = [(alias.asname or alias.name).split(".")[0] for alias in statement.names]
+    source = f"try: ...\nexcept ModuleNotFoundError as e: {' = '.join(names)} = _absent(e)"
+    attempt = ast.parse(source).body[0]
+    attempt.body = [statement]
+    return attempt
+
+
 def run_cell(source, checked):
     """Return the cell's outputs, and whether it failed.
 
@@ -73,6 +105,7 @@ def run_cell(source, checked):
         try:
             tree = ast.parse(source, "<cell>")
             last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+            tree.body = [forgiving(statement) for statement in tree.body]
             exec(compile(tree, "<cell>", "exec", optimize=1 if checked else 0), space)
             if last:
                 value = eval(compile(ast.Expression(last.value), "<cell>", "eval"), space)
@@ -92,4 +125,5 @@ def message(error):
     return f"{text}\n(line {lines[-1]} of the cell)" if lines and lines[-1] > 1 else text
 
 
+space = {"__name__": "__main__", "_absent": absent}
 stand_in()

@@ -12,10 +12,14 @@ for (const name of pages) {
     await page.setViewport({ width, height: 900 });
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
     await page.goto(address + name);
-    await page.addStyleTag({ content: 'section section { content-visibility: visible !important }' }); // all of the page
+    await page.addStyleTag({ content: 'section section, .cell_output { content-visibility: visible !important }' }); // all of the page
     await page.addScriptTag({ path: axe });
     await page.evaluate(() => new Promise((done) => { setTimeout(done, 300); })); // until the scripts have marked what scrolls
     const found = await page.evaluate(() => axe.run());
+    for (const rule of found.violations) {   // axe does not read MathML, screen readers do
+      if (rule.id === 'empty-table-header') rule.nodes = rule.nodes.filter(({ html }) => !html.includes('<math'));
+    }
+    found.violations = found.violations.filter(({ nodes }) => nodes.length);
     violations += found.violations.length;
     console.log(`${name}, ${scheme}, ${width} px: ${found.violations.length} violations, ${found.passes.length} rules passed`);
     for (const { id, impact, help, nodes } of found.violations) {

@@ -36,7 +36,7 @@ def test_the_gradients_are_printed_from_the_derivation(framework: Framework) -> 
         for name, expr in (("dx", dx), ("dgamma", dgamma))
     }
     where = {xhat[b, i]: rstd[b] * x[b, i]}
-    printed = source(kept, names | {rstd: "rstd"}, where, framework, "gradients")
+    printed = source(kept, names | {rstd[b]: "rstd"}, where, framework, "gradients")
     snippet = (ROOT / f"docs/snippets/rmsnorm_{framework}.py").read_text("utf-8")
     assert body(snippet) == body(printed), "derivation and snippet drifted apart"
 

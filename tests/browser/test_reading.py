@@ -1,0 +1,127 @@
+"""Pages as one works with them: formulas copied, boxes scrolled by keyboard, the picture moved."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from .conftest import PAGES, SITE
+
+Visit = Callable[..., Page]
+
+
+@pytest.fixture
+def front(visit: Visit) -> Iterator[Page]:
+    page = visit("index.html", viewport={"width": 1280, "height": 800})
+    yield page
+    page.context.close()
+
+
+def test_the_first_screen_has_the_wrong_and_the_right_derivative_and_the_formulas(
+    front: Page,
+) -> None:
+    wrong, right = front.locator(".tag_side").all()
+    assert wrong.locator(".katex-html").inner_text().strip() == "0"
+    boxes = [wrong.bounding_box(), right.bounding_box()]
+    assert all(boxes)
+    assert boxes[0]["y"] == boxes[1]["y"]  # type: ignore[index]  # side by side
+    for shown in (right, *front.locator("table").first.locator("tr").all()):
+        box = shown.bounding_box()
+        assert box
+        assert box["y"] + box["height"] <= 800
+    for section in ("#the-code", "#what-it-does-to-a-gradient"):
+        expect(front.locator(f"article a[href='{section}']").first).to_be_in_viewport()
+
+
+def test_the_picture_shows_what_the_derivation_says(front: Page) -> None:
+    form = front.locator("form.picture")
+    for given, numbers in json.loads(form.get_attribute("data-check") or ""):
+        for name, value in given.items():
+            form.locator(f"[name={name}]").fill(str(value))
+        shown = {name: float(form.locator(f"[name={name}]").inner_text()) for name in numbers}
+        assert shown == pytest.approx(numbers, abs=0.0006), given
+
+
+def test_the_picture_is_moved_by_keyboard_and_by_dragging(front: Page) -> None:
+    form = front.locator("form.picture")
+    form.locator("[name=eps]").focus()
+    before = form.locator("[name=along]").inner_text()
+    front.keyboard.press("ArrowRight")
+    assert form.locator("[name=along]").inner_text() != before
+
+    grip = front.locator(".grip").first
+    grip.scroll_into_view_if_needed()
+    box = grip.bounding_box()
+    assert box
+    front.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    front.mouse.down()
+    front.mouse.move(box["x"], box["y"] + 60)
+    front.mouse.up()
+    assert form.locator("[name=x1]").input_value() != "1.6"
+    assert form.locator("[name=r]").inner_text() != "1.265"
+
+
+def test_the_picture_is_there_without_javascript(visit: Visit) -> None:
+    page = visit("index.html", java_script_enabled=False)
+    expect(page.locator("figure.plot svg").first).to_be_visible()
+    expect(page.locator("form.picture output").first).to_have_text("1.265")
+    expect(page.locator("form.picture input").first).to_be_hidden()
+    page.context.close()
+
+
+def test_a_formula_is_copied_as_latex_and_as_sympy(visit: Visit) -> None:
+    page = visit("jacobian.html", permissions=["clipboard-read", "clipboard-write"])
+    formula = page.locator(".math-wrapper").first
+    copied = {}
+    for form in ("LaTeX", "SymPy"):
+        button = formula.get_by_role("button", name=f"Copy as {form}")
+        button.focus()
+        page.keyboard.press("Enter")
+        expect(button).to_have_text("Copied")
+        copied[form] = page.evaluate("navigator.clipboard.readText()")
+    assert copied["SymPy"] == "KroneckerDelta(i, j)*gamma[i]/r - gamma[i]*x[i]*x[j]/(n*r**3)"
+    assert copied["LaTeX"].startswith(r"\frac{\delta_{i j}")
+    page.context.close()
+
+
+def test_what_scrolls_is_reached_by_keyboard(visit: Visit) -> None:
+    page = visit("jacobian.html", viewport={"width": 390, "height": 844})
+    page.add_style_tag(
+        content="section section, .cell_output { content-visibility: visible !important }"
+    )
+    boxes = page.locator(".math-wrapper, .highlight pre, .table-wrapper")
+    page.wait_for_function("document.querySelector('[tabindex][aria-label=Formula]')")
+    scrolling = [box for box in boxes.all() if box.evaluate("e => e.scrollWidth > e.clientWidth")]
+    assert scrolling
+    for box in scrolling:
+        box.focus()
+        assert box.evaluate("e => e === document.activeElement")
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('.math-wrapper[tabindex]').scrollLeft > 0")
+    page.context.close()
+
+
+def test_code_changes_its_colours_with_the_theme(visit: Visit) -> None:
+    seen = set()
+    for scheme in ("light", "dark"):
+        page = visit("index.html", color_scheme=scheme)
+        code = page.locator(".highlight").first
+        seen.add(code.evaluate("e => getComputedStyle(e).backgroundColor"))
+        page.context.close()
+    assert len(seen) == 2
+
+
+def test_each_page_says_what_it_is_about() -> None:
+    texts = {name: (SITE / name).read_text("utf-8") for name in PAGES}
+    found = {
+        name: re.findall(
+            r'<meta (?:content="([^"]+)" name="description"|name="description" content="([^"]+)")',
+            text,
+        )
+        for name, text in texts.items()
+    }
+    assert all(len(description) == 1 for description in found.values()), found
+    assert len({"".join(*description) for description in found.values()}) == len(PAGES)
+    assert all('property="og:title"' in text for text in texts.values())
