@@ -228,6 +228,14 @@ def test_contract_pulls_out_what_does_not_depend_on_the_index():
     )
 
 
+def test_contract_keeps_a_sum_within_both_its_limits():
+    shifted = Sum(KroneckerDelta(l, k + 1) * c[l], (l, 1, n))
+    expected = Sum(a[k] * c[k + 1], (k, 1, n - 1))
+    assert contract(Sum(a[k] * shifted, (k, 1, n))) == expected
+    assert contract(Sum(a[k] * shifted, (k, 0, n - 1))).limits[0][1:] == (0, n - 1)
+    assert contract(Sum(a[k] * shifted.xreplace({k: k - 2}), (k, 1, n))).limits[0][1:] == (2, n)
+
+
 def test_contract_leaves_a_delta_that_it_cannot_solve():
     expr = Sum(KroneckerDelta(2 * k, j) * a[k], (k, 1, 4))
     assert [instantiate(contract(expr), j=at) for at in (1, 2, 4)] == [0, a[1], a[2]]
