@@ -12,6 +12,7 @@ from sympy import (
     Lambda,
     MatrixBase,
     MatrixExpr,
+    MatrixSymbol,
     Subs,
     Symbol,
     srepr,
@@ -27,9 +28,11 @@ def refuse_expression(expr: Expr) -> None:
     """Raise if `expr` holds what SymPy loses, or what is no expression of elements."""
     for node in nodes(expr):
         if isinstance(node, MatrixExpr | MatrixElement | MatrixBase):
+            symbols = ", ".join(sorted(map(str, node.atoms(MatrixSymbol)))) or node
             raise TypeError(
-                f"{node} is a matrix expression, and SymPy loses terms when it differentiates "
-                f"a norm of one. Write it with an IndexedBase: Sum(x[k]**2, (k, 1, n))."
+                f"the expression holds the matrix {symbols}, and SymPy loses terms when it "
+                f"differentiates a norm of one. "
+                f"Write the norm with an IndexedBase: Sum(x[k]**2, (k, 1, n))."
             )
         if isinstance(node, Derivative | Subs | Lambda) or (
             isinstance(node, ExprWithLimits) and not isinstance(node, BINDERS)
