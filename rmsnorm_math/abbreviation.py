@@ -34,6 +34,11 @@ def abbreviate(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
         before it. An element as the key holds for each value of its indices:
         ``{xhat[i]: x[i]/r}`` puts ``r*xhat[k]`` for ``x[k]``.
 
+    Raises
+    ------
+    ValueError
+        If a key is a bare base, or occurs in the expression with another meaning.
+
     Examples
     --------
     >>> from rmsnorm_math import abbreviate, rms, rmsnorm, vjp

@@ -29,6 +29,11 @@ def contract(expr: Expr, ranges: Ranges | None = None) -> Expr:
     ranges
         As in `differentiate`.
 
+    Raises
+    ------
+    NotImplementedError
+        If SymPy would carry a condition out of the sum that binds its index.
+
     Examples
     --------
     >>> from sympy import Idx, IndexedBase, KroneckerDelta, Sum, Symbol

@@ -42,8 +42,11 @@ def instantiate(expr: Expr, *axes: Expr | tuple[Expr, int, int], **sizes: int) -
 
     Raises
     ------
+    TypeError
+        If an axis is no index.
     ValueError
-        If the range of a sum or an axis is still symbolic.
+        If the range of a sum or an axis is still symbolic, a size is no whole
+        number, or both axes are the same.
 
     Examples
     --------

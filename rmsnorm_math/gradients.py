@@ -89,7 +89,7 @@ def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Ranges | None = None) -> Ex
         or, for a batch, ``ybar[b, i]``. A scalar `y` takes a symbol.
     ranges
         ``{i: (lower, upper)}`` for indices whose range `y` does not show. The
-        range of i is taken from a sum over the same axis of the same base.
+        range of i is taken from a sum over the whole of the same axis, 1..n.
 
     Raises
     ------
