@@ -134,7 +134,7 @@ def peers(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Time the snippets beside PyTorch and JAX, and record it (`-- --quick` only prints)."""
     install(session, "bench")
-    session.run("python", "benchmarks/run.py", *session.posargs)
+    session.run("python", "-m", "benchmarks.run", *session.posargs)
 
 
 @nox.session(default=False)
