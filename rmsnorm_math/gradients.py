@@ -4,11 +4,12 @@ Each is a derivative and a contraction, so an O(n) result comes out without an
 n by n array in between.
 """
 
-from sympy import Add, Expr, Idx, Indexed, IndexedBase, Piecewise, Sum, Symbol, expand_mul, sympify
+from sympy import Add, Expr, Idx, Indexed, IndexedBase, Piecewise, Sum, Symbol, expand_mul
 
 from rmsnorm_math.calculus import differentiate
 from rmsnorm_math.contraction import contract, tidy
 from rmsnorm_math.indices import Ranges, dummies_of, free_indices, freshen, plain, spare_dummies
+from rmsnorm_math.inputs import as_expression, as_ranges
 from rmsnorm_math.refusals import refuse_lookalikes
 from rmsnorm_math.spans import span_of_axis, span_of_index
 
@@ -64,6 +65,8 @@ def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Ranges | None = None) -> Ex
 
     Raises
     ------
+    TypeError
+        As `differentiate`, or if the cotangent is no element.
     ValueError
         If the cotangent lacks an index of `y`, or the range of an index is unclear.
 
@@ -83,7 +86,8 @@ def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Ranges | None = None) -> Ex
     >>> abbreviate(dgamma, {IndexedBase("r")[b]: rms(b)})
     Sum(x[b, j]*ybar[b, j]/r[b], (b, 1, m))
     """
-    y, cotangent, ranges = sympify(y), sympify(cotangent), ranges or {}
+    y, cotangent = as_expression(y, "the output"), as_expression(cotangent, "the cotangent")
+    ranges = as_ranges(ranges)
     outputs = _plain_indices(cotangent, "cotangent")
     names, y = [*map(plain, outputs), *dummies_of(y)], freshen(y)
     if missing := [str(s) for s in free_indices(y) if s not in outputs]:
@@ -114,6 +118,8 @@ def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Ranges | None = None) -> Expr
 
     Raises
     ------
+    TypeError
+        As `differentiate`, or if the tangent is no element.
     ValueError
         If tangent and `wrt` differ in their indices, or a range is unclear.
 
@@ -124,7 +130,8 @@ def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Ranges | None = None) -> Expr
     >>> abbreviate(jvp(rmsnorm(), x[j], xdot[j]), {r: rms()})
     gamma[i]*xdot[i]/r - gamma[i]*x[i]*Sum(x[j]*xdot[j], (j, 1, n))/(n*r**3)
     """
-    y, wrt, tangent, ranges = sympify(y), sympify(wrt), sympify(tangent), ranges or {}
+    y, wrt = as_expression(y, "the output"), as_expression(wrt, "the variable")
+    tangent, ranges = as_expression(tangent, "the tangent"), as_ranges(ranges)
     inputs = _plain_indices(tangent, "tangent")
     names, y = [*map(plain, inputs), *dummies_of(y)], freshen(y)
     if list(getattr(wrt, "indices", ())) != inputs:

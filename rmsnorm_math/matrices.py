@@ -14,6 +14,9 @@ from sympy import (
     OneMatrix,
 )
 
+from rmsnorm_math.inputs import as_expression, as_index
+from rmsnorm_math.refusals import refuse_expression
+
 
 def matrix_form(entry: Expr, row: Expr, column: Expr, size: Expr) -> MatrixExpr:
     r"""Return the matrix with the given entry, as an expression in whole vectors.
@@ -29,6 +32,8 @@ def matrix_form(entry: Expr, row: Expr, column: Expr, size: Expr) -> MatrixExpr:
 
     Raises
     ------
+    TypeError
+        If `entry` is no expression, or `row` or `column` no index.
     ValueError
         If a term is no product of a function of the row and one of the column.
 
@@ -40,6 +45,9 @@ def matrix_form(entry: Expr, row: Expr, column: Expr, size: Expr) -> MatrixExpr:
     >>> matrix_form(J, i, j, n)
     (-1/(n*r**3))*DiagMatrix(gamma)*x*x.T + 1/r*DiagMatrix(gamma)
     """
+    entry, size = as_expression(entry, "the entry"), as_expression(size, "the size")
+    row, column = as_index(row), as_index(column)
+    refuse_expression(entry)
     terms = [
         _matrix_term(term, row, column, size) for term in Add.make_args(entry.expand(func=False))
     ]

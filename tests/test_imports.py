@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "rmsnorm_math"
 ORDER = [
     ["notation", "indices"],
-    ["forward", "refusals", "conditions", "spans"],
+    ["forward", "inputs", "refusals", "conditions", "spans"],
     ["contraction", "explicit"],
     ["calculus", "abbreviation", "numeric", "matrices", "pitfalls"],
     ["gradients", "codegen"],

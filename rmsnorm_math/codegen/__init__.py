@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from textwrap import fill, indent
 from typing import Any, Literal
 
-from sympy import Dummy, Expr, Indexed, Symbol, factor_terms, sympify
+from sympy import Dummy, Expr, Indexed, Symbol, factor_terms
 
 from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.codegen.arrays import REDUCTIONS, OverAll, lower
@@ -22,6 +22,7 @@ from rmsnorm_math.codegen.statements import (
     share,
 )
 from rmsnorm_math.indices import free_indices, freshen, nodes
+from rmsnorm_math.inputs import as_expressions, as_mapping
 from rmsnorm_math.refusals import refuse_expression
 
 Framework = Literal["numpy", "torch", "jax"]
@@ -56,6 +57,8 @@ def source(
 
     Raises
     ------
+    TypeError
+        If an output or a definition is no expression.
     ValueError
         If an array larger than the result would be needed, a symbol is no
         argument, or there is no code for a function.
@@ -79,13 +82,15 @@ def source(
         raise ValueError(
             f"there is no framework {framework!r}: choose one of {', '.join(MODULES)}."
         )
-    where = {key: sympify(definition) for key, definition in (where or {}).items()}
+    outputs = as_expressions(outputs, "the outputs", "{'dx': dx}")
+    arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
+    where = as_expressions({} if where is None else where, "the definitions", "{r: rms()}")
     refuse_names([*arguments.values()], [*outputs], [str(array_of(key)) for key in where])
-    for expr in map(sympify, outputs.values()):
+    for expr in outputs.values():
         refuse_expression(expr)
     refuse_order(where)
-    short = {label: abbreviate(sympify(expr), where) for label, expr in outputs.items()}
-    given = [*map(sympify, outputs.values()), *where.values()]
+    short = {label: abbreviate(expr, where) for label, expr in outputs.items()}
+    given = [*outputs.values(), *where.values()]
     fresh = [freshen(expr) for expr in given]
     rows = {s.name for s in row_indices(*fresh) if not isinstance(s, Dummy)}
     of_rows = {
@@ -153,7 +158,7 @@ def function(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         As `source`.
 
     Examples

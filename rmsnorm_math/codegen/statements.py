@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from itertools import count
 from keyword import iskeyword
+from typing import Any
 
 from sympy import Expr, Symbol, cse, postorder_traversal
 
@@ -14,13 +15,13 @@ from rmsnorm_math.indices import depends, nodes
 Statement = tuple[Symbol, Expr]
 
 
-def refuse_names(arguments: list[str], outputs: list[str], where: list[str]) -> None:
+def refuse_names(arguments: list[Any], outputs: list[Any], where: list[str]) -> None:
     """Raise if a name is no name in Python, or would stand for two things."""
     if not outputs:
         raise ValueError("there are no outputs: give at least one, as in {'dx': dx}.")
     taken = [*MODULES.values()]
     for text in [*arguments, *outputs, *where]:
-        if not text.isidentifier() or iskeyword(text):
+        if not isinstance(text, str) or not text.isidentifier() or iskeyword(text):
             raise ValueError(f"{text!r} is no name in Python: call it otherwise.")
         if text in taken:
             raise ValueError(
