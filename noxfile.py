@@ -171,8 +171,9 @@ def review(session: nox.Session) -> None:
 
 @nox.session
 def workflows(session: nox.Session) -> None:
-    """Look for mistakes that make the workflows unsafe."""
+    """Look for mistakes that break the workflows or make them unsafe."""
     session.install(*nox.project.dependency_groups(PROJECT, "workflows"))
+    session.run("jactionlint", "--shellcheck=")  # the shell lines are one command each
     session.run("zizmor", "--offline", "--pedantic", ".github")
 
 
