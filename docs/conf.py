@@ -2,12 +2,15 @@
 
 import hashlib
 import importlib.util
+import logging
 import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
 
 from jupyter_client.manager import KernelManager
+
+logging.basicConfig()  # or Furo's styles do it, and show what every library informs of
 
 docs = Path(__file__).parent
 sys.path[:0] = [str(docs), str(docs / "_ext")]
