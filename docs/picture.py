@@ -82,7 +82,8 @@ def picture():
     draw(fig.add_axes((0, 0, 1, 1)))
     sliders = "".join(
         f"<label>{label}<input type=range name={name} value={START[name]} "
-        f"min={0 if name == 'eps' else -2} max=2 step={0.05 if name == 'eps' else 0.1}></label>"
+        f"min={0 if name == 'eps' else -2} max=2 step={0.05 if name == 'eps' else 0.1}>"
+        f"<span aria-hidden=true>{START[name]:g}</span></label>"
         for name, label in LABELS.items()
     )
     shown = {
