@@ -11,7 +11,7 @@
     return parent.appendChild(made);
   };
   const old = figure.querySelector('svg'), svg = element('svg', {
-    role: 'img', 'aria-label': old.getAttribute('aria-label'), viewBox: `0 0 ${W} ${H}`, width: W, height: H,
+    role: 'img', 'aria-label': old.getAttribute('aria-label'), viewBox: `0 0 ${W} ${H}`, width: W, height: H, overflow: 'visible',
   }, figure);
   const across = element('line', { stroke: COLOURS.d, 'stroke-opacity': 0.5 }, svg);
   const lost = element('line', { stroke: COLOURS.g, 'stroke-width': 2, 'stroke-dasharray': '6 4' }, svg);
