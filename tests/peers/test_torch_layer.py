@@ -26,7 +26,7 @@ def tensor_backward(dy, x, gamma, eps):
 
 def test_function_of_tensors():
     def function(dy, x, gamma, eps):
-        tensors = map(torch.from_numpy, (dy, x, gamma))
-        return tensor_backward(*tensors, eps)  # your own function here
+        dy, x, gamma = (torch.from_numpy(v) for v in (dy, x, gamma))
+        return tensor_backward(dy, x, gamma, eps)  # your own function here
 
     assert_backward(function)
