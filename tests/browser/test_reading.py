@@ -50,6 +50,7 @@ def test_the_picture_is_moved_by_keyboard_and_by_dragging(front: Page) -> None:
     before = form.locator("[name=along]").inner_text()
     front.keyboard.press("ArrowRight")
     assert form.locator("[name=along]").inner_text() != before
+    expect(form.locator("[name=eps] + span")).to_have_text("0.05")
 
     grip = front.locator(".grip").first
     grip.scroll_into_view_if_needed()
@@ -61,6 +62,25 @@ def test_the_picture_is_moved_by_keyboard_and_by_dragging(front: Page) -> None:
     front.mouse.up()
     assert form.locator("[name=x1]").input_value() != "1.6"
     assert form.locator("[name=r]").inner_text() != "1.265"
+
+
+def test_a_finger_moves_the_picture_and_not_the_page(visit: Visit) -> None:
+    page = visit("index.html", viewport={"width": 390, "height": 844}, has_touch=True)
+    grip = page.locator(".grip").first
+    grip.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)  # what is out of sight is laid out when it is reached
+    box, top = grip.bounding_box(), page.evaluate("scrollY")
+    assert box
+    touch = page.context.new_cdp_session(page)
+    at = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
+    for kind, step in (("Start", 0), *(("Move", step) for step in range(1, 8)), ("End", None)):
+        points = [] if step is None else [{"x": at[0] - 10 * step, "y": at[1] + 10 * step}]
+        touch.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+        page.wait_for_timeout(30)  # else Chromium merges the moves
+    expect(page.locator("[name=x1]")).to_have_value("0.3")
+    expect(page.locator("[name=x2]")).to_have_value("-0.5")
+    assert page.evaluate("scrollY") == top
+    page.context.close()
 
 
 def test_the_picture_is_there_without_javascript(visit: Visit) -> None:
