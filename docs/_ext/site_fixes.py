@@ -38,6 +38,9 @@ HTML = {
     r'<summary aria-label="[^"]*"': "<summary",  # it says the same in visible words
     r"(<article [^>]*>)(?=\s*<noscript>)": r"\1<h1>Search</h1>",
     r'(<p class="caption") role="heading"': r"\1",  # of a list of links: it has no level
+    # no paragraph may stand in a summary
+    r'<p class="((?:collapsed|expanded) admonition-title)">(.*?)</p>': r'<span class="\1">\2</span>',
+    r'<meta name="robots" content="noindex" */>\s*': "",  # of the search page
 }
 STYLE = re.compile(r'<link rel="stylesheet"[^>]*href="([^"?]*_static/)([^"?]*)[^>]*>\s*')
 
