@@ -36,7 +36,8 @@ HTML = {
     r'(<label[^>]*?) aria-controls="[^"]*"': r"\1",  # sphinx-design's tabs
     r'<th class="head">\s*(?:<p></p>)?\s*</th>': "<td></td>",  # heads nothing
     r'<summary aria-label="[^"]*"': "<summary",  # it says the same in visible words
-    r"(<article [^>]*>)(?=\s*<noscript>)": r"\1<h1>Search</h1>",
+    r"(<article [^>]*>)(?=\s*<noscript>)": r"\1<h1>Search</h1>"
+    '<form><input name="q" type="search" aria-label="Search for"> <button>Search</button></form>',
     r'(<p class="caption") role="heading"': r"\1",  # of a list of links: it has no level
     # no paragraph may stand in a summary
     r'<p class="((?:collapsed|expanded) admonition-title)">(.*?)</p>': r'<span class="\1">\2</span>',
