@@ -2,6 +2,7 @@
 
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -109,6 +110,15 @@ def test_code_changes_its_colours_with_the_theme(visit: Visit) -> None:
         seen.add(code.evaluate("e => getComputedStyle(e).backgroundColor"))
         page.context.close()
     assert len(seen) == 2
+
+
+def test_others_can_link_to_the_reference() -> None:
+    inventory = (SITE / "objects.inv").read_bytes().split(b"\n", 4)
+    assert inventory[3].startswith(b"# The remainder of this file is compressed")
+    lines = zlib.decompress(inventory[4]).decode().splitlines()
+    [line] = [line for line in lines if line.startswith("rmsnorm_math.vjp py:function ")]
+    assert "reference.html#$" in line
+    assert 'id="rmsnorm_math.vjp"' in (SITE / "reference.html").read_text("utf-8")
 
 
 def test_each_page_says_what_it_is_about() -> None:
