@@ -45,7 +45,7 @@ HTML = {
     r"(<article [^>]*>)(?=\s*<noscript>)": rf"\1{SEARCH}",
     r'(<p class="caption") role="heading"': r"\1",  # of a list of links: it has no level
     # no paragraph may stand in a summary
-    r'<p class="((?:collapsed|expanded) admonition-title)">(.*?)</p>': r'<span class="\1">\2</span>',
+    r'<p( class="(?:collapsed|expanded) admonition-title">.*?)</p>': r"<span\1</span>",
     r'<meta name="robots" content="noindex" */>\s*': "",  # of the search page
 }
 STYLE = re.compile(r'<link rel="stylesheet"[^>]*href="([^"?]*_static/)([^"?]*)[^>]*>\s*')
