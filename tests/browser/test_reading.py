@@ -2,6 +2,7 @@
 
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -108,9 +109,7 @@ def test_a_formula_is_copied_as_latex_and_as_sympy(visit: Visit) -> None:
 
 def test_what_scrolls_is_reached_by_keyboard(visit: Visit) -> None:
     page = visit("jacobian.html", viewport={"width": 390, "height": 844})
-    page.add_style_tag(
-        content="section section, .cell_output { content-visibility: visible !important }"
-    )
+    page.add_style_tag(content="section section { content-visibility: visible !important }")
     boxes = page.locator(".math-wrapper, .highlight pre, .table-wrapper")
     page.wait_for_function("document.querySelector('[tabindex][aria-label=Formula]')")
     scrolling = [box for box in boxes.all() if box.evaluate("e => e.scrollWidth > e.clientWidth")]
@@ -131,6 +130,15 @@ def test_code_changes_its_colours_with_the_theme(visit: Visit) -> None:
         seen.add(code.evaluate("e => getComputedStyle(e).backgroundColor"))
         page.context.close()
     assert len(seen) == 2
+
+
+def test_others_can_link_to_the_reference() -> None:
+    inventory = (SITE / "objects.inv").read_bytes().split(b"\n", 4)
+    assert inventory[3].startswith(b"# The remainder of this file is compressed")
+    lines = zlib.decompress(inventory[4]).decode().splitlines()
+    [line] = [line for line in lines if line.startswith("rmsnorm_math.vjp py:function ")]
+    assert "reference.html#$" in line
+    assert 'id="rmsnorm_math.vjp"' in (SITE / "reference.html").read_text("utf-8")
 
 
 def test_each_page_says_what_it_is_about() -> None:
