@@ -238,7 +238,7 @@ def audit(session: nox.Session) -> None:
     """Look for known vulnerabilities in what the site is built with; needs a network."""
     install(session, "docs")
     session.install("pip-audit")
-    session.run("pip-audit", "--local", "--skip-editable")
+    session.run("pip-audit", "--local", "--skip-editable", "--strict")
 
 
 if __name__ == "__main__":
