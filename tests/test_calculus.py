@@ -25,6 +25,7 @@ from sympy import (
     cos,
     exp,
     log,
+    sign,
     sin,
     sqrt,
     tanh,
@@ -174,6 +175,18 @@ def test_results_are_readable_and_the_same_each_time():
         assert not result.atoms(Dummy)
         assert not bound & {str(s) for s in free_indices(result)}
         assert str(result) == str(differentiate(expr, wrt))
+
+
+def test_elements_are_real():
+    total = Sum(c[k], (k, 1, n))
+    assert differentiate(Abs(a[i] * c[i]), a[i]) == sign(a[i] * c[i]) * c[i]
+    assert differentiate(Abs(a[i] * total), a[i]) == sign(a[i] * total) * total
+
+
+def test_the_other_factors_of_a_product_keep_their_index():
+    others = Product(a[l], (l, 1, j - 1)) * Product(a[l], (l, j + 1, n))
+    expr = Product(a[l], (l, 1, n)) * Sum(c[k], (k, 1, n))
+    assert differentiate(expr, a[j]) == others * Sum(c[k], (k, 1, n))
 
 
 def test_an_unshifted_sum_to_n_leaves_no_condition():
