@@ -259,14 +259,12 @@ def matrix_form(entry: Expr, row: Expr, column: Expr, size: Expr) -> MatrixExpr:
     >>> matrix_form(J, i, j, n)
     (-1/(n*r**3))*DiagMatrix(gamma)*x*x.T + 1/r*DiagMatrix(gamma)
     """
-    terms = [
-        _matrix_term(term, row, column, size) for term in Add.make_args(entry.expand(func=False))
-    ]
+    terms = [_matrix_term(term, row, column, size) for term in Add.make_args(entry.expand())]
     return sum(terms[1:], start=terms[0])
 
 
 def _matrix_term(term: Expr, row: Expr, column: Expr, size: Expr) -> MatrixExpr:
-    scalar, inside = term.as_independent(row, column, as_Add=False)
+    scalar, inside = term.as_independent(row, column)
     delta = KroneckerDelta(row, column)
     factors = [f for f in Mul.make_args(inside) if f != delta]
     if len(factors) < len(Mul.make_args(inside)):

@@ -8,8 +8,10 @@ from mpmath import workdps
 from sympy import (
     DiagMatrix,
     Function,
+    Identity,
     Idx,
     IndexedBase,
+    KroneckerDelta,
     Matrix,
     MatrixSymbol,
     Piecewise,
@@ -39,7 +41,9 @@ from rmsnorm_math import (
 )
 from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, m, n, r, x, xdot, ybar
 from tests.differences import difference, elements, value
+from tests.refusals import refusal
 
+A, l = IndexedBase("A"), Idx("l")
 mean = Sum(x[k], (k, 1, n)) / n
 total = Sum(exp(x[k]), (k, 1, n))
 LAYERS = {
@@ -148,7 +152,6 @@ def differ_nowhere(left, right, index):
 
 
 def test_an_output_index_is_not_captured_by_a_sum_of_the_result():
-    A, l = IndexedBase("A"), Idx("l")
     matrix = {A: [[1, 2, 3], [4, 5, 6], [7, 8, 10]]} | POINT
     for index in (i, k, l):
         bound = l if index != l else k
@@ -204,34 +207,130 @@ def test_matrix_form_has_the_entries_of_the_jacobian():
 
 def test_matrix_form_of_an_unweighted_layer_has_the_identity():
     entry = abbreviate(jacobian(x[i] / rms(), x[j]), {r: rms()})
-    assert matrix_form(entry, i, j, n).subs(n, 3).as_explicit()[0, 1].has(r)
+    X = MatrixSymbol("x", n, 1)
+    assert matrix_form(entry, i, j, n) == Identity(n) / r - X * X.T / (n * r**3)
 
 
-def test_matrix_form_refuses_what_is_no_outer_product():
-    f = Function("f")
-    with pytest.raises(ValueError, match="no product of a function of i and a function of j"):
-        matrix_form(f(x[i] * x[j]), i, j, n)
-    with pytest.raises(ValueError, match="abbreviate it first"):
-        matrix_form(exp(x[i]) * x[j], i, j, n)
+@pytest.mark.parametrize("entry", [x[i] * gamma[i], 2 * x[j], S(3)])
+def test_matrix_form_of_what_has_no_row_or_no_column_repeats_it(entry):
+    vectors = {MatrixSymbol(str(v), 3, 1): Matrix([v[at] for at in (1, 2, 3)]) for v in (x, gamma)}
+    explicit = matrix_form(entry, i, j, n).subs(n, 3).subs(vectors).doit()
+    assert Matrix(explicit) == instantiate(entry, i, j, n=3)
 
 
-def test_missing_pieces_are_named():
-    with pytest.raises(ValueError, match=r"free index b, and the cotangent ybar\[i\] lacks it"):
-        vjp(rmsnorm(b), gamma[j], ybar[i])
-    with pytest.raises(
-        ValueError, match=r"range of the index b is not clear.*ranges=\{b: \(1, n\)\}"
-    ):
-        vjp(rmsnorm(b), gamma[j], ybar[b, i])
-    with pytest.raises(ValueError, match="several ranges are possible"):
-        vjp(x[i] * Sum(x[k], (k, 1, n)) * Sum(x[k], (k, 1, m)), x[j], ybar[i])
-    with pytest.raises(TypeError, match=r"the cotangent ybar stands without an index"):
-        vjp(rmsnorm(), x[j], ybar)
-    with pytest.raises(ValueError, match="must be different symbols"):
-        vjp(rmsnorm(), x[j], ybar[1])
-    with pytest.raises(ValueError, match=r"the tangent xdot\[i\] of x\[j\] needs the same indices"):
-        jvp(rmsnorm(), x[j], xdot[i])
-    with pytest.raises(TypeError, match="x is the whole vector"):
-        jacobian(rmsnorm(), x)
+REFUSED = {
+    "an index without a cotangent": (
+        lambda: vjp(A[i, j] * rmsnorm(b), gamma[k], ybar[i]),
+        (
+            "ValueError: y has the free index b, j, and the cotangent ybar[i] lacks it: "
+            "the sum over it would be missing. Give the cotangent all of [b, i, j]."
+        ),
+    ),
+    "a batch without a range": (
+        lambda: vjp(rmsnorm(b), gamma[j], ybar[b, i]),
+        (
+            "ValueError: the range of the index b is not clear: no sum over a whole axis shows it. "
+            "Pass ranges={b: (1, n)}."
+        ),
+    ),
+    "two ranges": (
+        lambda: vjp(x[i] * mean * Sum(x[k], (k, 1, m)), x[j], ybar[i]),
+        (
+            "ValueError: the range of the index i is not clear: several ranges are possible. "
+            "Pass ranges={i: (1, n)}."
+        ),
+    ),
+    "a bare cotangent": (
+        lambda: vjp(rmsnorm(), x[j], ybar),
+        "TypeError: the cotangent ybar stands without an index: write ybar[i].",
+    ),
+    "an element of the cotangent": (
+        lambda: vjp(rmsnorm(), x[j], ybar[1]),
+        (
+            "ValueError: the indices of the cotangent ybar[1] must be different symbols, "
+            "such as ybar[i]."
+        ),
+    ),
+    "the diagonal of a cotangent": (
+        lambda: vjp(rmsnorm(b), x[j], ybar[i, i]),
+        (
+            "ValueError: the indices of the cotangent ybar[i, i] must be different symbols, "
+            "such as ybar[i]."
+        ),
+    ),
+    "a bare tangent": (
+        lambda: jvp(rmsnorm(), x[j], xdot),
+        "TypeError: the tangent xdot stands without an index: write xdot[i].",
+    ),
+    "a tangent of another element": (
+        lambda: jvp(rmsnorm(), x[j], xdot[i]),
+        "ValueError: the tangent xdot[i] of x[j] needs the same indices as x[j].",
+    ),
+    "a tangent with too many indices": (
+        lambda: jvp(rmsnorm(), epsilon, xdot[j]),
+        "ValueError: the tangent xdot[j] of epsilon needs the same indices as epsilon.",
+    ),
+    "a whole vector": (
+        lambda: jacobian(rmsnorm(), x),
+        "TypeError: x is the whole vector. Differentiate by one element of it: x[j].",
+    ),
+    "no outer product": (
+        lambda: matrix_form(Function("f")(x[i] * x[j]), i, j, n),
+        "ValueError: f(x[i]*x[j]) is no product of a function of i and a function of j.",
+    ),
+    "a function of an element": (
+        lambda: matrix_form(exp(x[i]) * x[j], i, j, n),
+        "ValueError: exp(x[i]) is no element of a vector: abbreviate it first.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_missing_pieces_are_named(case):
+    call, message = REFUSED[case]
+    assert refusal(call) == message
+
+
+p = Symbol("p", integer=True, positive=True)
+part = Sum(x[k], (k, 1, p))
+beyond_the_first = Sum(KroneckerDelta(j, k) * gamma[k], (k, 2, n))
+STATED = {
+    "a Jacobian": (lambda: jacobian(x[i] * part, x[i], {i: (1, p)}), part + x[i]),
+    "an output": (lambda: vjp(x[i], x[j], ybar[i], {i: (2, n), j: (2, n)}), ybar[j]),
+    "the input of a scalar": (
+        lambda: vjp(Sum(x[k] ** 2, (k, 1, n)), x[j], beyond_the_first, {j: (2, n)}),
+        2 * gamma[j] * x[j],
+    ),
+    "a tangent": (
+        lambda: jvp((gamma[i] + 1) * part, x[j], xdot[j], {j: (1, p)}),
+        (gamma[i] + 1) * Sum(xdot[j], (j, 1, p)),
+    ),
+    "an output of a JVP": (
+        lambda: jvp(x[i], x[j], xdot[j], {i: (2, n), j: (2, n)}),
+        xdot[i],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STATED)
+def test_stated_ranges_leave_no_condition(case):
+    call, expected = STATED[case]
+    assert call() == expected
+
+
+def test_factors_stay_together_where_there_is_no_condition():
+    assert vjp((gamma[i] + 1) * x[i], x[j], ybar[i], {i: (1, n)}) == (gamma[j] + 1) * ybar[j]
+
+
+def test_the_sums_of_a_jvp_have_the_names_of_the_tangent():
+    dot = IndexedBase("Adot")
+    square = Sum(A[k, l] ** 2, (k, 1, n), (l, 1, n))
+    assert jvp(square, A[i, j], dot[i, j]) == 2 * Sum(A[i, j] * dot[i, j], (j, 1, n), (i, 1, n))
+
+
+def test_a_jvp_by_a_symbol_takes_a_symbol():
+    step = Symbol("step")
+    assert jvp(rmsnorm(), epsilon, step) == step * differentiate(rmsnorm(), epsilon)
 
 
 def test_the_mean_square_of_each_row():
@@ -242,11 +341,9 @@ def test_the_mean_square_of_each_row():
 
 
 def test_a_condition_in_a_vjp_leaves_the_terms_without_it_alone():
-    p = Symbol("p", integer=True, positive=True)
-    y = x[i] * Sum(x[k], (k, 1, p))
-    dx = vjp(y, x[j], ybar[i], {i: (1, n), j: (1, n)})
+    dx = vjp(x[i] * part, x[j], ybar[i], {i: (1, n), j: (1, n)})
     conditional = Piecewise((Sum(x[i] * ybar[i], (i, 1, n)), j <= p), (0, True))
-    assert dx == conditional + ybar[j] * Sum(x[k], (k, 1, p))
+    assert dx == conditional + ybar[j] * part
 
 
 def test_a_sum_over_a_part_does_not_show_where_the_axis_ends():
@@ -255,6 +352,8 @@ def test_a_sum_over_a_part_does_not_show_where_the_axis_ends():
         x[i] * x[n] * Sum(x[k], (k, 1, n - 1)),
         x[i] * Sum(x[k], (k, 1, i)),
         x[i] * x[1] / Sum(x[k] ** 2, (k, 2, n)),
+        x[i] * x[n] * Sum(x[k], (k, 1, n)),
+        x[i] * Sum(x[k], (k, 1, l), (l, 1, n)),
     ):
         with pytest.raises(ValueError, match=r"range of the index \w is not clear"):
             vjp(y, x[j], ybar[i])
@@ -271,7 +370,6 @@ def test_a_length_may_be_an_index():
 
 
 def test_a_condition_on_two_indices_never_leaves_the_inner_sum():
-    l = Idx("l")
     deep = Sum(gamma[i] * Sum(x[k] * Sum(x[l], (l, 1, k + i)), (k, 1, n)), (i, 1, n))
     derivative = differentiate(deep, x[j], {j: (1, 2 * n)})
     point = {x: [1, -2, 3, 5], gamma: [2, 7]}
