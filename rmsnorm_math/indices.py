@@ -154,10 +154,16 @@ def rename_bound(expr: Expr, candidates: Iterable[Expr] = ()) -> Expr:
 
 def anonymous(expr: Expr) -> Expr:
     """Return `expr` with its bound indices numbered: equal for sums that differ in names alone."""
-    numbers = [Idx(f"_{number}") for number in range(30)]
     return _rename(
-        freshen(expr), lambda _, used: next(c for c in numbers if c not in used), lambda sum_: sum_
+        freshen(expr),
+        lambda _, used: next(c for c in map(_numbered, count()) if c not in used),
+        lambda sum_: sum_,
     )
+
+
+@cache
+def _numbered(number: int) -> Idx:
+    return Idx(f"_{number}")
 
 
 def _rename(
