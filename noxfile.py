@@ -134,7 +134,7 @@ def peers(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Time the snippets beside PyTorch and JAX, and record it (`-- --quick` only prints)."""
     install(session, "bench")
-    session.run("python", "benchmarks/run.py", *session.posargs)
+    session.run("python", "-m", "benchmarks.run", *session.posargs)
 
 
 @nox.session(default=False)
@@ -171,8 +171,9 @@ def review(session: nox.Session) -> None:
 
 @nox.session
 def workflows(session: nox.Session) -> None:
-    """Look for mistakes that make the workflows unsafe."""
+    """Look for mistakes that break the workflows or make them unsafe."""
     session.install(*nox.project.dependency_groups(PROJECT, "workflows"))
+    session.run("jactionlint", "--shellcheck=")  # the shell lines are one command each
     session.run("zizmor", "--offline", "--pedantic", ".github")
 
 

@@ -8,10 +8,11 @@ the range of the index is known.
 
 from functools import cache
 
-from sympy import Add, Dummy, Expr, Indexed, KroneckerDelta, Mul, Product, S, Sum, Symbol, sympify
+from sympy import Add, Dummy, Expr, Indexed, KroneckerDelta, Mul, Product, S, Sum, Symbol
 
 from rmsnorm_math.contraction import tidy
 from rmsnorm_math.indices import BINDERS, Ranges, depends, freshen
+from rmsnorm_math.inputs import as_expression, as_ranges
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes, refuse_variable
 
 
@@ -37,7 +38,8 @@ def differentiate(expr: Expr, wrt: Expr, ranges: Ranges | None = None) -> Expr:
     ------
     TypeError
         If `expr` or `wrt` is of a kind that has no such derivative: a bare
-        `IndexedBase`, a `MatrixSymbol`, an index, a `Function` of an index.
+        `IndexedBase`, a `MatrixSymbol`, an index, a `Function` of an index; or
+        is no expression, such as an `Eq` or a list.
     ValueError
         If the result would silently be wrong: `wrt` is the dummy of a sum, two
         different objects print alike, an element has the wrong number of indices.
@@ -59,11 +61,12 @@ def differentiate(expr: Expr, wrt: Expr, ranges: Ranges | None = None) -> Expr:
     >>> differentiate(Sum(a[i]*a[i + 1], (i, 1, 2)), a[2])
     a[1] + a[3]
     """
-    expr, wrt = sympify(expr), sympify(wrt)
+    expr, wrt = as_expression(expr), as_expression(wrt, "the variable")
+    ranges = as_ranges(ranges)
     refuse_variable(expr, wrt)
     refuse_expression(expr)
     fresh = freshen(expr, wrt)
-    refuse_lookalikes(fresh, wrt)
+    refuse_lookalikes(fresh, wrt, *ranges)
     return tidy(_derivative(fresh, wrt), [expr, wrt], ranges)
 
 

@@ -142,11 +142,14 @@ def settle(expr: Expr, known: Ranges) -> Expr:
 def _extreme(difference: Expr, bounds: Ranges, side: int) -> Expr:
     """Return the least (side 0) or greatest (side 1) value of an expression linear in indices."""
     for _ in range(len(bounds)):
+        before = difference
         for index, ends in bounds.items():
             slope = difference.coeff(index)
             if slope.is_positive or slope.is_negative:
                 end = ends[side if slope.is_positive else 1 - side]
                 difference = (difference - slope * index + slope * end).expand()
+        if difference == before:
+            break
     return difference
 
 

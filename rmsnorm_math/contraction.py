@@ -12,6 +12,7 @@ from rmsnorm_math.indices import (
     nodes,
     rename_bound,
 )
+from rmsnorm_math.inputs import as_expression, as_ranges
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
 
 
@@ -30,6 +31,8 @@ def contract(expr: Expr, ranges: Ranges | None = None) -> Expr:
 
     Raises
     ------
+    TypeError
+        If `expr` is no expression, or `ranges` no dictionary of ranges.
     NotImplementedError
         If SymPy would carry a condition out of the sum that binds its index.
 
@@ -42,10 +45,10 @@ def contract(expr: Expr, ranges: Ranges | None = None) -> Expr:
     >>> contract(Sum(a[k]*KroneckerDelta(j, k), (k, 2, n)), ranges={j: (1, n)})
     Piecewise((a[j], j >= 2), (0, True))
     """
-    expr = sympify(expr)
+    expr, ranges = as_expression(expr), as_ranges(ranges)
     refuse_expression(expr)
     fresh = freshen(expr)
-    refuse_lookalikes(fresh)
+    refuse_lookalikes(fresh, *ranges)
     return tidy(fresh, [expr], ranges)
 
 

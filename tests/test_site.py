@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,38 @@ def code(text: str, *options: str) -> str:
 
 def logged(name: str, text: str) -> str:
     return code(f"with open('../executed', 'a') as log:\n    log.write('{name} ')\n{text}")
+
+
+def shown(page: Path) -> list[tuple[str, str]]:
+    """Return the tags and the code of the cells that a reader sees and copies."""
+    cell = re.compile(
+        r"^```\{code-cell\}\n(?::tags: \[(.*?)\]\n)?(.*?)^```", re.MULTILINE | re.DOTALL
+    )
+    cells = cell.findall(page.read_text("utf-8"))
+    drawn = re.compile(r"\b(show|table|tabs)\(")  # by the site's helpers, under a fold
+    return [
+        (tags, code)
+        for tags, code in cells
+        if "remove" not in tags and not ("hide" in tags and drawn.search(code))
+    ]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in sorted((ROOT / "docs").glob("*.md")) if shown(page)],
+    ids=lambda p: p.stem,
+)
+def test_what_a_page_shows_runs_as_copied(page: Path, tmp_path: Path) -> None:
+    script = "from contextlib import suppress\n"
+    for tags, code in shown(page):
+        if "raises-exception" in tags:
+            script += "with suppress(TypeError, ValueError):\n" + indent(code, "    ")
+        else:
+            script += code
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_a_page_shows_what_the_package_and_the_data_say_now(site: Site) -> None:
@@ -219,9 +252,13 @@ def test_the_site_s_address_is_used_where_it_is_known_and_nowhere_else(site: Sit
     known = ("sitemap.xml", "robots.txt")
     site.page("index", "Text.\n\n```{toctree}\nother\n```\n")
     site.page("other", "Text.\n")
+    shutil.copy(ROOT / "docs/404.md", site.root / "docs")
     assert not (result := site.build()).returncode, result.stderr
     html = site.root / "docs/_build/html"
-    assert 'rel="canonical"' not in site.html("index")
+    for name in ("index", "other", "404", "search", "genindex"):
+        addresses = re.findall(r'(?:href|src|content|loc)="(https?:[^"]*)"', site.html(name))
+        assert set(addresses) == {"https://github.com/pradyunsg/furo"}, name  # the theme's own
+        assert not re.search(r'rel="canonical"|property="og:(url|image)|<base', site.html(name))
     assert not any((html / name).exists() for name in known)
     assert "- [Page](other.html): A page." in (html / "llms.txt").read_text("utf-8")
 
@@ -229,9 +266,13 @@ def test_the_site_s_address_is_used_where_it_is_known_and_nowhere_else(site: Sit
     site.write("pyproject.toml", pyproject.replace('site-url = ""', f'site-url = "{base}"'))
     assert not (result := site.build()).returncode, result.stderr
     assert f'<link rel="canonical" href="{base}other.html"' in site.html("other")
+    assert f'property="og:url" content="{base}other.html"' in site.html("other")
+    assert f'<base href="{base}">' in site.html("404")  # served at any depth
     assert f'property="og:image" content="{base}_static/card.png"' in site.html("other")
     assert (html / "_static/card.png").stat().st_size > 10_000
-    assert f"<loc>{base}other.html</loc>" in (html / "sitemap.xml").read_text("utf-8")
+    places = re.findall("<loc>(.*?)</loc>", (html / "sitemap.xml").read_text("utf-8"))
+    assert places == [f"{base}index.html", f"{base}other.html"]
+    assert (html / "robots.txt").read_text("utf-8") == f"Sitemap: {base}sitemap.xml\n"
     assert f"]({base}other.html)" in (html / "llms.txt").read_text("utf-8")
 
 

@@ -57,11 +57,10 @@ class Trial:
             size = size + self.scale[output]
         else:
             size = size + max(float(scale.max()) for scale in self.scale)
-        # b may be what is left of larger terms that cancel; half precisions sum in float32.
         if self.case.x.shape[-1] == 1:
-            size = 1e6 * size
+            size = 1e6 * size  # b may be what is left of much larger terms that cancel
         elif dtype in ("float64", "float32"):
-            size = 16 * size
+            size = 8 * size  # a sum in b may be so, too; half precisions sum in float32
         error = abs(np.where(finite, a - b, 0))
         allowed = tolerance(size, self.case, dtype)
         return bool((finite == np.isfinite(a)).all() and (error <= allowed).all())
