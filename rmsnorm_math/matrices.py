@@ -48,14 +48,12 @@ def matrix_form(entry: Expr, row: Expr, column: Expr, size: Expr) -> MatrixExpr:
     entry, size = as_expression(entry, "the entry"), as_expression(size, "the size")
     row, column = as_index(row), as_index(column)
     refuse_expression(entry)
-    terms = [
-        _matrix_term(term, row, column, size) for term in Add.make_args(entry.expand(func=False))
-    ]
+    terms = [_matrix_term(term, row, column, size) for term in Add.make_args(entry.expand())]
     return sum(terms[1:], start=terms[0])
 
 
 def _matrix_term(term: Expr, row: Expr, column: Expr, size: Expr) -> MatrixExpr:
-    scalar, inside = term.as_independent(row, column, as_Add=False)
+    scalar, inside = term.as_independent(row, column)
     delta = KroneckerDelta(row, column)
     factors = [f for f in Mul.make_args(inside) if f != delta]
     if len(factors) < len(Mul.make_args(inside)):
