@@ -6,7 +6,6 @@ once and then pays for fresh pages, and with glibc told to keep what it has.
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import platform
@@ -26,7 +25,8 @@ import ml_dtypes
 import numpy as np
 import torch
 
-ROOT = Path(__file__).parents[1]
+from tests.snippets.cases import ROOT, load
+
 RECORD = ROOT / "docs/data/bench.json"
 BASE = "PyTorch rms_norm"
 EPS = 1e-6
@@ -42,16 +42,6 @@ ALLOCATORS = {
 }
 
 
-def load(name: str) -> Any:
-    path = ROOT / f"docs/snippets/rmsnorm_{name}.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def contestants(shape: tuple[int, int], dtype: str) -> dict[str, Callable[[], Any]]:
     """Return functions that compute y, dx and dgamma once."""
     rng = np.random.default_rng(0)
@@ -63,7 +53,8 @@ def contestants(shape: tuple[int, int], dtype: str) -> dict[str, Callable[[], An
     tx.requires_grad_()
     tgamma.requires_grad_()
     ones, other = torch.empty_like(tx), torch.empty_like(tx)
-    snippet = {name: load(name) for name in ("numpy", "torch", "jax", "numba")}
+    snippets = ROOT / "docs/snippets"
+    snippet = {n: load(snippets / f"rmsnorm_{n}.py") for n in ("numpy", "torch", "jax", "numba")}
 
     def through_torch(f: Callable[..., torch.Tensor]) -> Any:
         y = f(tx, (n,), tgamma, EPS)
@@ -165,7 +156,8 @@ def main() -> None:
     results = {}
     for name, environment in ALLOCATORS.items():
         print(f"allocator: {name}", file=sys.stderr)
-        command = [sys.executable, __file__, "--child", *(["--quick"] if arguments.quick else [])]
+        quick = ["--quick"] if arguments.quick else []
+        command = [sys.executable, "-m", "benchmarks.run", "--child", *quick]
         out = subprocess.run(
             command, env=os.environ | environment, stdout=subprocess.PIPE, check=True, text=True
         )

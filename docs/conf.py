@@ -2,12 +2,15 @@
 
 import hashlib
 import importlib.util
+import logging
 import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
 
 from jupyter_client.manager import KernelManager
+
+logging.basicConfig()  # or Furo's styles do it, and show what every library informs of
 
 docs = Path(__file__).parent
 sys.path[:0] = [str(docs), str(docs / "_ext")]
@@ -41,7 +44,7 @@ html_theme = "furo"
 pygments_dark_style = "a11y-high-contrast-dark"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_js_files = [(name, {"loading_method": "defer"}) for name in ("scroll.js", "copy-formula.js")]
+html_js_files = [(name, {"defer": "defer"}) for name in ("scroll.js", "copy-formula.js")]
 html_favicon = "_static/icon.svg"
 html_copy_source = False
 html_domain_indices = False

@@ -20,7 +20,7 @@ TRIALS = [(1.6, 0.8, 0.2, 1.6, 0.5), (-1.2, 0.7, 2, -1.5, 0), (0, 0, 1, -1, 0.25
 LABELS = {"x1": "x₁", "x2": "x₂", "g1": "ȳ₁", "g2": "ȳ₂", "eps": "ε"}
 PANEL = """
 <form class="picture" aria-label="The picture's numbers" data-check="{check}">
-<fieldset><legend>Move x, ȳ and ε</legend>{sliders}</fieldset>
+<fieldset><legend>Drag the tips of x and ȳ, or move</legend>{sliders}</fieldset>
 <table>
 <tr><th scope="row">r</th><td colspan=2>{r}</td></tr>
 <tr><th scope="row" rowspan=2>J</th><td>{J11}</td><td>{J12}</td></tr>
@@ -82,7 +82,8 @@ def picture():
     draw(fig.add_axes((0, 0, 1, 1)))
     sliders = "".join(
         f"<label>{label}<input type=range name={name} value={START[name]} "
-        f"min={0 if name == 'eps' else -2} max=2 step={0.05 if name == 'eps' else 0.1}></label>"
+        f"min={0 if name == 'eps' else -2} max=2 step={0.05 if name == 'eps' else 0.1}>"
+        f"<span aria-hidden=true>{START[name]:g}</span></label>"
         for name, label in LABELS.items()
     )
     shown = {

@@ -1,7 +1,5 @@
-"""The numbers and the record behind `more-traps`."""
+"""The numbers behind `more-traps`."""
 
-import json
-from pathlib import Path
 from textwrap import fill
 
 from sympy import Rational, Sum
@@ -49,11 +47,6 @@ def numbers():
         "transposed_array": (answer(transposed), quotient(rmsnorm(), 2, 2, i=1)),
         "ignored_subs": (answer(unchanged, j=1), quotient(doubled)),
     }
-
-
-def record():
-    """Return what each trap answered, by SymPy version, as `nox -s traps` wrote it down."""
-    return json.loads(Path(__file__).with_name("data").joinpath("traps.json").read_text("utf-8"))
 
 
 def refusal(attempt):

@@ -6,7 +6,8 @@ from rmsnorm_math.codegen import function, source
 from rmsnorm_math.contraction import contract
 from rmsnorm_math.explicit import instantiate
 from rmsnorm_math.forward import mean_square, rms, rmsnorm
-from rmsnorm_math.gradients import jacobian, jvp, matrix_form, vjp
+from rmsnorm_math.gradients import jacobian, jvp, vjp
+from rmsnorm_math.matrices import matrix_form
 from rmsnorm_math.numeric import evaluate, finite_difference
 
 __all__ = [

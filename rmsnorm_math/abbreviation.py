@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from itertools import permutations
 
-from sympy import Basic, Expr, Indexed, Mul, S, Symbol, exp, sympify
+from sympy import Basic, Expr, Indexed, Mul, S, Symbol, exp
 
 from rmsnorm_math.contraction import sum_deltas
 from rmsnorm_math.indices import (
@@ -16,6 +16,7 @@ from rmsnorm_math.indices import (
     limits_of,
     rename_bound,
 )
+from rmsnorm_math.inputs import as_expression, as_expressions
 
 
 def abbreviate(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
@@ -36,6 +37,8 @@ def abbreviate(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
 
     Raises
     ------
+    TypeError
+        If `expr` or a definition is no expression.
     ValueError
         If a key is a bare base, or occurs in the expression with another meaning.
 
@@ -47,12 +50,14 @@ def abbreviate(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
     >>> abbreviate(dx, {r: rms(), xhat[i]: x[i]/r})
     gamma[j]*ybar[j]/r - xhat[j]*Sum(gamma[i]*xhat[i]*ybar[i], (i, 1, n))/(n*r)
     """
+    expr = as_expression(expr)
     result = freshen(expr)
+    definitions = as_expressions(definitions, "the definitions", "{r: rms()}")
     for symbol, definition in definitions.items():
         if not isinstance(symbol, Symbol | Indexed):
             raise ValueError(f"{symbol} is no key: write a symbol, or an element such as xhat[i].")
         indices = getattr(symbol, "indices", ())
-        factors = Mul.make_args(anonymous(sympify(definition)))
+        factors = Mul.make_args(anonymous(definition))
         core = [f for f in factors if (all(map(f.has, indices)) if indices else f.has(*BINDERS))]
         scale = Mul(*(f for f in factors if f not in core)) if core else S.One
         short = _abbreviate(result, symbol / scale, indices, *_power(Mul(*(core or factors))))

@@ -6,13 +6,13 @@ the range of its sum as a condition, and the condition is dropped only where
 the range of the index is known.
 """
 
-from functools import cache, partial
-from math import prod
+from functools import cache
 
-from sympy import Add, Dummy, Expr, Indexed, KroneckerDelta, Product, S, Sum, Symbol, sympify
+from sympy import Add, Dummy, Expr, Indexed, KroneckerDelta, Mul, Product, S, Sum, Symbol
 
 from rmsnorm_math.contraction import tidy
-from rmsnorm_math.indices import BINDERS, Ranges, depends, freshen, spare_dummies
+from rmsnorm_math.indices import BINDERS, Ranges, depends, freshen
+from rmsnorm_math.inputs import as_expression, as_ranges
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes, refuse_variable
 
 
@@ -38,7 +38,8 @@ def differentiate(expr: Expr, wrt: Expr, ranges: Ranges | None = None) -> Expr:
     ------
     TypeError
         If `expr` or `wrt` is of a kind that has no such derivative: a bare
-        `IndexedBase`, a `MatrixSymbol`, an index, a `Function` of an index.
+        `IndexedBase`, a `MatrixSymbol`, an index, a `Function` of an index; or
+        is no expression, such as an `Eq` or a list.
     ValueError
         If the result would silently be wrong: `wrt` is the dummy of a sum, two
         different objects print alike, an element has the wrong number of indices.
@@ -60,11 +61,12 @@ def differentiate(expr: Expr, wrt: Expr, ranges: Ranges | None = None) -> Expr:
     >>> differentiate(Sum(a[i]*a[i + 1], (i, 1, 2)), a[2])
     a[1] + a[3]
     """
-    expr, wrt = sympify(expr), sympify(wrt)
+    expr, wrt = as_expression(expr), as_expression(wrt, "the variable")
+    ranges = as_ranges(ranges)
     refuse_variable(expr, wrt)
     refuse_expression(expr)
-    fresh = freshen(expr, spare_dummies(expr, wrt))
-    refuse_lookalikes(fresh, wrt)
+    fresh = freshen(expr, wrt)
+    refuse_lookalikes(fresh, wrt, *ranges)
     return tidy(_derivative(fresh, wrt), [expr, wrt], ranges)
 
 
@@ -75,7 +77,7 @@ def _derivative(expr: Expr, wrt: Expr) -> Expr:
     if expr == wrt:
         return S.One
     if isinstance(expr, Indexed):
-        return prod(map(KroneckerDelta, expr.indices, wrt.indices), start=S.One)
+        return Mul(*map(KroneckerDelta, expr.indices, wrt.indices))
     if isinstance(expr, Sum):
         return Sum(_derivative(expr.function, wrt), *expr.limits)
     if isinstance(expr, Product):
@@ -85,6 +87,7 @@ def _derivative(expr: Expr, wrt: Expr) -> Expr:
     terms = [
         outer.diff(place).xreplace({d: part for part, d in parts.items()}) * _derivative(part, wrt)
         for part, place in parts.items()
+        if depends(part, wrt)
     ]
     if isinstance(wrt, Symbol):
         terms.append(outer.diff(wrt).xreplace({d: part for part, d in parts.items()}))
@@ -92,9 +95,9 @@ def _derivative(expr: Expr, wrt: Expr) -> Expr:
 
 
 def _cut(expr: Expr, wrt: Expr, parts: dict[Expr, Dummy]) -> Expr:
-    """Put a symbol for every outermost element, sum and product that depends on `wrt`."""
+    """Put a real symbol for every outermost element, sum and product: elements are real."""
     if isinstance(expr, (Indexed, *BINDERS)):
-        return parts.setdefault(expr, _place(len(parts))) if depends(expr, wrt) else expr
+        return parts.setdefault(expr, _place(len(parts)))
     return expr.func(*(_cut(arg, wrt, parts) for arg in expr.args)) if expr.args else expr
 
 
@@ -104,13 +107,10 @@ def _place(number: int) -> Dummy:
 
 
 def _product_rule(expr: Product, wrt: Expr) -> Expr:
-    new = partial(Dummy, integer=True)  # the same dummy may be bound around this product
     *inner, (index, lower, upper) = expr.limits
     factor = Product(expr.function, *inner) if inner else expr.function
-    before, at, after = (new(index.name) for _ in range(3))
+    before, at, after = (Dummy(index.name) for _ in range(3))
     others = Product(factor.xreplace({index: before}), (before, lower, at - 1)) * Product(
         factor.xreplace({index: after}), (after, at + 1, upper)
     )
-    return Sum(
-        _derivative(factor, wrt).xreplace({index: at}) * freshen(others, new), (at, lower, upper)
-    )
+    return Sum(_derivative(factor, wrt).xreplace({index: at}) * freshen(others), (at, lower, upper))

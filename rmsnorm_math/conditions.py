@@ -26,6 +26,7 @@ from sympy import (
     true,
 )
 from sympy.core.relational import Relational
+from sympy.functions.elementary.miscellaneous import MinMaxBase
 from sympy.logic.boolalg import Boolean
 
 from rmsnorm_math.indices import Ranges, limits_of, nodes
@@ -91,11 +92,11 @@ def known_ranges(
         for node in nodes(expr):
             if isinstance(node, Indexed) and node.base.shape:
                 known |= {
-                    index: (S.One, size)
-                    for index, size in zip(node.indices, node.base.shape, strict=True)
+                    index: (S.One, node.base.shape[axis])
+                    for axis, index in enumerate(node.indices)
                     if index in indices
                 }
-            if isinstance(node, Idx) and node.lower is not None and node.upper is not None:
+            if isinstance(node, Idx) and node.lower is not None:
                 known[node] = (node.lower, node.upper)
     return known | {index: (sympify(low), sympify(high)) for index, (low, high) in stated.items()}
 
@@ -113,19 +114,20 @@ def settle(expr: Expr, known: Ranges) -> Expr:
             return false
         return _isolate(difference, relation)
 
-    def largest(ends: Max | Min, sign: int) -> Expr:
+    def tightest(ends: MinMaxBase) -> Expr:
         """Drop each end of a sum that another one makes redundant."""
         args = list(ends.args)
         for end in ends.args:
-            gaps = [(sign * (other - end)).expand() for other in args if other != end]
+            others = [other for other in args if other != end]
+            gaps = [(o - end if isinstance(ends, Max) else end - o).expand() for o in others]
             if any(_extreme(gap, bounds, 0).is_nonnegative for gap in gaps):
                 args.remove(end)
         return ends.func(*args)
 
     def walk(node: Expr) -> Expr:
-        if isinstance(node, Max | Min) and node in ends_of_sums:
-            return largest(node, 1 if isinstance(node, Max) else -1)
-        if not node.has(Piecewise, Max, Min):
+        if isinstance(node, MinMaxBase) and node in ends_of_sums:
+            return tightest(node)
+        if not node.has(Piecewise, MinMaxBase):
             return node
         if _is_indicator(node):
             condition = node.args[0].cond
@@ -140,11 +142,14 @@ def settle(expr: Expr, known: Ranges) -> Expr:
 def _extreme(difference: Expr, bounds: Ranges, side: int) -> Expr:
     """Return the least (side 0) or greatest (side 1) value of an expression linear in indices."""
     for _ in range(len(bounds)):
+        before = difference
         for index, ends in bounds.items():
             slope = difference.coeff(index)
-            if slope.is_number and slope != 0:
-                end = ends[side if slope > 0 else 1 - side]
+            if slope.is_positive or slope.is_negative:
+                end = ends[side if slope.is_positive else 1 - side]
                 difference = (difference - slope * index + slope * end).expand()
+        if difference == before:
+            break
     return difference
 
 
@@ -170,4 +175,4 @@ def _fold(factors: list[Expr]) -> Expr:
     factors = [base if _is_indicator(base) else f for f in factors for base in [f.as_base_exp()[0]]]
     conditions = [f.args[0].cond for f in factors if _is_indicator(f)]
     rest = Mul(*(f for f in factors if not _is_indicator(f)))
-    return Piecewise((rest, And(*conditions)), (0, True)) if conditions else rest
+    return Piecewise((rest, And(*conditions)), (0, True))

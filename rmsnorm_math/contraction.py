@@ -4,7 +4,6 @@ from sympy import Add, Expr, Idx, KroneckerDelta, Mul, Piecewise, Pow, Sum, Symb
 
 from rmsnorm_math.conditions import Limit, known_ranges, narrow, only_if, settle
 from rmsnorm_math.indices import (
-    BINDERS,
     Ranges,
     dummies_of,
     freshen,
@@ -13,6 +12,7 @@ from rmsnorm_math.indices import (
     nodes,
     rename_bound,
 )
+from rmsnorm_math.inputs import as_expression, as_ranges
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
 
 
@@ -31,6 +31,8 @@ def contract(expr: Expr, ranges: Ranges | None = None) -> Expr:
 
     Raises
     ------
+    TypeError
+        If `expr` is no expression, or `ranges` no dictionary of ranges.
     NotImplementedError
         If SymPy would carry a condition out of the sum that binds its index.
 
@@ -43,10 +45,10 @@ def contract(expr: Expr, ranges: Ranges | None = None) -> Expr:
     >>> contract(Sum(a[k]*KroneckerDelta(j, k), (k, 2, n)), ranges={j: (1, n)})
     Piecewise((a[j], j >= 2), (0, True))
     """
-    expr = sympify(expr)
+    expr, ranges = as_expression(expr), as_ranges(ranges)
     refuse_expression(expr)
     fresh = freshen(expr)
-    refuse_lookalikes(fresh)
+    refuse_lookalikes(fresh, *ranges)
     return tidy(fresh, [expr], ranges)
 
 
@@ -76,8 +78,9 @@ def tidy(
     stated = [sympify(end) for span in (ranges or {}).values() for end in span]
     if escaped := _free(result).difference(*map(_free, [expr, *given, *stated])):
         raise NotImplementedError(
-            f"the condition on {', '.join(sorted(map(str, escaped)))} would leave the sum that "
-            f"binds it, by SymPy's own rules. Give its range in ranges=, or split the expression."
+            f"the condition on {', '.join(sorted(s.name for s in escaped))} would leave the sum "
+            f"that binds it, by SymPy's own rules. Make that sum the outermost one, "
+            f"or split the expression."
         )
     return result
 
@@ -91,7 +94,7 @@ def _free(expr: Expr) -> set[Expr]:
 
 def sum_deltas(expr: Expr, met: list[Limit]) -> Expr:
     """Contract each delta in a sum; add to `met` what index met which limits."""
-    if not expr.has(*BINDERS, KroneckerDelta):
+    if not expr.has(Sum):
         return expr
     args = [sum_deltas(arg, met) for arg in expr.args]
     if isinstance(expr, Mul):
@@ -108,7 +111,7 @@ def _sum(body: Expr, limit: Limit, met: list[Limit]) -> Expr:
     index, lower, upper = limit
     total = []
     for term in Add.make_args(_distribute(_indicators_outside(body), index)):
-        before, inside = term.as_independent(index, as_Add=False)
+        before, inside = term.as_independent(index)
         delta, value = _solvable(inside, index)
         if inside == 1 and (upper - lower + 1).is_nonnegative:
             total.append(before * (upper - lower + 1))
@@ -135,15 +138,13 @@ def _distribute(expr: Expr, index: Expr) -> Expr:
         return Add(*(_distribute(arg, index) for arg in expr.args))
     if (
         isinstance(expr, Pow)
+        and isinstance(expr.base, Add)
         and expr.exp.is_Integer
-        and expr.exp > 0
+        and expr.exp.is_positive
         and _has_delta(expr.base, index)
     ):
-        if isinstance(expr.base, KroneckerDelta):
-            return expr.base
-        if isinstance(expr.base, Add):
-            rest = expr.base ** (expr.exp - 1)
-            return Add(*(_distribute(arg * rest, index) for arg in expr.base.args))
+        rest = expr.base ** (expr.exp - 1)
+        return Add(*(_distribute(arg * rest, index) for arg in expr.base.args))
     if isinstance(expr, Mul):
         for factor in expr.args:
             if isinstance(factor, Add | Pow) and _has_delta(factor, index):
@@ -166,7 +167,7 @@ def _solvable(term: Expr, index: Expr) -> tuple[Expr | None, Expr | None]:
             slope = difference.coeff(index)
             rest = difference - slope * index
             if slope in (1, -1) and not rest.has(index):
-                return factor, (-rest / slope).expand()
+                return factor, (-slope * rest).expand()
     return None, None
 
 

@@ -1,6 +1,7 @@
 """Symbolic lengths become numbers, indices become integers, sums are written out."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from sympy import (
     Add,
@@ -15,10 +16,10 @@ from sympy import (
     Sum,
     Symbol,
     Tuple,
-    sympify,
 )
 
 from rmsnorm_math.indices import BINDERS, freshen, nodes
+from rmsnorm_math.inputs import as_expression
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
 
 
@@ -43,7 +44,7 @@ def instantiate(expr: Expr, *axes: Expr | tuple[Expr, int, int], **sizes: int) -
     Raises
     ------
     TypeError
-        If an axis is no index.
+        If an axis is no index, or `expr` no expression.
     ValueError
         If the range of a sum or an axis is still symbolic, a size is no whole
         number, or both axes are the same.
@@ -59,13 +60,13 @@ def instantiate(expr: Expr, *axes: Expr | tuple[Expr, int, int], **sizes: int) -
     [gamma[1]*x[1], gamma[1]*x[2]],
     [gamma[2]*x[1], gamma[2]*x[2]]])
     """
-    expr = sympify(expr)
+    expr = as_expression(expr)
     refuse_expression(expr)
     fresh = freshen(expr)
     symbols = {
         str(s): s for s in nodes(fresh) if isinstance(s, Symbol | Idx) and not isinstance(s, Dummy)
     }
-    if broken := [f"{key}={value}" for key, value in sizes.items() if value != int(value)]:
+    if broken := [f"{key}={value}" for key, value in sizes.items() if not _is_whole(value)]:
         raise ValueError(f"{', '.join(broken)}: lengths and indices are whole numbers.")
     numbers = {symbols[key]: Integer(value) for key, value in sizes.items() if key in symbols}
     spans = [_span(axis, sizes) for axis in axes]
@@ -88,6 +89,13 @@ def instantiate(expr: Expr, *axes: Expr | tuple[Expr, int, int], **sizes: int) -
             _put(fixed, {row: rows[p]} | ({column: columns[q]} if column else {}))
         ),
     )
+
+
+def _is_whole(value: Any) -> bool:
+    try:
+        return bool(value == int(value))
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def _put(expr: Expr, values: Mapping[Expr, Expr]) -> Expr:

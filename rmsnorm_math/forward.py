@@ -29,7 +29,7 @@ def mean_square(*rows: Idx, part: Expr = n) -> Expr:
 
 
 def rms(*rows: Idx, eps: Placement = "inside", part: Expr = n) -> Expr:
-    r"""Return the root mean square :math:`r=\sqrt{\frac1n\sum_k x_k^2+\varepsilon}`.
+    r"""Return the root mean square :math:`r=\sqrt{\frac1n\sum_k x_k^2+\epsilon}`.
 
     Parameters
     ----------

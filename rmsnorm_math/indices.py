@@ -71,14 +71,13 @@ def dummies_of(*exprs: Expr) -> list[Expr]:
     return sorted((plain(index) for index in bound if not isinstance(index, Dummy)), key=str)
 
 
-def freshen(expr: Expr, supply: Callable[[str], Dummy] | None = None) -> Expr:
-    """Return `expr` with every bound index renamed to a `Dummy` that occurs nowhere else in it.
+def freshen(expr: Expr, *others: Expr) -> Expr:
+    """Return `expr` with every bound index renamed to a `Dummy` that is nowhere else in it.
 
-    Afterwards nothing that is put into the expression can be captured. By
-    default the same expression gets the same dummies each time, so that SymPy
-    remembers what it found out about it.
+    Nor does it occur in `others`: put into the expression, they are not captured. The same
+    expression gets the same dummies each time, so that SymPy remembers what it found out about it.
     """
-    return _freshen(expr, supply or spare_dummies(expr))
+    return _freshen(expr, spare_dummies(expr, *others))
 
 
 def spare_dummies(*exprs: Expr) -> Callable[[str], Dummy]:
@@ -155,10 +154,16 @@ def rename_bound(expr: Expr, candidates: Iterable[Expr] = ()) -> Expr:
 
 def anonymous(expr: Expr) -> Expr:
     """Return `expr` with its bound indices numbered: equal for sums that differ in names alone."""
-    numbers = [Idx(f"_{number}") for number in range(30)]
     return _rename(
-        freshen(expr), lambda _, used: next(c for c in numbers if c not in used), lambda sum_: sum_
+        freshen(expr),
+        lambda _, used: next(c for c in map(_numbered, count()) if c not in used),
+        lambda sum_: sum_,
     )
+
+
+@cache
+def _numbered(number: int) -> Idx:
+    return Idx(f"_{number}")
 
 
 def _rename(

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sympy import Expr, Float, Indexed, IndexedBase, Rational, Symbol, sympify
+from sympy import Expr, Float, Indexed, IndexedBase, Rational, Symbol
 
 from rmsnorm_math.explicit import instantiate
+from rmsnorm_math.inputs import as_expression, as_mapping
 
 Values = Mapping[Expr, Any]
 
@@ -19,12 +20,15 @@ def evaluate(expr: Expr, values: Values, **sizes: int) -> Expr:
         An expression in index notation.
     values
         A number for each symbol, and for each base its elements: a sequence
-        for ``x[i]``, a sequence of rows for ``x[b, i]``.
+        for ``x[i]``, a sequence of rows for ``x[b, i]``. A text such as
+        ``"1/3"`` is an exact number.
     **sizes
         The lengths and the free indices, as in `instantiate`.
 
     Raises
     ------
+    TypeError
+        If `expr` or a value is no expression.
     ValueError
         If something in `expr` has no value.
 
@@ -35,11 +39,7 @@ def evaluate(expr: Expr, values: Values, **sizes: int) -> Expr:
     >>> evaluate(rms(), {x: [1, 2, 3], epsilon: 0}, n=3)
     sqrt(42)/3
     """
-    elements = {
-        key: sympify(value)
-        for name, value in values.items()
-        for key, value in _elements(name, value)
-    }
+    elements = _numbers(values)
     result = instantiate(expr, **sizes).xreplace(elements)
     if result.free_symbols:
         missing = result.atoms(Indexed) or result.free_symbols
@@ -66,6 +66,13 @@ def finite_difference(
     **sizes
         As in `evaluate`.
 
+    Raises
+    ------
+    TypeError
+        As `evaluate`.
+    ValueError
+        As `evaluate`, or if `wrt` has no value.
+
     Examples
     --------
     >>> from rmsnorm_math import finite_difference, mean_square
@@ -75,11 +82,10 @@ def finite_difference(
     """
     step = Rational(1, 10 ** (digits // 2 + 1))
     elements = {
-        key: Rational(number) if (number := sympify(value)).is_Float else number
-        for name, value in values.items()
-        for key, value in _elements(name, value)
+        key: Rational(number) if number.is_Float else number
+        for key, number in _numbers(values).items()
     }
-    if wrt not in elements:
+    if as_expression(wrt, "the variable") not in elements:
         raise ValueError(
             f"{wrt} has no value in {dict(values)}: "
             f"differentiate by one of {', '.join(sorted(map(str, elements)))}."
@@ -91,9 +97,28 @@ def finite_difference(
     return ((ahead - behind) / (2 * step)).evalf(digits)
 
 
+def _numbers(values: Values) -> dict[Expr, Expr]:
+    """Return the value of each symbol and of each element."""
+    return {
+        key: as_expression(_number(value), f"the value of {key}:")
+        for name, entry in as_mapping(values, "the values", "{x: [1, 2, 3]}").items()
+        for key, value in _elements(name, entry)
+    }
+
+
+def _number(value: Any) -> Any:
+    """Return the number that a text such as "1/3" stands for; leave what is none."""
+    try:
+        return Rational(value) if isinstance(value, str) else value
+    except TypeError:
+        return value
+
+
 def _elements(name: Expr, value: Any, indices: tuple[int, ...] = ()) -> Iterator[tuple[Expr, Any]]:
     if isinstance(name, IndexedBase) and hasattr(value, "__len__") and not isinstance(value, str):
         for position, entry in enumerate(value, 1):
             yield from _elements(name, entry, (*indices, position))
+    elif isinstance(name, IndexedBase) and not indices:
+        raise TypeError(f"{name} has several elements. Give a list, as in {{{name}: [1, 2, 3]}}.")
     else:
         yield (name[indices] if indices else name), value

@@ -50,9 +50,9 @@ def refuse_variable(expr: Expr, wrt: Expr) -> None:
     """Raise if a derivative of `expr` by `wrt` does not exist or would be misleading."""
     if isinstance(wrt, IndexedBase):
         raise TypeError(f"{wrt} is the whole vector. Differentiate by one element of it: {wrt}[j].")
-    if isinstance(wrt, MatrixExpr | MatrixElement | MatrixBase):
+    if isinstance(wrt, MatrixElement):
         raise TypeError(
-            f"{wrt} is a matrix expression. Use an IndexedBase and differentiate by x[j]."
+            f"{wrt} is an entry of a matrix. Use an IndexedBase and differentiate by x[j]."
         )
     if isinstance(wrt, AppliedUndef):
         raise TypeError(

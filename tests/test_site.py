@@ -219,9 +219,13 @@ def test_the_site_s_address_is_used_where_it_is_known_and_nowhere_else(site: Sit
     known = ("sitemap.xml", "robots.txt")
     site.page("index", "Text.\n\n```{toctree}\nother\n```\n")
     site.page("other", "Text.\n")
+    shutil.copy(ROOT / "docs/404.md", site.root / "docs")
     assert not (result := site.build()).returncode, result.stderr
     html = site.root / "docs/_build/html"
-    assert 'rel="canonical"' not in site.html("index")
+    for name in ("index", "other", "404", "search", "genindex"):
+        addresses = re.findall(r'(?:href|src|content|loc)="(https?:[^"]*)"', site.html(name))
+        assert set(addresses) == {"https://github.com/pradyunsg/furo"}, name  # the theme's own
+        assert not re.search(r'rel="canonical"|property="og:(url|image)|<base', site.html(name))
     assert not any((html / name).exists() for name in known)
     assert "- [Page](other.html): A page." in (html / "llms.txt").read_text("utf-8")
 
@@ -229,9 +233,13 @@ def test_the_site_s_address_is_used_where_it_is_known_and_nowhere_else(site: Sit
     site.write("pyproject.toml", pyproject.replace('site-url = ""', f'site-url = "{base}"'))
     assert not (result := site.build()).returncode, result.stderr
     assert f'<link rel="canonical" href="{base}other.html"' in site.html("other")
+    assert f'property="og:url" content="{base}other.html"' in site.html("other")
+    assert f'<base href="{base}">' in site.html("404")  # served at any depth
     assert f'property="og:image" content="{base}_static/card.png"' in site.html("other")
     assert (html / "_static/card.png").stat().st_size > 10_000
-    assert f"<loc>{base}other.html</loc>" in (html / "sitemap.xml").read_text("utf-8")
+    places = re.findall("<loc>(.*?)</loc>", (html / "sitemap.xml").read_text("utf-8"))
+    assert places == [f"{base}index.html", f"{base}other.html"]
+    assert (html / "robots.txt").read_text("utf-8") == f"Sitemap: {base}sitemap.xml\n"
     assert f"]({base}other.html)" in (html / "llms.txt").read_text("utf-8")
 
 

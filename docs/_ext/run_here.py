@@ -80,6 +80,7 @@ def add_button(app, pagename, templatename, context, doctree):  # noqa: ARG001
             (Path(app.srcdir) / "_cache/run/static/pyodide" / name).stat().st_size for name in files
         )
         data = {"data-program": context["program"], "data-bytes": str(size)}
+        context["body"] = context["body"].replace('"cell_input ', '"cell_input runs ')
         app.add_css_file("run.css")
         app.add_js_file("run.js", loading_method="defer", **data)
 

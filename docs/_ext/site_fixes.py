@@ -30,14 +30,23 @@ class OneId(SphinxPostTransform):
                 node["ids"] = [i for i in node["ids"] if i not in node[0].get("ids", [])]
 
 
+# No page can be fetched to sum it up when the site is read from files.
+SEARCH = """<h1>Search</h1>
+<form><input name="q" type="search" aria-label="Search for"> <button>Search</button></form>
+<script>addEventListener("DOMContentLoaded", () => {
+  DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY &&= location.protocol !== "file:";
+}, true)</script>"""
 HTML = {
     r'<aside class="sidebar-drawer">': r'<aside class="sidebar-drawer" aria-label="Site">',
     r'<aside class="toc-drawer([^"]*)">': r'<aside class="toc-drawer\1" aria-label="On this page">',
     r'(<label[^>]*?) aria-controls="[^"]*"': r"\1",  # sphinx-design's tabs
     r'<th class="head">\s*(?:<p></p>)?\s*</th>': "<td></td>",  # heads nothing
     r'<summary aria-label="[^"]*"': "<summary",  # it says the same in visible words
-    r"(<article [^>]*>)(?=\s*<noscript>)": r"\1<h1>Search</h1>",
+    r"(<article [^>]*>)(?=\s*<noscript>)": rf"\1{SEARCH}",
     r'(<p class="caption") role="heading"': r"\1",  # of a list of links: it has no level
+    # no paragraph may stand in a summary
+    r'<p( class="(?:collapsed|expanded) admonition-title">.*?)</p>': r"<span\1</span>",
+    r'<meta name="robots" content="noindex" */>\s*': "",  # of the search page
 }
 STYLE = re.compile(r'<link rel="stylesheet"[^>]*href="([^"?]*_static/)([^"?]*)[^>]*>\s*')
 

@@ -11,7 +11,7 @@
     return parent.appendChild(made);
   };
   const old = figure.querySelector('svg'), svg = element('svg', {
-    role: 'img', 'aria-label': old.getAttribute('aria-label'), viewBox: `0 0 ${W} ${H}`, width: W, height: H,
+    role: 'img', 'aria-label': old.getAttribute('aria-label'), viewBox: `0 0 ${W} ${H}`, width: W, height: H, overflow: 'visible',
   }, figure);
   const across = element('line', { stroke: COLOURS.d, 'stroke-opacity': 0.5 }, svg);
   const lost = element('line', { stroke: COLOURS.g, 'stroke-width': 2, 'stroke-dasharray': '6 4' }, svg);
@@ -44,7 +44,8 @@
     const numbers = { r, J11: J(0, 0), J12: J(0, 1), J21: J(1, 0), J22: J(1, 1), across: 1 / r, along: eps / r ** 3 };
     numbers.dx1 = numbers.J11 * g1 + numbers.J21 * g2;
     numbers.dx2 = numbers.J12 * g1 + numbers.J22 * g2;
-    for (const name in numbers) form[name].value = r ? numbers[name].toFixed(3).replace(/^-(0\.0+)$/, '$1') : name === 'r' ? '0' : 'none: r = 0';
+    for (const name in numbers) form[name].value = r ? numbers[name].toFixed(3).replace(/^-(0\.0+)$/, '$1') : name === 'r' ? '0: no derivative' : '–';
+    for (const slider of form.querySelectorAll('input')) slider.nextElementSibling.textContent = slider.value;
     const d = r ? [numbers.dx1, numbers.dx2] : [0, 0];
     point('x', [x1, x2]);
     point('g', [g1, g2]);
@@ -56,6 +57,7 @@
   form.addEventListener('input', update);
   for (const key of 'xg') {
     const { grip } = arrows[key];
+    grip.addEventListener('touchstart', (event) => event.preventDefault());   // the finger moves the tip, not the page
     grip.addEventListener('pointerdown', (event) => grip.setPointerCapture(event.pointerId));
     grip.addEventListener('pointermove', (event) => {
       if (!grip.hasPointerCapture(event.pointerId)) return;

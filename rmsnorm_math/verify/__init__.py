@@ -18,10 +18,11 @@ from rmsnorm_math.forward import rmsnorm
 from rmsnorm_math.gradients import vjp
 from rmsnorm_math.notation import b, i, j, m
 from rmsnorm_math.verify.cases import UNIT, Array, grid
+from rmsnorm_math.verify.mistakes import RMS, Formula, Mistake, mean, rms
 from rmsnorm_math.verify.report import Report, report
 from rmsnorm_math.verify.trial import Formulas, attempt
-from rmsnorm_math.verify.wrong_forwards import EPS, FORWARD
-from rmsnorm_math.verify.wrong_gradients import BACKWARD, Formula, Mistake, mean, rms
+from rmsnorm_math.verify.wrong_forwards import FORWARD
+from rmsnorm_math.verify.wrong_gradients import BACKWARD
 
 __all__ = ["Report", "assert_backward", "assert_forward", "check_backward", "check_forward"]
 
@@ -117,15 +118,15 @@ def check_forward(
     >>> check_forward(forward, eps="outside").ok
     True
     """
-    if eps not in EPS:
-        message = f"eps is {eps!r}; write one of {', '.join(map(repr, EPS))}"
+    if eps not in RMS:
+        message = f"eps is {eps!r}; write one of {', '.join(map(repr, RMS))}"
         raise ValueError(message)
 
     def truth(x: Array, gamma: Array, epsilon: float) -> tuple[Array]:
-        return ((offset + gamma) * x / EPS[eps](x, epsilon),)
+        return ((offset + gamma) * x / RMS[eps](x, epsilon),)
 
     def scale(x: Array, gamma: Array, epsilon: float) -> tuple[Array]:
-        return ((abs(offset) + abs(gamma)) * abs(x) / EPS[eps](x, epsilon),)
+        return ((abs(offset) + abs(gamma)) * abs(x) / RMS[eps](x, epsilon),)
 
     mistakes = [replace(mistake, y=_shifted(mistake.y, offset)) for mistake in FORWARD]
     return _check(forward, "forward(x, gamma, eps)", ("y",), dtype, truth, scale, mistakes)

@@ -6,7 +6,7 @@ import numpy as np
 
 from rmsnorm_math.verify import _truth
 from rmsnorm_math.verify.cases import Array
-from rmsnorm_math.verify.wrong_gradients import Mistake, mean
+from rmsnorm_math.verify.mistakes import Mistake, mean
 
 Arguments = tuple[Array, Array, Array, float]
 

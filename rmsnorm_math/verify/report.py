@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from rmsnorm_math.verify.cases import TRAITS, UNIT, Array, rounded
+from rmsnorm_math.verify.mistakes import Formula, Mistake
 from rmsnorm_math.verify.trial import Trial, in_float64
-from rmsnorm_math.verify.wrong_gradients import Formula, Mistake
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,8 @@ class Trial:
             size = size + max(float(scale.max()) for scale in self.scale)
         if self.case.x.shape[-1] == 1:
             size = 1e6 * size  # b may be what is left of much larger terms that cancel
+        elif dtype in ("float64", "float32"):
+            size = 8 * size  # a sum in b may be so, too; half precisions sum in float32
         error = abs(np.where(finite, a - b, 0))
         allowed = tolerance(size, self.case, dtype)
         return bool((finite == np.isfinite(a)).all() and (error <= allowed).all())

@@ -3,49 +3,30 @@
 # The formulas share one signature, whether they use every argument or not.
 # ruff: noqa: ARG005
 
-from collections.abc import Callable
-from typing import Any
-
-from rmsnorm_math.verify.wrong_gradients import Mistake, mean, rms
-
-#: The root-mean-square of the last axis for each placement of eps.
-EPS: dict[str, Callable[[Any, float], Any]] = {
-    "inside": rms,
-    "outside": lambda x, eps: rms(x) + eps,
-    "max": lambda x, eps: mean(x * x).clip(min=eps) ** 0.5,
-}
+from rmsnorm_math.verify.mistakes import RMS, WITHOUT_EPS, WRONG_R, Formula, Mistake, mean, rms
 
 
-def _with_r(name: str, says: str, r: Callable[[Any, float], Any]) -> Mistake:
+def _with_r(name: str, says: str, r: Formula) -> Mistake:
     return Mistake(name, says, y=lambda x, gamma, eps: gamma * x / r(x, eps))
 
 
-def _of_y(name: str, says: str, formula: Callable[..., Any]) -> Mistake:
+def _of_y(name: str, says: str, formula: Formula) -> Mistake:
     return Mistake(name, says, y=lambda x, gamma, eps: formula(x, gamma, rms(x, eps)))
 
 
 FORWARD: tuple[Mistake, ...] = (
-    _with_r("inside", "eps is inside the root; if that is meant, say eps='inside'", EPS["inside"]),
+    _with_r("inside", "eps is inside the root; if that is meant, say eps='inside'", RMS["inside"]),
     _with_r(
         "outside",
         "eps is added outside the root, to the rms; if that is meant, say eps='outside'",
-        EPS["outside"],
+        RMS["outside"],
     ),
     _with_r(
         "max",
         "eps is a floor, max(mean(x**2), eps); if that is meant, say eps='max'",
-        EPS["max"],
+        RMS["max"],
     ),
-    _with_r("eps missing", "eps is missing", lambda x, eps: rms(x)),
-    _with_r("eps squared", "eps enters squared", lambda x, eps: rms(x, eps**2)),
-    *(
-        _with_r(
-            f"eps fixed at {fixed:g}",
-            f"eps is {fixed:g} whatever eps is asked for",
-            lambda x, eps, fixed=fixed: rms(x, fixed),  # type: ignore[misc]
-        )
-        for fixed in (1e-5, 1e-6, 1e-8)
-    ),
+    *(_with_r(*wrong) for wrong in (WITHOUT_EPS, *WRONG_R)),
     _of_y(
         "1 + gamma",
         "the weight is taken as 1 + gamma; if that is meant, say offset=1",
@@ -68,19 +49,9 @@ FORWARD: tuple[Mistake, ...] = (
         lambda x, gamma, r: gamma * x * r,
     ),
     _with_r(
-        "sum for mean",
-        "the sum of squares is used where their mean is right",
-        lambda x, eps: (x.shape[-1] * mean(x * x) + eps) ** 0.5,
-    ),
-    _with_r(
         "mean over the first axis",
         "the mean is taken over the first axis, not over the last",
         lambda x, eps: ((x * x).mean(0) + eps) ** 0.5,
-    ),
-    _with_r(
-        "mean over everything",
-        "the mean is taken over the batch as well, not over the last axis alone",
-        lambda x, eps: ((x * x).mean() + eps) ** 0.5,
     ),
     Mistake(
         "LayerNorm",

@@ -8,36 +8,9 @@ compares the outputs of the function under test with them.
 # ruff: noqa: ARG001, ARG005
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
-Formula = Callable[..., Any]
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A wrong formula: its name, what a report says of it, what it computes, where it was seen.
-
-    ``dx`` and ``dgamma`` are functions of ``(dy, x, gamma, eps)``, ``y`` of ``(x, gamma, eps)``;
-    None stands for an output that the mistake leaves right.
-    """
-
-    name: str
-    says: str
-    dx: Formula | None = field(default=None, repr=False)
-    dgamma: Formula | None = field(default=None, repr=False)
-    y: Formula | None = field(default=None, repr=False)
-    seen: str = ""
-
-
-def mean(v: Any) -> Any:
-    """Return the mean over the last axis, kept."""
-    return v.mean(-1, keepdims=True)
-
-
-def rms(x: Any, eps: float = 0.0) -> Any:
-    """Return the root-mean-square over the last axis, kept, with eps inside the root."""
-    return (mean(x * x) + eps) ** 0.5
+from rmsnorm_math.verify.mistakes import RMS, WITHOUT_EPS, WRONG_R, Formula, Mistake, mean, rms
 
 
 def _rows(v: Any) -> Any:
@@ -96,13 +69,12 @@ def _eps_mixed_dx(dy: Any, x: Any, gamma: Any, eps: float) -> Any:
 
 
 def _eps_outside_dgamma(dy: Any, x: Any, gamma: Any, eps: float) -> Any:
-    return _rows(dy * x / (rms(x) + eps))
+    return _rows(dy * x / RMS["outside"](x, eps))
 
 
 def _max_dx(dy: Any, x: Any, gamma: Any, eps: float) -> Any:
-    v, mean_square = gamma * dy, mean(x * x)
-    r = mean_square.clip(min=eps) ** 0.5
-    return v / r - x * mean(v * x) / r**3 * (mean_square > eps)
+    v, r = gamma * dy, RMS["max"](x, eps)
+    return v / r - x * mean(v * x) / r**3 * (mean(x * x) > eps)
 
 
 def _layer_norm_dx(dy: Any, x: Any, gamma: Any, eps: float) -> Any:
@@ -214,7 +186,7 @@ BACKWARD: tuple[Mistake, ...] = (
         lambda dy, x, gamma, r: dy * x / r,
         seen=_thread("unslothai/unsloth", "issues", 4533) + " (closed) and others",
     ),
-    _with_r("eps missing", "eps is missing", lambda x, eps: rms(x), seen="a docstring"),
+    _with_r(*WITHOUT_EPS, seen="a docstring"),
     _of_dx(
         "a parenthesis",
         "dy multiplies the second term as well: a parenthesis is misplaced",
@@ -301,33 +273,15 @@ BACKWARD: tuple[Mistake, ...] = (
     _with_r(
         "r with eps outside the root",
         "r is sqrt(mean(x**2)) + eps, where eps belongs inside the root",
-        lambda x, eps: rms(x) + eps,
+        RMS["outside"],
     ),
     Mistake(
         "eps as a floor",
         "this is the gradient for max(mean(x**2), eps) in place of mean(x**2) + eps",
         dx=_max_dx,
-        dgamma=lambda dy, x, gamma, eps: _rows(dy * x / mean(x * x).clip(min=eps) ** 0.5),
+        dgamma=lambda dy, x, gamma, eps: _rows(dy * x / RMS["max"](x, eps)),
     ),
-    _with_r("eps squared", "eps enters squared", lambda x, eps: rms(x, eps**2)),
-    *(
-        _with_r(
-            f"eps fixed at {fixed:g}",
-            f"eps is {fixed:g} whatever eps is asked for",
-            lambda x, eps, fixed=fixed: rms(x, fixed),  # type: ignore[misc]
-        )
-        for fixed in (1e-5, 1e-6, 1e-8)
-    ),
-    _with_r(
-        "sum for mean in r",
-        "r is sqrt(sum(x**2) + eps): the mean is missing",
-        lambda x, eps: (x.shape[-1] * mean(x * x) + eps) ** 0.5,
-    ),
-    _with_r(
-        "r over everything",
-        "r is taken over the batch as well, not over the last axis alone",
-        lambda x, eps: ((x * x).mean() + eps) ** 0.5,
-    ),
+    *(_with_r(*wrong) for wrong in WRONG_R),
     Mistake(
         "LayerNorm",
         "this is LayerNorm's gradient: the mean of x is subtracted",

@@ -24,22 +24,57 @@ def test_nothing_is_wider_than_a_phone(
     wide = {}
     for name in PAGES:
         page.goto(page.url.rsplit("/", PAGES[0].count("/") + 1)[0] + "/" + name)
-        width = page.evaluate("document.documentElement.scrollWidth")
-        if width > 390:
+        boxes = page.locator("html, body, .page, .main, .content, .article-container, article")
+        over = "boxes => Math.max(...boxes.map(box => box.scrollWidth))"
+        if (width := boxes.evaluate_all(over)) > 390:
             wide[name] = width
     page.context.close()
     assert not wide
 
 
-def test_formulas_are_there_without_javascript(visit: Visit) -> None:
+FORMULAS = """() => [...document.querySelectorAll('.math')].map(math => ({
+    drawn: [...math.querySelectorAll('.katex-html')].map(e => e.getBoundingClientRect().height),
+    said: math.querySelector('math')?.textContent,
+    hidden: !math.checkVisibility() || !!math.closest('details:not([open])'),
+}))"""
+
+
+def test_formulas_are_drawn_and_said_from_a_file_without_javascript(visit: Visit) -> None:
     for name in PAGES:
-        if 'class="katex' not in (SITE / name).read_text("utf-8"):
+        if 'class="math ' not in (SITE / name).read_text("utf-8"):
             continue
-        page = visit(name, java_script_enabled=False)
-        drawn = page.locator("main .katex-html, article .katex-html")
-        assert drawn.first.bounding_box()["height"] > 5  # type: ignore[index]
+        page = visit((SITE / name).as_uri(), java_script_enabled=False)
+        formulas = page.evaluate(FORMULAS)
+        assert all(formula["said"] for formula in formulas), name
+        seen = [formula["drawn"] for formula in formulas if not formula["hidden"]]
+        assert seen, name
+        assert all(len(drawn) == 1 and drawn[0] > 3 for drawn in seen), name
+        loaded = "document.fonts.size && [...document.fonts].some(f => f.status === 'loaded')"
+        page.wait_for_function(loaded)
         assert page.locator(".math-error").count() == 0
         expect(page.get_by_role("button", name="Run")).to_have_count(0)
+        page.context.close()
+
+
+@pytest.mark.parametrize("place", ["served", "from a file"])
+def test_search_finds_what_a_page_says(visit: Visit, place: str) -> None:
+    page = visit("search.html" if place == "served" else (SITE / "search.html").as_uri())
+    page.get_by_label("Search for").fill("cotangent")
+    page.get_by_role("button", name="Search").click()
+    found = page.locator("#search-results a").get_by_text("The backward pass", exact=True)
+    found.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("The backward pass")
+    page.context.close()
+
+
+def test_code_leaves_room_for_a_button_only_where_there_is_one(visit: Visit) -> None:
+    room = """cells => cells.filter(cell => {
+        const more = parseFloat(getComputedStyle(cell).paddingBottom) > 16;
+        return more != !!cell.querySelector('.run-bar');
+    }).length"""
+    for name in PAGES:
+        page = visit(name)
+        assert not page.locator(".cell_input").evaluate_all(room), name
         page.context.close()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -50,6 +51,7 @@ def test_the_picture_is_moved_by_keyboard_and_by_dragging(front: Page) -> None:
     before = form.locator("[name=along]").inner_text()
     front.keyboard.press("ArrowRight")
     assert form.locator("[name=along]").inner_text() != before
+    expect(form.locator("[name=eps] + span")).to_have_text("0.05")
 
     grip = front.locator(".grip").first
     grip.scroll_into_view_if_needed()
@@ -61,6 +63,25 @@ def test_the_picture_is_moved_by_keyboard_and_by_dragging(front: Page) -> None:
     front.mouse.up()
     assert form.locator("[name=x1]").input_value() != "1.6"
     assert form.locator("[name=r]").inner_text() != "1.265"
+
+
+def test_a_finger_moves_the_picture_and_not_the_page(visit: Visit) -> None:
+    page = visit("index.html", viewport={"width": 390, "height": 844}, has_touch=True)
+    grip = page.locator(".grip").first
+    grip.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)  # what is out of sight is laid out when it is reached
+    box, top = grip.bounding_box(), page.evaluate("scrollY")
+    assert box
+    touch = page.context.new_cdp_session(page)
+    at = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
+    for kind, step in (("Start", 0), *(("Move", step) for step in range(1, 8)), ("End", None)):
+        points = [] if step is None else [{"x": at[0] - 10 * step, "y": at[1] + 10 * step}]
+        touch.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+        page.wait_for_timeout(30)  # else Chromium merges the moves
+    expect(page.locator("[name=x1]")).to_have_value("0.3")
+    expect(page.locator("[name=x2]")).to_have_value("-0.5")
+    assert page.evaluate("scrollY") == top
+    page.context.close()
 
 
 def test_the_picture_is_there_without_javascript(visit: Visit) -> None:
@@ -88,9 +109,7 @@ def test_a_formula_is_copied_as_latex_and_as_sympy(visit: Visit) -> None:
 
 def test_what_scrolls_is_reached_by_keyboard(visit: Visit) -> None:
     page = visit("jacobian.html", viewport={"width": 390, "height": 844})
-    page.add_style_tag(
-        content="section section, .cell_output { content-visibility: visible !important }"
-    )
+    page.add_style_tag(content="section section { content-visibility: visible !important }")
     boxes = page.locator(".math-wrapper, .highlight pre, .table-wrapper")
     page.wait_for_function("document.querySelector('[tabindex][aria-label=Formula]')")
     scrolling = [box for box in boxes.all() if box.evaluate("e => e.scrollWidth > e.clientWidth")]
@@ -111,6 +130,15 @@ def test_code_changes_its_colours_with_the_theme(visit: Visit) -> None:
         seen.add(code.evaluate("e => getComputedStyle(e).backgroundColor"))
         page.context.close()
     assert len(seen) == 2
+
+
+def test_others_can_link_to_the_reference() -> None:
+    inventory = (SITE / "objects.inv").read_bytes().split(b"\n", 4)
+    assert inventory[3].startswith(b"# The remainder of this file is compressed")
+    lines = zlib.decompress(inventory[4]).decode().splitlines()
+    [line] = [line for line in lines if line.startswith("rmsnorm_math.vjp py:function ")]
+    assert "reference.html#$" in line
+    assert 'id="rmsnorm_math.vjp"' in (SITE / "reference.html").read_text("utf-8")
 
 
 def test_each_page_says_what_it_is_about() -> None:

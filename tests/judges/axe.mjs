@@ -7,12 +7,12 @@ const { browser, address, pages, close } = await open(site, named);
 const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 let violations = 0;
 for (const name of pages) {
-  for (const [scheme, width] of [['light', 1280], ['dark', 390]]) {
+  for (const [scheme, width] of [['light', 1280], ['light', 390], ['dark', 1280], ['dark', 390]]) {
     const page = await browser.newPage();
     await page.setViewport({ width, height: 900 });
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
     await page.goto(address + name);
-    await page.addStyleTag({ content: 'section section, .cell_output { content-visibility: visible !important }' }); // all of the page
+    await page.addStyleTag({ content: 'section section { content-visibility: visible !important }' }); // all of the page
     await page.addScriptTag({ path: axe });
     await page.evaluate(() => new Promise((done) => { setTimeout(done, 300); })); // until the scripts have marked what scrolls
     const found = await page.evaluate(async () => {

@@ -35,8 +35,8 @@ from sympy import (
     tanh,
 )
 
+from rmsnorm_math.codegen.roles import refuse_other_rows, refuse_two_roles, row_indices, shown
 from rmsnorm_math.indices import free_indices, freshen
-from rmsnorm_math.roles import refuse_other_rows, refuse_two_roles, row_indices, shown
 
 
 class Mean(Function):  # type: ignore[misc]

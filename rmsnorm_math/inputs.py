@@ -1,0 +1,87 @@
+"""What is given to a function is brought into form here, or refused with what to write instead."""
+
+from collections.abc import Mapping
+from textwrap import shorten
+from typing import Any
+
+from sympy import (
+    Expr,
+    Idx,
+    MatrixBase,
+    MatrixExpr,
+    NDimArray,
+    Poly,
+    Symbol,
+    SympifyError,
+    Tuple,
+    sympify,
+)
+from sympy.core.relational import Relational
+
+from rmsnorm_math.indices import Ranges
+
+#: What is given where an expression is asked for, and what to do instead.
+INSTEAD: tuple[tuple[tuple[type, ...], str], ...] = (
+    ((str,), "Build it from SymPy's objects: x = IndexedBase('x'), then x[i]."),
+    ((Relational,), "Give one side of it, its .lhs or its .rhs."),
+    ((Poly,), "Give its .as_expr()."),
+    (
+        (list, tuple, Tuple, set, dict, MatrixBase, MatrixExpr, NDimArray),
+        "Give one element, with an index for its place: x = IndexedBase('x'), then x[i].",
+    ),
+    ((object,), "Give an expression in index notation, such as Sum(x[k]**2, (k, 1, n))."),
+)
+
+
+def as_expression(given: Any, role: str = "the expression") -> Expr:
+    """Return `given` as a SymPy expression; `role` is what a message calls it."""
+    try:
+        expr = sympify(given, strict=True)
+    except SympifyError:
+        expr = given
+    if isinstance(expr, Expr) and not isinstance(expr, MatrixExpr):
+        return expr
+    advice = next(text for kinds, text in INSTEAD if isinstance(given, kinds))
+    raise TypeError(f"{role} {_short(given)} is of type {type(given).__name__}. {advice}")
+
+
+def as_mapping(given: Any, role: str, example: str) -> Mapping[Any, Any]:
+    """Return `given`, if it is a mapping; `example` is what a message shows of one."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{role} {_short(given)} are no dictionary. Write {example}.")
+    return given
+
+
+def as_expressions(given: Any, role: str, example: str) -> dict[Any, Expr]:
+    """Return `given`, if it is a mapping, with SymPy expressions for its values."""
+    entries = as_mapping(given, role, example).items()
+    return {key: as_expression(entry, f"{key} in {role}:") for key, entry in entries}
+
+
+def as_index(given: Any) -> Expr:
+    """Return `given`, if it is an index."""
+    if not isinstance(given, Symbol | Idx):
+        raise TypeError(f"{_short(given)} is no index. Write j, with j = Idx('j').")
+    return given
+
+
+def as_ranges(given: Any) -> Ranges:
+    """Return what the caller states of ranges; None is nothing."""
+    ranges: Ranges = {}
+    given = {} if given is None else given
+    for index, span in as_mapping(given, "the ranges", "{j: (1, n)}").items():
+        if not isinstance(span, tuple | list | Tuple) or len(span) != 2:
+            raise TypeError(
+                f"the range of {index} is {_short(span)}. Write its first and its last value, "
+                f"{{{index}: (1, n)}}."
+            )
+        first, last = (as_expression(end, f"in the range of {index}") for end in span)
+        for end in (first, last):
+            if end.is_Float or end.is_integer is False:
+                raise ValueError(f"{end} in the range of {index} is no whole number.")
+        ranges[as_index(index)] = first, last
+    return ranges
+
+
+def _short(given: Any) -> str:
+    return shorten(repr(given) if isinstance(given, str) else str(given), 60, placeholder=" ...")

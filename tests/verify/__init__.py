@@ -1,0 +1,1 @@
+"""The check of somebody's function: `rmsnorm_math.verify`."""

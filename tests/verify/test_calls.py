@@ -1,0 +1,124 @@
+"""What goes wrong in the call, and what the report says beside the diagnosis."""
+
+# Backwards share one signature, whether they use every argument or not.
+# ruff: noqa: ARG005
+
+import numpy as np
+import pytest
+
+from rmsnorm_math.verify import assert_backward, check_backward, check_forward
+from rmsnorm_math.verify.wrong_gradients import BACKWARD
+from tests.verify.backwards import by_xhat, rows, with_mistake
+
+
+def raising(dy, x, gamma, eps):
+    message = "no batches, please"
+    if x.ndim > 1:
+        raise NotImplementedError(message)
+    return by_xhat(dy, x, gamma, eps)
+
+
+def overwriting(dy, x, gamma, eps):
+    dy[...], dgamma = by_xhat(dy, x, gamma, eps)
+    return dy, dgamma
+
+
+def squaring_in_place(dy, x, gamma, eps):
+    results = by_xhat(dy, x, gamma, eps)
+    x *= x
+    return results
+
+
+def complex_results(dy, x, gamma, eps):
+    dx, dgamma = by_xhat(dy, x, gamma, eps)
+    return dx + 0j, dgamma
+
+
+class NoArray:
+    def __array__(self, *_, **__):  # noqa: D105
+        message = "move it to the CPU first"
+        raise RuntimeError(message)
+
+
+@pytest.mark.parametrize(
+    ("backward", "text"),
+    [
+        (raising, "raises NotImplementedError (no batches, please) in"),
+        (raising, "exactly those where x has a batch axis"),
+        (lambda dy, x, gamma: None, "raises TypeError ("),
+        (lambda *a: None, "returns None where (dx, dgamma) is asked for in every case"),
+        (lambda *a: by_xhat(*a)[0], "returns one ndarray where (dx, dgamma) is asked for"),
+        (lambda *a: (*by_xhat(*a), 0), "returns 3 values where (dx, dgamma) is asked for"),
+        (lambda *a: (by_xhat(*a)[0], None), "dgamma is None in every case"),
+        (lambda *a: (by_xhat(*a)[0], None), "diagnosis: dgamma: it is missing"),
+        (lambda *a: (by_xhat(*a)[0], "dgamma"), "dgamma has dtype <U6: return real numbers"),
+        (lambda *a: (by_xhat(*a)[0], [[1], [2, 3]]), "dgamma does not convert to an array (Val"),
+        (lambda *a: (NoArray(), by_xhat(*a)[1]), "(RuntimeError: move it to the CPU first)"),
+        (lambda *a: (by_xhat(*a)[0].ravel(), by_xhat(*a)[1]), "dx has shape (4,) where (1, 4) is"),
+        (complex_results, "dx has dtype complex128: return real numbers in every case"),
+        (overwriting, "changes its argument dy (work on a copy) in"),
+        (squaring_in_place, "changes its argument x (work on a copy) in every case"),
+        (lambda dy, x, gamma, eps: (dy, gamma), "dx is wrong in"),
+        (lambda dy, x, gamma, eps: (x, x[:0]), "dgamma has shape (0,)"),
+        (
+            lambda *a: tuple(v.astype("f4") for v in by_xhat(*a)),
+            "formula is right; it is computed or kept in float32, not in float64",
+        ),
+    ],
+)
+def test_what_goes_wrong_in_the_call_is_said(backward, text):
+    assert text in str(check_backward(backward))
+
+
+def test_errors_of_float32s_size_are_called_that():
+    def backward(dy, x, gamma, eps):
+        square = np.mean((x * x).astype(np.float32), axis=-1, keepdims=True)
+        r = np.sqrt(square + np.float32(eps)).astype(np.float64)
+        xhat, v = x / r, gamma * dy
+        return (v - xhat * np.mean(v * xhat, axis=-1, keepdims=True)) / r, rows(dy * xhat)
+
+    report = check_backward(backward)
+    assert "dx is wrong, by no more than rounding to float32 explains, in every" in str(report)
+    got, right = report.worst.split(" is ")[1].split(" where ")
+    assert got != right
+
+
+def test_there_is_no_talk_of_formulas_where_none_is_wrong():
+    assert "diagnosis" not in str(check_backward(squaring_in_place))
+
+
+def test_nan_is_located():
+    def backward(dy, x, gamma, eps):
+        dx, dgamma = by_xhat(dy, x, gamma, eps)
+        return (dx if eps else dx * np.nan), dgamma
+
+    assert "dx is not finite in 33 of 101 cases: exactly those where eps = 0" in str(
+        check_backward(backward)
+    )
+
+
+def test_the_assertion_has_the_reports_text():
+    wrong = with_mistake(BACKWARD[0])
+    with pytest.raises(AssertionError) as raised:
+        assert_backward(wrong)
+    assert str(raised.value) == str(check_backward(wrong))
+
+
+def test_the_worst_case_can_be_run_again():
+    report = check_backward(with_mistake(BACKWARD[2]))
+    dx, _ = by_xhat(*report.inputs)
+    wrong, _ = with_mistake(BACKWARD[2])(*report.inputs)
+    element = report.worst.split("[")[1].split("]")[0]
+    index = tuple(int(i) for i in element.split(","))
+    assert f"is {wrong[index]:.6g} where {dx[index]:.6g} is right" in report.worst
+
+
+def test_what_cannot_be_checked_is_refused():
+    with pytest.raises(
+        TypeError, match=r"expected a function backward\(dy, x, gamma, eps\), got int"
+    ):
+        check_backward(3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="dtype is 'int8'; write one of 'float64', 'float32'"):
+        check_backward(by_xhat, dtype="int8")
+    with pytest.raises(ValueError, match="eps is 'under'; write one of 'inside', 'outside', 'max'"):
+        check_forward(lambda x, gamma, eps: x, eps="under")

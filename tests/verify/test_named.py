@@ -1,0 +1,154 @@
+"""What is wrong in a known way is named, however it is written."""
+
+# Backwards share one signature, whether they use every argument or not.
+# ruff: noqa: ARG005
+
+import numpy as np
+import pytest
+
+from rmsnorm_math.verify import check_backward
+from rmsnorm_math.verify.mistakes import Mistake
+from rmsnorm_math.verify.wrong_forwards import FORWARD
+from rmsnorm_math.verify.wrong_gradients import BACKWARD
+from tests.verify.backwards import by_r_cubed, by_rstd, rows, with_mistake
+
+
+def outputs_of(mistake: Mistake) -> str:
+    return " and ".join(name for name in ("dx", "dgamma") if getattr(mistake, name))
+
+
+def test_names_and_sentences_of_mistakes_are_unique():
+    for mistakes in (BACKWARD, FORWARD):
+        assert len({m.name for m in mistakes}) == len({m.says for m in mistakes}) == len(mistakes)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("mistake", BACKWARD, ids=lambda mistake: mistake.name)
+def test_each_known_mistake_is_named(mistake, dtype):
+    report = check_backward(with_mistake(mistake), dtype=dtype)
+    assert not report.ok
+    assert report.diagnosis == f"{outputs_of(mistake)}: {mistake.says}"
+
+
+# The rows of the catalogue again, written as people write them, apart from its own formulas.
+def _loop(second, first=lambda g, d, r: g * d / r, r_of=None):
+    """Compute dx element by element: `first` minus `second`."""
+
+    def backward(dy, x, gamma, eps):
+        dx = np.empty_like(x)
+        n = x.shape[-1]
+        dgamma = np.zeros(n)
+        for b in np.ndindex(x.shape[:-1]):
+            r = np.sqrt(np.mean(x[b] ** 2) + eps) if r_of is None else r_of(x[b], eps)
+            dgamma += dy[b] * x[b] / r
+            for i in range(n):
+                dx[(*b, i)] = first(gamma[i], dy[b][i], r) - second(gamma, dy[b], x[b], n, r, i)
+        return dx, dgamma
+
+    return backward
+
+
+def _dot(g, d, x):
+    return float(np.dot(g * d, x))
+
+
+WRITTEN_OUT = {
+    "gamma outside the sum": _loop(
+        lambda g, d, x, n, r, i: g[i] * x[i] * float(np.dot(d, x)) / (n * r**3)
+    ),
+    "gamma twice in the second term": _loop(
+        lambda g, d, x, n, r, i: g[i] * x[i] * _dot(g, d, x) / (n * r**3)
+    ),
+    "r² for r³": _loop(lambda g, d, x, n, r, i: x[i] * _dot(g, d, x) / (n * r**2)),
+    "r⁴ for r³": _loop(lambda g, d, x, n, r, i: x[i] * _dot(g, d, x) / (n * r**4)),
+    "1/n twice": _loop(lambda g, d, x, n, r, i: x[i] * _dot(g, d, x) / (n * n * r**3)),
+    "rms as a constant": _loop(lambda g, d, x, n, r, i: 0.0),
+    "diagonal only": _loop(lambda g, d, x, n, r, i: x[i] ** 2 * g[i] * d[i] / (n * r**3)),
+    "1 + gamma in the backward only": _loop(
+        lambda g, d, x, n, r, i: x[i] * _dot(1 + g, d, x) / (n * r**3),
+        lambda g, d, r: (1 + g) * d / r,
+    ),
+    "eps missing": _loop(
+        lambda g, d, x, n, r, i: x[i] * _dot(g, d, x) / (n * r**3),
+        r_of=lambda x, eps: np.sqrt(np.mean(x**2)),
+    ),
+    "a parenthesis": _loop(lambda g, d, x, n, r, i: d[i] * x[i] * _dot(g, d, x) / (n * r**3)),
+    "gamma not in the sum": _loop(lambda g, d, x, n, r, i: x[i] * float(np.dot(d, x)) / (n * r**3)),
+    "residual before the Jacobian": lambda dy, x, gamma, eps: (
+        by_rstd(dy + dy, x, gamma, eps)[0],
+        by_rstd(dy, x, gamma, eps)[1],
+    ),
+    "dgamma not summed": lambda dy, x, gamma, eps: (
+        by_rstd(dy, x, gamma, eps)[0],
+        dy * x * (np.mean(x * x, -1, keepdims=True) + eps) ** -0.5,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN_OUT)
+def test_a_mistake_written_in_another_way_is_named_as_well(name):
+    (mistake,) = (m for m in BACKWARD if m.name == name)
+    report = check_backward(WRITTEN_OUT[name])
+    assert report.diagnosis == f"{outputs_of(mistake)}: {mistake.says}"
+
+
+def test_eps_outside_the_root_forward_and_inside_backward_is_named():
+    def backward(dy, x, gamma, eps):
+        rms = np.sqrt((x**2).mean(-1, keepdims=True))
+        dxhat = dy * gamma
+        drms = (-dxhat * x / (rms * rms + eps)).sum(-1, keepdims=True)
+        dx = dxhat / (rms + eps) + drms / (2 * rms) * 2 * x / x.shape[-1]
+        return dx, rows(dy * x / (rms + eps))
+
+    assert "outside the root in the first term and inside in the second" in (
+        check_backward(backward).diagnosis
+    )
+
+
+def test_a_reduction_laid_along_the_wrong_axis_is_named_though_it_cannot_run_everywhere():
+    def backward(dy, x, gamma, eps):
+        rstd = (np.mean(x * x, -1) + eps) ** -0.5
+        c = np.mean(dy * gamma * x, -1) * rstd**3
+        return dy * gamma * rstd[..., None] - x * c, rows(dy * x * rstd[..., None])
+
+    report = check_backward(backward)
+    assert "raises ValueError" in str(report)
+    assert "broadcast along the wrong axis" in report.diagnosis
+
+
+def test_float16_squares_that_overflow_are_named():
+    report = check_backward(by_r_cubed, dtype="float16")
+    assert "65504: take the mean square in float32" in report.diagnosis
+
+
+def test_dividing_by_gamma_is_found_where_gamma_is_zero():
+    def backward(dy, x, gamma, eps):
+        r = np.sqrt(np.mean(x * x, -1, keepdims=True) + eps)
+        xhat = gamma * x / r / gamma
+        v = dy * gamma
+        return (v - xhat * np.mean(v * xhat, -1, keepdims=True)) / r, rows(dy * xhat)
+
+    report = check_backward(backward)
+    assert "exactly those where gamma has a zero" in str(report)
+    assert "dividing by gamma" in report.diagnosis
+
+
+def test_two_mistakes_are_both_named():
+    def backward(dy, x, gamma, eps):
+        r = np.sqrt(np.mean(x * x, -1, keepdims=True) + eps)
+        return gamma * dy / r, dy * x / r
+
+    assert check_backward(backward).diagnosis.splitlines() == [
+        "dx: the second term is missing: the rms was taken for a constant, but it depends on x",
+        "dgamma: dgamma is not summed over the batch",
+    ]
+
+
+def test_a_mistake_in_float32_code_is_named_in_a_float64_check():
+    def backward(dy, x, gamma, eps):
+        dy, x, gamma = (v.astype(np.float32) for v in (dy, x, gamma))
+        dx, dgamma = by_r_cubed(dy, x, gamma, eps)
+        return gamma * dx, dgamma
+
+    diagnosis = check_backward(backward).diagnosis
+    assert "computed or kept in float32, not in float64" in diagnosis

@@ -1,0 +1,127 @@
+"""A right function passes, however it is written."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from rmsnorm_math.verify import assert_backward, check_backward
+from rmsnorm_math.verify.cases import rounded
+from tests.verify.backwards import by_complex_step, by_r_cubed, by_rstd, by_xhat, rows
+
+
+def by_jacobian(dy, x, gamma, eps):
+    n = x.shape[-1]
+    dx, dgamma = np.empty_like(x), np.zeros_like(gamma)
+    for b in np.ndindex(x.shape[:-1]):
+        r = np.sqrt(x[b] @ x[b] / n + eps)
+        jacobian = np.diag(gamma / r) - np.outer(gamma * x[b], x[b]) / (n * r**3)
+        dx[b] = jacobian.T @ dy[b]
+        dgamma += np.diag(x[b] / r) @ dy[b]
+    return dx, dgamma
+
+
+def in_plain_lists(dy, x, gamma, eps):
+    gamma, n = gamma.tolist(), len(gamma)
+    dgamma = [0.0] * n
+
+    def of_row(dy, x):
+        if isinstance(x[0], list):
+            return [of_row(*row) for row in zip(dy, x, strict=True)]
+        r = (sum(v * v for v in x) / n + eps) ** 0.5
+        dot = sum(g * d * v for g, d, v in zip(gamma, dy, x, strict=True))
+        for i in range(n):
+            dgamma[i] += dy[i] * x[i] / r
+        return [g * d / r - v * dot / (n * r**3) for g, d, v in zip(gamma, dy, x, strict=True)]
+
+    return of_row(dy.tolist(), x.tolist()), dgamma
+
+
+RIGHT = [by_xhat, by_r_cubed, by_rstd, by_jacobian, by_complex_step, in_plain_lists]
+
+
+@pytest.mark.parametrize("backward", RIGHT)
+def test_a_right_backward_passes_however_it_is_written(backward):
+    report = check_backward(backward)
+    assert report.ok, str(report)
+    assert not report.diagnosis
+    assert "right in all" in str(report)
+
+
+@pytest.mark.parametrize("backward", [by_xhat, by_r_cubed, by_rstd])
+def test_a_right_backward_in_float32_passes_when_float32_is_asked_for(backward):
+    assert_backward(backward, dtype="float32")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("backward", [by_xhat, by_r_cubed, by_rstd])
+def test_half_precision_with_float32_statistics_passes(backward, dtype):
+    def with_casts(dy, x, gamma, eps):
+        results = backward(*(v.astype(np.float32) for v in (dy, x, gamma)), eps)
+        return tuple(rounded(v, dtype) for v in results)
+
+    assert_backward(with_casts, dtype=dtype)
+
+
+class Gradients(NamedTuple):
+    dx: Any
+    dgamma: Any
+
+
+def odd_sides(dy, x, gamma, eps):
+    """Fortran order, a column of results, a subclass of tuple, float128 inside."""
+    dy, x, gamma = (v.astype(np.longdouble) for v in (dy, x, gamma))
+    dx, dgamma = by_xhat(dy, x, gamma, eps)
+    return Gradients(np.asfortranarray(dx), dgamma[::-1][::-1])
+
+
+class WithBuffers:
+    """Give out the same memory at every call, as kernels do."""
+
+    def __init__(self):
+        self.memory = np.empty(10_000)
+
+    def __call__(self, dy, x, gamma, eps):
+        dx, dgamma = by_xhat(dy, x, gamma, eps)
+        self.memory[: x.size] = dx.ravel()
+        self.memory[-gamma.size :] = dgamma
+        return self.memory[: x.size].reshape(x.shape), self.memory[-gamma.size :]
+
+
+def scaled_by_the_largest(dy, x, gamma, eps):
+    m = np.maximum(abs(x).max(-1, keepdims=True), eps**0.5)
+    m[m == 0] = 1
+    u = x / m
+    s = np.sqrt(np.mean(u * u, axis=-1, keepdims=True) + eps / m**2)
+    xhat, v = u / s, gamma * dy
+    return (v - xhat * np.mean(v * xhat, axis=-1, keepdims=True)) / s / m, rows(dy * xhat)
+
+
+def by_projection(dy, x, gamma, eps):
+    """Split dy along x and across it: eigenvalues eps/r**3 and 1/r."""
+    v, square = gamma * dy, np.sum(x * x, axis=-1, keepdims=True)
+    r = np.sqrt(square / x.shape[-1] + eps)
+    along = (
+        np.where(square > 0, np.sum(v * x, -1, keepdims=True) / np.where(square, square, 1), 0) * x
+    )
+    return (v - along) / r + along * eps / r**3, rows(dy * x / r)
+
+
+def in_a_list_with_a_dict_of_state(dy, x, gamma, eps):
+    state = {}
+    state["dx"], state["dgamma"] = by_rstd(dy, x, gamma, eps)
+    return list(state.values())
+
+
+@pytest.mark.parametrize(
+    "backward",
+    [
+        odd_sides,
+        WithBuffers(),
+        scaled_by_the_largest,
+        by_projection,
+        in_a_list_with_a_dict_of_state,
+    ],
+)
+def test_an_odd_but_right_backward_passes(backward):
+    assert_backward(backward)
