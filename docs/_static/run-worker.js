@@ -22,6 +22,7 @@ async function start(project) {
   // What Pyodide cannot fetch or compile it only logs, and waits for ever
   const logged = new Promise((_, reject) => {
     console.warn = console.error = (error) => { if (error instanceof Error) reject(error); };
+    self.onunhandledrejection = (event) => { event.preventDefault(); reject(event.reason); };
   });
   const all = Promise.all([loadPyodide(), ...[...files, project].map(bytes)]);
   const [python, packages, cell, beside] = await Promise.race([all, logged]);

@@ -136,6 +136,7 @@
     if (!pre.isContentEditable) pre.contentEditable = 'true';
     Object.assign(pre, { spellcheck: false, tabIndex: 0, role: 'textbox', ariaMultiLine: 'true', ariaLabel: 'Code, editable' });
     pre.oninput = () => { reset.hidden = false; cell.say(''); };
+    pre.onblur = () => { for (const line of pre.querySelectorAll('br')) line.replaceWith('\n'); };   // what is copied is text
     pre.onkeydown = (event) => {
       if (event.key === 'Enter' && (event.shiftKey || event.ctrlKey || event.metaKey)) { event.preventDefault(); button.click(); }
     };
