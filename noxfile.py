@@ -104,6 +104,12 @@ def lighthouse(session: nox.Session) -> None:
     judge(session, "lighthouse.mjs", "5", *session.posargs)
 
 
+@nox.session(name="run-speed", default=False)
+def run_speed(session: nox.Session) -> None:
+    """Time what a reader waits for who presses Run, median of three; needs Chromium."""
+    judge(session, "run.mjs", "3", *session.posargs)
+
+
 @nox.session(default=False)
 def browser(session: nox.Session) -> None:
     """Read and run the built site in Chromium, and what it offers for download elsewhere."""

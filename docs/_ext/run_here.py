@@ -17,6 +17,10 @@ CORE = ["pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm"]
 # SymPy, and what sets a table in the output of a cell
 PACKAGES = {"sympy": "sympy", "mpmath": "mpmath", "markdown-it-py": "markdown_it", "mdurl": "mdurl"}
 PACKAGES["mdit-py-plugins"] = "mdit_py_plugins"
+NO_BUTTON = """
+<p class="take">Its cells have no Run button: they need NumPy, and the Python that this site brings
+to the browser has none. The notebook runs them.</p>
+"""
 PACK = Path(__file__).with_name("pack.mjs")
 
 
@@ -66,8 +70,11 @@ def pack(pyodide, target):
 
 
 def add_button(app, pagename, templatename, context, doctree):  # noqa: ARG001
-    page_says_no = app.env.metadata[pagename].get("run_here") == "False"  # all of it needs NumPy
-    if app.config.run_here and "program" in context and not page_says_no:
+    if not app.config.run_here or 'class="cell_input' not in context.get("body", ""):
+        return
+    if app.env.metadata[pagename].get("run_here") == "False":
+        context["body"] += NO_BUTTON
+    else:
         files = ["pyodide.asm.wasm", "python_stdlib.zip", "packages.zip"]
         size = sum(
             (Path(app.srcdir) / "_cache/run/static/pyodide" / name).stat().st_size for name in files

@@ -8,36 +8,29 @@
   const make = (tag, properties, parent) => parent.appendChild(Object.assign(document.createElement(tag), properties));
 
   // Python, in a worker
-  let worker, ready, progress, waiting = new Map();
+  let worker, ready, answer;
+  let running;   // the cell, if one runs
   function start() {
     worker = new Worker(at('run-worker.js'), { type: 'module' });
     worker.onmessage = ({ data }) => {
-      if (data.received) progress?.(data.received);
+      if (data.received) running.progress(data.received);
       else if (data.broken) stop(data.broken);
-      else settle(data.id, data);
+      else { ready = true; answer(data); }
     };
-    worker.onerror = (event) => stop(`Python could not be started: ${event.message}`);
-    worker.postMessage({ project: new URL('rmsnorm_math.zip', program).href });
-  }
-  function settle(id, result) {
-    ready = true;
-    waiting.get(id)?.(result);
-    waiting.delete(id);
+    worker.onerror = ({ message }) => stop(`Python could not be started (${message ?? 'not fetched'}). Press Run to try again.`);
   }
   function stop(reason) {
+    if (worker) worker.onmessage = worker.onerror = null;
     worker?.terminate();
-    worker = ready = null;
+    worker = ready = running = null;
     ran.length = 0;
-    for (const answer of waiting.values()) answer({ outputs: [['error', reason]], failed: true });
-    waiting.clear();
+    answer?.({ outputs: [['error', reason]], failed: true });
   }
-  let serial = 0;
+  const project = new URL('rmsnorm_math.zip', program).href;
   function python(source, checked) {
     if (!worker) start();
-    return new Promise((resolve) => {
-      waiting.set(++serial, resolve);
-      worker.postMessage({ id: serial, source, checked });
-    });
+    worker.postMessage({ project, source, checked });
+    return new Promise((resolve) => { answer = resolve; });
   }
 
   const boxes = [...document.querySelectorAll('div.cell')];
@@ -46,21 +39,24 @@
   let loaded;
   const ran = [];   // the sources that have run, in order
   const load = () => loaded ??= (async () => {
-    const answer = await fetch(program);
-    if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}: ${program}`);
+    const response = await fetch(program);
+    if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
     const left = [...boxes];
-    const cells = (await answer.json()).cells
+    const cells = (await response.json()).cells
       .filter((cell) => cell.cell_type === 'code')
       .map(({ source, metadata }) => ({ source: [source].flat().join(''), tags: metadata.tags ?? [] }))
       .filter(({ tags }) => !tags.includes('unpack'));
     for (const cell of cells) if (!cell.tags.includes('remove-cell')) cell.box = left.shift();
     for (const cell of cells) cell.shown = shown.find(({ box }) => box === cell.box);
     return cells;
-  })().catch((error) => { loaded = null; throw error; });
+  })().catch(({ message }) => {
+    loaded = null;
+    throw new Error(`The page's notebook could not be fetched (${message}). Press Run to try again.`);
+  });
 
   let katex;
   const formulas = () => katex ??= new Promise((resolve, reject) => {
-    make('script', { src: at('pyodide/katex.min.js'), onload: () => resolve(window.katex), onerror: () => { katex = null; reject(new Error('KaTeX could not be fetched')); } }, document.head);
+    make('script', { src: at('pyodide/katex.min.js'), onload: () => resolve(window.katex), onerror: () => { katex = null; reject(new Error('What sets the formulas could not be fetched. Press Run to try again.')); } }, document.head);
   });
   const tex = async (text, displayMode) => (await formulas()).renderToString(text, { displayMode, throwOnError: false });
 
@@ -88,20 +84,23 @@
   async function run(shownCell) {
     const cells = await load();
     const index = cells.findIndex(({ shown }) => shown === shownCell);
+    const edited = shown.some((cell) => cell.edited() !== undefined);
     const missing = [];
     for (let i = 0; i <= index || (i < cells.length && !cells[i].shown); i++) {
       const { source, tags, box, shown } = cells[i];
       const text = shown?.edited() ?? source;
       if (i < ran.length && i !== index && ran[i] === text) continue;
       ran.length = i;
+      if (running !== shownCell) return show(shownCell.box, [['error', 'Stopped.']]);
       if (ready && i < index) shownCell.say(`Running cell ${i + 1} of ${index + 1}…`);
       const { outputs, failed } = await python(text, !box);
-      if (!worker) return show(shownCell.box, outputs);
+      if (running !== shownCell) return show(shownCell.box, outputs);
       ran[i] = text;
       const wrong = failed && !tags.includes('raises-exception');
       const absent = wrong && /^ModuleNotFoundError/.test(outputs.at(-1)[1]);
       if (wrong && i < index && (absent || !shown)) missing.push(outputs.at(-1));
-      if (box && (shown || !wrong)) {
+      if (box && wrong && !shown && !edited) clear(box);   // what the page shows is right
+      else if (box) {
         const note = i === index && wrong && !absent && missing.length ? [['text', 'Above it, this could not run:'], ...missing] : [];
         await show(box, [...outputs, ...note]);
       }
@@ -109,7 +108,6 @@
         ran.length = i;
         return show(shownCell.box, [['error', 'A cell above fails; mend or reset it first.']]);
       }
-      if (i === index) shownCell.say('');
     }
   }
 
@@ -123,12 +121,22 @@
     const status = make('span', { role: 'status' }, bar);
     const bytes = make('span', { hidden: true }, bar);
     const text = () => (pre.querySelector('br') ? pre.innerText : pre.textContent).trimEnd();
-    const cell = { box, edited: () => text() === first ? undefined : text(), say: (message) => { if (status.textContent !== message) status.textContent = message; } };
+    const cell = {
+      box,
+      edited: () => text() === first ? undefined : text(),
+      say: (message) => { if (status.textContent !== message) status.textContent = message; },
+      progress(received) {
+        bytes.hidden = received >= total;
+        bytes.textContent = `${(received / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`;
+        if (received >= total) cell.say('Starting Python…');
+      },
+    };
 
     pre.setAttribute('contenteditable', 'plaintext-only');
     if (!pre.isContentEditable) pre.contentEditable = 'true';
     Object.assign(pre, { spellcheck: false, tabIndex: 0, role: 'textbox', ariaMultiLine: 'true', ariaLabel: 'Code, editable' });
-    pre.oninput = () => { reset.hidden = false; };
+    pre.oninput = () => { reset.hidden = false; cell.say(''); };
+    pre.onblur = () => { for (const line of pre.querySelectorAll('br')) line.replaceWith('\n'); };   // what is copied is text
     pre.onkeydown = (event) => {
       if (event.key === 'Enter' && (event.shiftKey || event.ctrlKey || event.metaKey)) { event.preventDefault(); button.click(); }
     };
@@ -140,29 +148,20 @@
       reset.hidden = true;
       button.focus();
     };
-    let running = false;
     button.onclick = async () => {
-      if (running) return stop('Stopped.');
-      if (waiting.size) return cell.say('Another cell is running.');
+      if (running === cell) return stop('Stopped.');
+      if (button.textContent !== 'Run') return;   // it is stopping
+      if (running) return cell.say('Another cell is running.');
       if (!location.protocol.startsWith('http')) return cell.say('To run it, serve the site: python -m http.server -d docs/_build/html');
-      running = true;
+      running = cell;
       button.textContent = 'Stop';
-      if (!worker) cell.say('Fetching Python, once…');
-      progress = (received) => {
-        bytes.hidden = received >= total;
-        bytes.textContent = `${(received / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`;
-        if (received >= total) cell.say('Starting Python…');
-      };
-      try {
-        await run(cell);
-      } catch (error) {
-        await show(box, [['error', `${error.message}`]]);
-      }
-      progress = null;
-      running = false;
+      for (const other of shown) other.say('');
+      cell.say(worker ? 'Running…' : 'Fetching Python, once…');
+      await run(cell).catch(({ message }) => show(box, [['error', message]]));
+      if (running === cell) running = null;
       bytes.hidden = true;
       button.textContent = 'Run';
-      cell.say('');
+      cell.say(box.querySelector('.run-error') ? 'Error.' : 'Done.');
     };
     return cell;
   });

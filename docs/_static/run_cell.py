@@ -8,7 +8,10 @@ import traceback
 import types
 from contextlib import redirect_stderr, redirect_stdout
 
-HERE = "Here there are SymPy, mpmath and this project. Take the page with you to run it with more."
+HERE = (
+    "In the browser there are SymPy, mpmath and this project; "
+    "the notebook at the end of the page runs the rest."
+)
 outputs = []  # (kind, text), of the cell that runs
 
 
@@ -28,7 +31,8 @@ def display(*values):
                 outputs.append(("html", html(text)) if kind == "markdown" else (kind, text))
                 break
         else:
-            display_text(repr(value))
+            items = sorted(map(repr, value)) if type(value) is set else []  # as IPython does
+            display_text(f"{{{', '.join(items)}}}" if items else repr(value))
 
 
 def display_text(text):
@@ -86,6 +90,8 @@ def forgiving(statement):
     if not isinstance(statement, ast.Import | ast.ImportFrom):
         return statement
     names = [(alias.asname or alias.name).split(".")[0] for alias in statement.names]
+    if names == ["*"]:
+        return statement
     source = f"try: ...\nexcept ModuleNotFoundError as e: {' = '.join(names)} = _absent(e)"
     attempt = ast.parse(source).body[0]
     attempt.body = [statement]

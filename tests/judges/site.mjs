@@ -8,10 +8,14 @@ import puppeteer from 'puppeteer-core';
 const TYPES = {
   '.html': 'text/html', '.css': 'text/css', '.js': 'text/javascript', '.mjs': 'text/javascript', '.json': 'text/json',
   '.svg': 'image/svg+xml', '.png': 'image/png', '.woff2': 'font/woff2', '.txt': 'text/plain', '.xml': 'text/xml',
+  '.wasm': 'application/wasm',
 };
 
 export async function open(site, named) {
+  const traffic = { requests: 0, bytes: 0 };
   const server = createServer((request, response) => {
+    const { socket } = response, before = socket.bytesWritten;
+    response.on('finish', () => { traffic.requests++; traffic.bytes += socket.bytesWritten - before; });
     const file = join(site, decodeURI(new URL(request.url, 'http://x').pathname));
     if (!existsSync(file) || !extname(file)) return response.writeHead(404).end();
     const type = TYPES[extname(file)] ?? 'application/octet-stream';
@@ -27,6 +31,7 @@ export async function open(site, named) {
   return {
     browser,
     address: `http://127.0.0.1:${server.address().port}/`,
+    traffic,
     pages: named.length ? named : globSync('*.html', { cwd: site }).sort(),
     close: async () => { await browser.close(); server.close(); },
   };
