@@ -74,9 +74,9 @@ def docs_live(session: nox.Session) -> None:
 
 @nox.session(name="site-tests", default=False)
 def site_tests(session: nox.Session) -> None:
-    """Show that the site is never stale and that no error gets into it."""
+    """Show that the site is never stale, lets no error in, and shows code that runs as copied."""
     install(session, "docs", "test")
-    session.run("pytest", "tests/test_site.py", *session.posargs)
+    session.run("pytest", "tests/test_site.py", "tests/test_copied.py", *session.posargs)
 
 
 def judge(session: nox.Session, script: str, *arguments: str) -> None:
@@ -179,16 +179,19 @@ def workflows(session: nox.Session) -> None:
 
 @nox.session
 def package(session: nox.Session) -> None:
-    """Build wheel and sdist, check both, and run the README's example away from the repository."""
-    session.install(*nox.project.dependency_groups(PROJECT, "package"))
+    """Build wheel and sdist, check both, run the wheel's README and the sdist's tests elsewhere."""
+    session.install(*nox.project.dependency_groups(PROJECT, "package", "test"))
     tmp = Path(session.create_tmp())
-    shutil.rmtree(tmp / "dist", ignore_errors=True)
+    shutil.rmtree(tmp, ignore_errors=True)
     session.run("python", "-m", "build", "--outdir", tmp / "dist")
     session.run("twine", "check", "--strict", *(tmp / "dist").iterdir())
     session.run("check-wheel-contents", tmp / "dist")
     session.install("--force-reinstall", str(next((tmp / "dist").glob("*.whl"))))
     with session.chdir(tmp):
         session.run("python", "-m", "doctest", ROOT / "README.md")
+    shutil.unpack_archive(next((tmp / "dist").glob("*.tar.gz")), tmp / "sdist", filter="data")
+    with session.chdir(next((tmp / "sdist").iterdir())):
+        session.run("python", "-m", "pytest", "-q")
 
 
 @nox.session(default=False)
