@@ -128,6 +128,13 @@ def test_a_condition_that_would_leave_its_sum_is_refused():
     assert not contract(outermost).has(KroneckerDelta)
 
 
+def test_look_alikes_are_refused():
+    shaped = IndexedBase("a", shape=(n,))
+    assert "two different objects print as a" in refusal(lambda: contract(a[i] + shaped[j]))
+    likewise = refusal(lambda: contract(picked(j), {Symbol("j"): (1, n)}))
+    assert "two different objects print as j" in likewise
+
+
 s, t = IndexedBase("s", shape=(n,)), IndexedBase("t", shape=(m,))
 ranged, end = Idx("j", (1, m)), Symbol("end", integer=True)
 KNOWN = {
