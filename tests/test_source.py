@@ -116,8 +116,8 @@ REFUSED = {
         lambda: source({"y": x[b, i] * gamma[b] * R[b]}, {x: "x", gamma: "g", R[b]: "r"}),
         (
             "ValueError: in gamma[b]*r[b]*x[b, i] one index runs over rows in one place and over "
-            "the last axis in another, as in gamma[b]. A transposed array or a matrix product is not "
-            "printed. If gamma has one value for each row, write gamma[b] as its key in the "
+            "the last axis in another, as in gamma[b]. A transposed array or a matrix product is "
+            "not printed. If gamma has one value for each row, write gamma[b] as its key in the "
             "arguments, and pass an array of shape (..., 1)."
         ),
     ),
