@@ -86,6 +86,12 @@ CONTRACTED = {
         {j: (0, n)},
         Sum(c[k] * a[k - j], (k, j + 1, n)),
     ),
+    "ends that a stated range decides the other way": (
+        Sum(c[k] * picked(k - j), (k, 1, n)),
+        {j: (-n, 0)},
+        Sum(c[k] * a[k - j], (k, 1, n + j)),
+    ),
+    "a range that another range ends": (picked(j), {k: (1, n), j: (1, k)}, a[j]),
     "ends that remain": (
         Sum(c[k] * picked(k - j), (k, 1, n)),
         {},

@@ -3,7 +3,7 @@
 from textwrap import dedent
 
 import pytest
-from sympy import IndexedBase, S, Sum, exp, log, sign, sin
+from sympy import IndexedBase, S, Sum, Symbol, exp, log, sign, sin, sqrt
 
 from rmsnorm_math import function, mean_square, rms, rmsnorm, source, vjp
 from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, m, n, x, xhat, ybar
@@ -65,6 +65,31 @@ SOURCES = {
             loss = torch.log(total)
             s = 3*torch.sign(x)
             return loss[..., 0], s
+        ''',
+    ),
+    "a length and a number": (
+        lambda: source(
+            {"y": x[i] * Symbol("size"), "twice": 2 * epsilon},
+            {x: "x", epsilon: "eps"},
+            {Symbol("size"): sqrt(n) * Sum(x[k], (k, 1, n))},
+        ),
+        '''
+        import numpy as np
+
+
+        def backward(x, eps):
+            """Return y, twice.
+
+            y[i] = size*x[i]
+            twice = 2*epsilon
+
+            With eps for epsilon.
+            """
+            n = x.shape[-1]
+            size = n**(3/2)*np.mean(x, axis=-1, keepdims=True)
+            y = size*x
+            twice = 2*eps
+            return y, twice
         ''',
     ),
     "what two outputs share": (
