@@ -83,7 +83,7 @@ def _derivative(expr: Expr, wrt: Expr) -> Expr:
     if isinstance(expr, Product):
         return _product_rule(expr, wrt)
     parts: dict[Expr, Dummy] = {}
-    outer = _cut(expr, wrt, parts)
+    outer = _cut(expr, parts)
     terms = [
         outer.diff(place).xreplace({d: part for part, d in parts.items()}) * _derivative(part, wrt)
         for part, place in parts.items()
@@ -94,11 +94,11 @@ def _derivative(expr: Expr, wrt: Expr) -> Expr:
     return Add(*terms)
 
 
-def _cut(expr: Expr, wrt: Expr, parts: dict[Expr, Dummy]) -> Expr:
+def _cut(expr: Expr, parts: dict[Expr, Dummy]) -> Expr:
     """Put a real symbol for every outermost element, sum and product: elements are real."""
     if isinstance(expr, (Indexed, *BINDERS)):
         return parts.setdefault(expr, _place(len(parts)))
-    return expr.func(*(_cut(arg, wrt, parts) for arg in expr.args)) if expr.args else expr
+    return expr.func(*(_cut(arg, parts) for arg in expr.args)) if expr.args else expr
 
 
 @cache

@@ -106,13 +106,13 @@ def settle(expr: Expr, known: Ranges) -> Expr:
     bounds = known | {index: (lower, upper) for index, lower, upper in limits_of(expr)}
     ends_of_sums = {end for _, *ends in limits_of(expr) for end in ends}
 
-    def decide(relation: Relational) -> Boolean:
+    def decide(relation: Relational) -> Boolean | None:
         difference = (relation.gts - relation.lts).expand()
         if _extreme(difference, bounds, 0).is_nonnegative:
             return true
         if _extreme(difference, bounds, 1).is_negative:
             return false
-        return _isolate(difference, relation)
+        return _isolate(difference)
 
     def tightest(ends: MinMaxBase) -> Expr:
         """Drop each end of a sum that another one makes redundant."""
@@ -153,13 +153,14 @@ def _extreme(difference: Expr, bounds: Ranges, side: int) -> Expr:
     return difference
 
 
-def _isolate(difference: Expr, relation: Relational) -> Boolean:
+def _isolate(difference: Expr) -> Boolean | None:
+    """Solve difference >= 0 for an index, else a symbol; None leaves the relation as it is."""
     for index in sorted(difference.free_symbols, key=lambda s: (not isinstance(s, Idx), str(s))):
         slope = difference.coeff(index)
         if slope in (1, -1):
             rest = (difference - slope * index).expand()
             return Ge(index, -rest) if slope == 1 else Le(index, rest)
-    return relation
+    return None
 
 
 def _is_indicator(node: Expr) -> bool:
@@ -172,7 +173,6 @@ def _is_indicator(node: Expr) -> bool:
 
 def _fold(factors: list[Expr]) -> Expr:
     """Multiply `factors`, their conditions gathered around the product."""
-    factors = [base if _is_indicator(base) else f for f in factors for base in [f.as_base_exp()[0]]]
     conditions = [f.args[0].cond for f in factors if _is_indicator(f)]
     rest = Mul(*(f for f in factors if not _is_indicator(f)))
     return Piecewise((rest, And(*conditions)), (0, True))

@@ -1,6 +1,6 @@
 """Sums over Kronecker deltas, and the tidy form in which every result comes."""
 
-from sympy import Add, Expr, Idx, KroneckerDelta, Mul, Piecewise, Pow, Sum, Symbol, sympify
+from sympy import Add, Expr, Idx, KroneckerDelta, Mul, Piecewise, Pow, Sum, Symbol
 
 from rmsnorm_math.conditions import Limit, known_ranges, narrow, only_if, settle
 from rmsnorm_math.indices import (
@@ -75,8 +75,7 @@ def tidy(
     lengths = index_symbols(contracted).union(*map(index_symbols, given))
     known = known_ranges(met, lengths, given, ranges or {})
     result = rename_bound(settle(freshen(contracted), known), names)
-    stated = [sympify(end) for span in (ranges or {}).values() for end in span]
-    if escaped := _free(result).difference(*map(_free, [expr, *given, *stated])):
+    if escaped := _free(result).difference(*map(_free, [expr, *given])):
         raise NotImplementedError(
             f"the condition on {', '.join(sorted(s.name for s in escaped))} would leave the sum "
             f"that binds it, by SymPy's own rules. Make that sum the outermost one, "

@@ -86,6 +86,12 @@ CONTRACTED = {
         {j: (0, n)},
         Sum(c[k] * a[k - j], (k, j + 1, n)),
     ),
+    "ends that a stated range decides the other way": (
+        Sum(c[k] * picked(k - j), (k, 1, n)),
+        {j: (-n, 0)},
+        Sum(c[k] * a[k - j], (k, 1, n + j)),
+    ),
+    "a range that another range ends": (picked(j), {k: (1, n), j: (1, k)}, a[j]),
     "ends that remain": (
         Sum(c[k] * picked(k - j), (k, 1, n)),
         {},
@@ -126,6 +132,13 @@ def test_a_condition_that_would_leave_its_sum_is_refused():
     )
     outermost = Sum(picked(2 * k) * A[p, k] * c[p], (p, 1, n), (k, 1, n))
     assert not contract(outermost).has(KroneckerDelta)
+
+
+def test_look_alikes_are_refused():
+    shaped = IndexedBase("a", shape=(n,))
+    assert "two different objects print as a" in refusal(lambda: contract(a[i] + shaped[j]))
+    likewise = refusal(lambda: contract(picked(j), {Symbol("j"): (1, n)}))
+    assert "two different objects print as j" in likewise
 
 
 s, t = IndexedBase("s", shape=(n,)), IndexedBase("t", shape=(m,))

@@ -1,13 +1,15 @@
 """A given length, a value, a difference quotient."""
 
 import pytest
-from sympy import Idx, IndexedBase, Sum, Symbol
+from sympy import Idx, IndexedBase, S, Sum, Symbol, exp
 
-from rmsnorm_math import finite_difference, instantiate
+from rmsnorm_math import evaluate, finite_difference, instantiate
+from tests.refusals import refusal
 
 a, c = IndexedBase("a"), IndexedBase("c")
 i, j, k = (Idx(letter) for letter in "ijk")
-n = Symbol("n", integer=True, positive=True)
+m, n = (Symbol(letter, integer=True, positive=True) for letter in "mn")
+epsilon = Symbol("epsilon")
 square = Sum(a[i] ** 2, (i, 1, n))
 
 
@@ -22,24 +24,69 @@ def test_instantiate_makes_a_matrix_with_the_first_index_as_row():
     assert matrix[0, 2] == a[1] * c[3]
 
 
-def test_instantiate_wants_every_range():
-    with pytest.raises(ValueError, match="the sum from 1 to n has no definite range: also give n="):
-        instantiate(square)
-    with pytest.raises(ValueError, match=r"the range of i is not clear .* write \(i, 1, ...\)"):
-        instantiate(a[i] * square, i, n=3, j=2)
-    with pytest.raises(ValueError, match="3 axes make no matrix"):
-        instantiate(a[i], i, j, k, n=3)
+REFUSED = {
+    "a sum without a length": (
+        lambda: instantiate(square),
+        "ValueError: the sum from 1 to n has no definite range: also give n=....",
+    ),
+    "a sum between two lengths": (
+        lambda: instantiate(Sum(a[k], (k, m, n))),
+        "ValueError: the sum from m to n has no definite range: also give m=..., n=....",
+    ),
+    "a sum between halves": (
+        lambda: instantiate(Sum(a[k], (k, S.Half, S(5) / 2))),
+        "ValueError: the sum from 1/2 to 5/2 has no definite range.",
+    ),
+    "an axis and two sizes": (
+        lambda: instantiate(a[i] * square, i, n=3, j=2),
+        "ValueError: the range of i is not clear from {'n': 3, 'j': 2}: write (i, 1, ...) for it.",
+    ),
+    "three axes": (
+        lambda: instantiate(a[i], i, j, k, n=3),
+        "ValueError: 3 axes make no matrix: give one or two, and fix the others, as in b=1.",
+    ),
+    "fractions": (
+        lambda: instantiate(square + epsilon, n=1.5, epsilon=0.5),  # type: ignore[arg-type]
+        "ValueError: n=1.5, epsilon=0.5: lengths and indices are whole numbers.",
+    ),
+    "one axis twice": (
+        lambda: instantiate(a[i], i, i, n=2),
+        "ValueError: i is given for both axes: give two indices.",
+    ),
+    "the name of an axis": (
+        lambda: instantiate(a[i], "i", n=2),
+        "TypeError: 'i' is no axis: give an index such as i, or (i, 1, 3).",
+    ),
+    "an element without a value": (
+        lambda: evaluate(square * c[2] + epsilon, {a: [1, 2], epsilon: 0}, n=3),
+        "ValueError: epsilon + c[2]*Sum(a[i]**2, (i, 1, n)) needs a value for a[3], c[2].",
+    ),
+    "symbols without a value": (
+        lambda: evaluate(square + epsilon + m, {a: [1, 2]}, n=2),
+        "ValueError: epsilon + m + Sum(a[i]**2, (i, 1, n)) needs a value for epsilon, m.",
+    ),
+    "a variable without a value": (
+        lambda: finite_difference(square, c[1], {a: [1, 2]}, n=2),
+        "ValueError: c[1] has no value in {a: [1, 2]}: differentiate by one of a[1], a[2].",
+    ),
+}
 
 
-def test_instantiate_takes_whole_numbers_and_two_different_axes():
-    with pytest.raises(ValueError, match=r"epsilon=0.5: lengths and indices are whole numbers"):
-        instantiate(square + Symbol("epsilon"), n=2, epsilon=0.5)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="i is given for both axes"):
-        instantiate(a[i], i, i, n=2)
-    with pytest.raises(TypeError, match="'i' is no axis"):
-        instantiate(a[i], "i", n=2)
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_has_no_number_is_named(case):
+    call, message = REFUSED[case]
+    assert refusal(call) == message
+
+
+def test_an_axis_that_prints_like_another_index_is_refused():
     with pytest.raises(ValueError, match="two different objects print as i"):
         instantiate(a[i], Symbol("i"), n=2)
+
+
+def test_the_difference_quotient_has_the_digits_asked_for():
+    for digits in (15, 30, 41):
+        quotient = finite_difference(exp(a[1]), a[1], {a: [1]}, digits=digits)
+        assert abs(quotient - exp(1).evalf(2 * digits)) < 10 ** (1 - S(digits))
 
 
 def test_the_difference_quotient_is_as_exact_for_floats():

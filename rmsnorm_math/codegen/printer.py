@@ -23,7 +23,7 @@ class Printer(PythonCodePrinter):  # type: ignore[misc]
         self.axis = "dim=-1, keepdim=True" if module == "torch" else "axis=-1, keepdims=True"
 
     def _as_ordered_terms(self, expr: Expr, order: str | None = None) -> list[Expr]:
-        terms = super()._as_ordered_terms(expr, order)
+        terms = super()._as_ordered_terms(expr)
         return sorted(terms, key=lambda term: bool(term.could_extract_minus_sign()))
 
     def _print_Mean(self, expr: Expr) -> str:

@@ -79,3 +79,35 @@ def test_what_is_right_gets_no_diagnosis_when_something_else_is_amiss():
 
     assert "changes its argument x" in str(check_forward(squaring))
     assert not check_forward(squaring).diagnosis
+
+
+def test_what_is_asked_for_is_what_is_checked():
+    assert_forward(forward)
+    assert_forward(lambda x, g, e: g * x / RMS["outside"](x, e), eps="outside")
+    single = lambda *arguments: forward(*arguments).astype("float32")  # noqa: E731
+    assert_forward(single, dtype="float32")
+    with pytest.raises(AssertionError, match="the formula is right; it is computed or kept in"):
+        assert_forward(single)
+
+
+def test_the_report_reads_as_a_whole():
+    report = check_forward(lambda x, g, e: forward(x, g, e) + (x.shape[-1] == 1))
+    assert (report.cases, report.failed) == (101, 18)
+    index = int(report.worst.split("[")[1].split(",")[0])
+    x, gamma, eps = report.inputs
+    right = forward(*report.inputs)[index, 0]
+    assert str(report) == (
+        "forward(x, gamma, eps) in float64: wrong in 18 of 101 cases\n"
+        "- y is wrong in 18 of 101 cases: exactly those where n = 1\n"
+        f"worst: y[{index}, 0] is {1 + right:.6g} where {right:.6g} is right, with x of shape "
+        f"{x.shape}, rms about 0.001, eps = {eps:g}\n"
+        "diagnosis: none of the known mistakes fits"
+    )
+    assert gamma.shape == (1,)
+
+
+def test_one_value_that_is_none_is_not_called_missing():
+    report = check_forward(lambda x, g, e: forward(x, g, e) if x.ndim > 1 else None)
+    assert report.diagnosis == ""
+    report = check_forward(lambda x, g, e: "y")
+    assert report.diagnosis == ""

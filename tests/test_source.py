@@ -1,0 +1,159 @@
+"""The printed text, whole: imports, docstring, a line for each quantity, what is returned."""
+
+from textwrap import dedent
+
+import pytest
+from sympy import IndexedBase, S, Sum, Symbol, exp, log, sign, sin, sqrt
+
+from rmsnorm_math import function, mean_square, rms, rmsnorm, source, vjp
+from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, m, n, x, xhat, ybar
+from tests.refusals import refusal
+
+R = IndexedBase("r")
+NAMES = {ybar: "dy", x: "x", gamma: "gamma", epsilon: "eps"}
+ROWS = {b: (1, m)}
+
+SOURCES = {
+    "gradients of a batch": (
+        lambda: source(
+            {
+                "dx": vjp(rmsnorm(b), x[b, j], ybar[b, i], ROWS),
+                "dgamma": vjp(rmsnorm(b), gamma[j], ybar[b, i], ROWS),
+            },
+            NAMES,
+            {R[b]: rms(b), xhat[b, i]: x[b, i] / R[b]},
+        ),
+        '''
+        import numpy as np
+
+
+        def backward(dy, x, gamma, eps):
+            """Return dx, dgamma.
+
+            dx[b, j] = gamma[j]*ybar[b, j]/r[b] - xhat[b, j]*Sum(gamma[i]*xhat[b, i]*ybar[b, i], (i, 1,
+                n))/(n*r[b])
+            dgamma[j] = Sum(xhat[b, j]*ybar[b, j], (b, 1, m))
+
+            With dy for ybar, eps for epsilon.
+            """
+            r = np.sqrt(eps + np.mean(x**2, axis=-1, keepdims=True))
+            xhat = x/r
+            dot = np.mean(dy*gamma*xhat, axis=-1, keepdims=True)
+            dx = (dy*gamma - dot*xhat)/r
+            dgamma = (dy*xhat).reshape(-1, dy.shape[-1]).sum(0)
+            return dx, dgamma
+        ''',  # noqa: E501
+    ),
+    "a scalar, and a name of one's own": (
+        lambda: source(
+            {"loss": log(Sum(exp(x[k]), (k, 1, n))), "s": sign(x[i]) * S(3)},
+            {x: "x"},
+            framework="torch",
+            name="forward",
+        ),
+        '''
+        import torch
+
+
+        def forward(x):
+            """Return loss, s.
+
+            loss = log(Sum(exp(x[k]), (k, 1, n)))
+            s[i] = 3*sign(x[i])
+            """
+            total = torch.sum(torch.exp(x), dim=-1, keepdim=True)
+            loss = torch.log(total)
+            s = 3*torch.sign(x)
+            return loss[..., 0], s
+        ''',
+    ),
+    "a length and a number": (
+        lambda: source(
+            {"y": x[i] * Symbol("size"), "twice": 2 * epsilon},
+            {x: "x", epsilon: "eps"},
+            {Symbol("size"): sqrt(n) * Sum(x[k], (k, 1, n))},
+        ),
+        '''
+        import numpy as np
+
+
+        def backward(x, eps):
+            """Return y, twice.
+
+            y[i] = size*x[i]
+            twice = 2*epsilon
+
+            With eps for epsilon.
+            """
+            n = x.shape[-1]
+            size = n**(3/2)*np.mean(x, axis=-1, keepdims=True)
+            y = size*x
+            twice = 2*eps
+            return y, twice
+        ''',
+    ),
+    "what two outputs share": (
+        lambda: source(
+            {"y": x[i] * mean_square() + gamma[i] * sin(x[i]), "z": sin(x[i]) * exp(sin(x[i]))},
+            {x: "x", gamma: "t"},
+        ),
+        '''
+        import numpy as np
+
+
+        def backward(x, t):
+            """Return y, z.
+
+            y[i] = sin(x[i])*gamma[i] + x[i]*Sum(x[k]**2, (k, 1, n))/n
+            z[i] = exp(sin(x[i]))*sin(x[i])
+
+            With t for gamma.
+            """
+            mean = np.mean(x**2, axis=-1, keepdims=True)
+            t_2 = np.sin(x)
+            y = mean*x + t*t_2
+            z = t_2*np.exp(t_2)
+            return y, z
+        ''',
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SOURCES)
+def test_the_source_reads_as_expected(case):
+    call, expected = SOURCES[case]
+    assert call() == dedent(expected).lstrip("\n")
+
+
+REFUSED = {
+    "no outputs": (
+        lambda: source({}, {x: "x"}),
+        "ValueError: there are no outputs: give at least one, as in {'dx': dx}.",
+    ),
+    "a name twice": (
+        lambda: source({"x": 2 * x[i]}, {x: "x"}),
+        (
+            "ValueError: 'x' would stand for two things: arguments, outputs and definitions need "
+            "different names, and none may be called np, torch, jnp."
+        ),
+    ),
+    "a value for each row": (
+        lambda: source({"y": x[b, i] * gamma[b] * R[b]}, {x: "x", gamma: "g", R[b]: "r"}),
+        (
+            "ValueError: in gamma[b]*r[b]*x[b, i] one index runs over rows in one place and over "
+            "the last axis in another, as in gamma[b]. A transposed array or a matrix product is "
+            "not printed. If gamma has one value for each row, write gamma[b] as its key in the "
+            "arguments, and pass an array of shape (..., 1)."
+        ),
+    ),
+    "a framework that is none, for a function": (
+        lambda: function({"y": x[i]}, {x: "x"}, framework="tensorflow"),  # type: ignore[arg-type]
+        "ValueError: there is no framework 'tensorflow': choose one of numpy, torch, jax.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_not_printed_is_named(case):
+    call, message = REFUSED[case]
+    assert refusal(call) == message
