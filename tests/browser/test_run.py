@@ -89,7 +89,9 @@ def test_the_derivative_of_what_the_reader_writes(page: Page) -> None:
 def test_a_cell_runs_what_is_above_it_as_the_reader_has_edited_it(page: Page) -> None:
     above, below = cell(page, "from sympy import Idx"), cell(page, "raw = root.diff(x[j])")
     code = above.get_by_role("textbox").inner_text()
-    edit(above, code.replace("sqrt(Sum(x[i]**2, (i, 1, n))/n + epsilon)", "Sum(x[i]**7, (i, 1, n))"))
+    edit(
+        above, code.replace("sqrt(Sum(x[i]**2, (i, 1, n))/n + epsilon)", "Sum(x[i]**7, (i, 1, n))")
+    )
     press(below)
     assert formula(below).startswith(r"\sum_{i=1}^{n}7")
     above.get_by_role("button", name="Reset").click()
@@ -250,7 +252,8 @@ def test_what_could_not_be_fetched_is_said_and_fetched_at_the_next_press(
 def test_stop_while_python_is_fetched(visit: Visit) -> None:
     page = visit("pitfall.html")
     held: list[Route] = []
-    page.context.route("**/pitfall.ipynb", lambda route: held.append(route))
+    hold = lambda route: held.append(route)  # noqa: E731, PLW0108  Playwright marks what it calls
+    page.context.route("**/pitfall.ipynb", hold)
     first = page.locator("div.cell:has(.run-bar)").first
     first.get_by_role("button", name="Run").click()
     first.get_by_role("button", name="Stop").click()
