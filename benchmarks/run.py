@@ -53,6 +53,7 @@ def contestants(shape: tuple[int, int], dtype: str) -> dict[str, Callable[[], An
     tx.requires_grad_()
     tgamma.requires_grad_()
     ones, other = torch.empty_like(tx), torch.empty_like(tx)
+    y, dx = np.empty_like(x), np.empty_like(x)
     snippets = ROOT / "docs/snippets"
     snippet = {n: load(snippets / f"rmsnorm_{n}.py") for n in ("numpy", "torch", "jax", "numba")}
 
@@ -60,9 +61,9 @@ def contestants(shape: tuple[int, int], dtype: str) -> dict[str, Callable[[], An
         y = f(tx, (n,), tgamma, EPS)
         return y, *torch.autograd.grad(y, (tx, tgamma), tdy)
 
-    def through_numpy(module: Any) -> Any:
-        y, rstd = module.forward(x, gamma, EPS)
-        return (y, *module.backward(dy, x, gamma, rstd))
+    def through_numpy(module: Any, y: Any = None, dx: Any = None) -> Any:
+        y, rstd = module.forward(x, gamma, EPS, y)
+        return (y, *module.backward(dy, x, gamma, rstd, dx))
 
     def through_jax(f: Callable[..., jax.Array]) -> Callable[[], Any]:
         @jax.jit
@@ -82,6 +83,9 @@ def contestants(shape: tuple[int, int], dtype: str) -> dict[str, Callable[[], An
             ones.copy_(tx)
             other.copy_(tdy)
 
+    def fill() -> Any:
+        return torch.full_like(tx, 1), torch.full_like(tx, 2)
+
     torch.compiler.reset()
     compiled = torch.compile(torch.nn.functional.rms_norm, dynamic=False)
     return {
@@ -91,10 +95,35 @@ def contestants(shape: tuple[int, int], dtype: str) -> dict[str, Callable[[], An
         "JAX jit": through_jax(plain),
         "JAX snippet": through_jax(lambda x, gamma: snippet["jax"].rms_norm(x, gamma, EPS)),
         "NumPy snippet": lambda: through_numpy(snippet["numpy"]),
+        "NumPy snippet, out given": lambda: through_numpy(snippet["numpy"], y, dx),
         "Numba snippet": lambda: through_numpy(snippet["numba"]),
         "Numba snippet, fused": lambda: snippet["numba"].forward_backward(dy, x, gamma, EPS),
+        **fused_into_given(snippet["numba"], dtype, (dy, x, gamma, EPS), (y, dx)),
         "stream": stream,
+        "two fresh results, filled": fill,
+        "a Function that copies": lambda: through_torch(lambda x, *_: Copy.apply(x, tgamma)),
     }
+
+
+def fused_into_given(numba: Any, dtype: str, given: Any, out: Any) -> dict[str, Any]:
+    """Return the contestant that writes into arrays handed in, which half precision cannot."""
+    if dtype != "float32":
+        return {}
+    return {"Numba snippet, fused, out given": lambda: numba.forward_backward(*given, out=out)}
+
+
+class Copy(torch.autograd.Function):
+    """What a Function costs that computes nothing: the least that one in Python can take."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, gamma: Any) -> Any:
+        ctx.save_for_backward(x, gamma)
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        _, gamma = ctx.saved_tensors
+        return dy.clone(), gamma.clone()
 
 
 def page_faults() -> int:

@@ -2,9 +2,9 @@
 """RMSNorm over the last axis on a CPU with Numba: forward, backward, and both in one pass.
 
 y = gamma * x / sqrt(mean(x**2) + eps), for any leading shape. Sums over a row are float64, the rest
-float32, or float64 for float64 input; float16 and bfloat16 are converted to float32 and back.
-eps=None means the machine epsilon of float32 or float64, as in PyTorch. gamma may be None, then
-so is dgamma. A row of zeros has no gradient at eps = 0: it gives NaN.
+float32, or float64 for float64 input. eps=None means the machine epsilon of that, as in PyTorch.
+gamma may be None, then so is dgamma. Results go into out, if given: arrays like a float32 or
+float64 x. A row of zeros has no gradient at eps = 0: it gives NaN.
 """
 
 import math
@@ -17,32 +17,28 @@ SMALL = 2**16  # elements below which a second thread costs more than it brings
 OPTIONS = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy", "nogil": True}
 
 
-def forward(x, gamma=None, eps=None):
+def forward(x, gamma=None, eps=None, out=None):
     """Return y, shaped and typed like x, and rstd = 1 / rms of shape (..., 1), for backward."""
-    y, rstd, _, _ = _run(x, gamma, eps, None, None)
-    return y, rstd
+    return _run(x, gamma, eps, None, None, y=out)[::3]
 
 
-def backward(dy, x, gamma, rstd):
+def backward(dy, x, gamma, rstd, out=None):
     """Return dx, shaped and typed like x, and dgamma, summed over the leading axes, or None."""
-    return _run(x, gamma, 0.0, dy, rstd)[2:]
+    return _run(x, gamma, 0.0, dy, rstd, dx=out)[1:3]
 
 
-def forward_backward(dy, x, gamma=None, eps=None):
+def forward_backward(dy, x, gamma=None, eps=None, out=(None, None)):
     """Return y, dx and dgamma in one pass, for a dy that does not depend on y."""
-    y, _, dx, dgamma = _run(x, gamma, eps, dy, None)
-    return y, dx, dgamma
+    return _run(x, gamma, eps, dy, None, *out)[:3]
 
 
 @numba.njit(**OPTIONS)
 def reciprocal_rms(x, eps):
-    total, scale, largest = 0.0, 1.0, 0.0
+    total, scale = 0.0, 1.0
     for j in range(len(x)):
         total += np.float64(x[j]) * np.float64(x[j])
     if not 1e-200 < total < 1e200:  # squares leave the range of float64
-        largest = np.float64(np.max(np.abs(x)))
-    if largest > 0:
-        scale, total = largest, 0.0
+        scale, total = np.float64(np.max(np.abs(x))) or 1.0, 0.0
         for j in range(len(x)):
             total += (x[j] / scale) ** 2
     return 1 / math.hypot(scale * math.sqrt(total / len(x)), math.sqrt(eps))
@@ -74,27 +70,30 @@ def _rows(x, gamma, eps, dy, y, rstd, dx, dgamma):
 _serial, _parallel = numba.njit(**OPTIONS)(_rows), numba.njit(parallel=True, **OPTIONS)(_rows)
 
 
-def _run(x, gamma, eps, dy, rstd):
+def _run(x, gamma, eps, dy, rstd, y=None, dx=None):
     x = np.asarray(x)
-    shape, given = x.shape, x.dtype
+    shape, given, kind = x.shape, x.dtype, np.result_type(x.dtype, np.float32)
     if given.kind in "biucO":
         raise TypeError(f"x has dtype {given}, no floating-point type: pass x.astype(np.float32)")
     required = {"gamma": (gamma, shape[-1:]), "dy": (dy, shape), "rstd": (rstd, (*shape[:-1], 1))}
     for name, (a, wanted) in required.items():
         if a is not None and np.shape(a) != wanted:
             raise ValueError(f"{name} has the shape {np.shape(a)}, but must have {wanted}")
-    kind = np.result_type(given, np.float32)
+    for a in (y, dx):
+        if a is not None and (
+            (a.shape, a.dtype, given) != (shape, kind, kind) or not a.flags.carray
+        ):
+            raise ValueError(f"out must be a contiguous array of {kind} and {shape}, as x must be")
     rows = lambda a: np.ascontiguousarray(a, kind).reshape(-1, shape[-1])  # noqa: E731
     weight = np.ones(shape[-1], kind) if gamma is None else np.ascontiguousarray(gamma, kind)
-    x = rows(x)
-    y = np.empty_like(x) if rstd is None else None
+    x, dgamma = rows(x), None
+    y = None if rstd is not None else np.empty_like(x) if y is None else rows(y)
     rstd = np.empty((len(x), 1), kind) if rstd is None else rstd.reshape(-1, 1)
-    dx = dgamma = None
     if dy is not None:
-        dy, dx, dgamma = rows(dy), np.empty_like(x), np.zeros((-(-len(x) // ROWS), shape[-1]), kind)
+        dy, dx = rows(dy), np.empty_like(x) if dx is None else rows(dx)
+        dgamma = np.zeros((-(-len(x) // ROWS), shape[-1]), kind)
     eps = float(np.finfo(kind).eps if eps is None else eps)
     (_serial if x.size < SMALL else _parallel)(x, weight, eps, dy, y, rstd, dx, dgamma)
     y, dx = (None if a is None else a.reshape(shape).astype(given, copy=False) for a in (y, dx))
-    if dgamma is not None:
-        dgamma = None if gamma is None else dgamma.sum(0).astype(np.asarray(gamma).dtype)
-    return y, rstd.reshape(*shape[:-1], 1), dx, dgamma
+    dgamma = None if gamma is None or dy is None else dgamma.sum(0).astype(np.asarray(gamma).dtype)
+    return y, dx, dgamma, rstd.reshape(*shape[:-1], 1)

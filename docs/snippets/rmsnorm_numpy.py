@@ -3,35 +3,40 @@
 
 y = gamma * x / sqrt(mean(x**2) + eps), for any leading shape. Statistics are float32, or float64
 for float64 input. eps=None means the machine epsilon of that type, as in PyTorch. gamma may be
-None, then so is dgamma. A row of zeros has no gradient at eps = 0: it gives NaN.
+None, then so is dgamma. Results go into out, if given: an array like x. A row of zeros has no
+gradient at eps = 0: it gives NaN.
 """
 
 import numpy as np
 
-BLOCK = 2**17  # elements worked on at a time: a few such arrays fit into a processor's cache
+BLOCK = 2**16  # elements worked on at a time: a few such arrays fit into a processor's cache
 
 
-def forward(x, gamma=None, eps=None):
+def forward(x, gamma=None, eps=None, out=None):
     """Return y, shaped and typed like x, and rstd = 1 / rms of shape (..., 1), for backward."""
     x, kind = np.asarray(x), _statistics_type(x, gamma)
     eps = np.finfo(kind).eps if eps is None else eps
-    y, rstd = np.empty_like(x, order="C"), np.empty((*x.shape[:-1], 1), kind)
-    for x_rows, y_rows, rstd_rows in _blocks(x, y, rstd):
+    weight = kind.type(1) if gamma is None else np.asarray(gamma, kind)
+    y, rstd = _result(out, x), np.empty((*x.shape[:-1], 1), kind)
+    for x_rows, y_rows, rstd_rows, (xhat, _) in _blocks(kind, x, y, rstd):
         x_rows = x_rows.astype(kind, copy=False)
         rstd_rows[:] = reciprocal_rms(x_rows, kind.type(eps))
-        xhat = x_rows * rstd_rows
-        y_rows[:] = xhat if gamma is None else np.asarray(gamma, kind) * xhat
+        y_rows[:] = np.multiply(np.multiply(x_rows, rstd_rows, out=xhat), weight, out=xhat)
     return y, rstd
 
 
-def backward(dy, x, gamma, rstd):
+def backward(dy, x, gamma, rstd, out=None):
     """Return dx, shaped and typed like x, and dgamma, summed over the leading axes, or None."""
     x, dy, kind = np.asarray(x), np.asarray(dy), _statistics_type(x, gamma, dy)
-    weight = kind.type(1) if gamma is None else np.asarray(gamma, kind)
-    dx, dgamma = np.empty_like(x, order="C"), np.zeros(x.shape[-1])
-    for dy_rows, x_rows, rstd_rows, dx_rows in _blocks(dy, x, rstd, dx):
+    weight = np.ones(x.shape[-1], kind) if gamma is None else np.asarray(gamma, kind)
+    dx, dgamma = _result(out, x), np.zeros(x.shape[-1])
+    for dy_rows, x_rows, rstd_rows, dx_rows, scratch in _blocks(kind, dy, x, rstd, dx):
         dy_rows, x_rows = dy_rows.astype(kind, copy=False), x_rows.astype(kind, copy=False)
-        dx_rows[:], dgamma_rows = gradients(dy_rows, x_rows, weight, rstd_rows)
+        rows = dy_rows, x_rows, weight, rstd_rows
+        if x.size < BLOCK:
+            dx_rows[:], dgamma_rows = gradients(*rows)
+        else:
+            dgamma_rows = gradients_into(dx_rows, *rows, *scratch)
         dgamma += dgamma_rows
     return dx, None if gamma is None else dgamma.astype(np.asarray(gamma).dtype, copy=False)
 
@@ -44,9 +49,21 @@ def gradients(dy, x, gamma, rstd):
     return dx, dgamma
 
 
+def gradients_into(dx, dy, x, gamma, rstd, xhat, product):
+    """Do as gradients, in two arrays that are there, with the sums over a row left to BLAS."""
+    np.multiply(rstd, x, out=xhat)
+    np.multiply(dy, xhat, out=product)
+    dot, dgamma = (product @ gamma)[:, None] / x.dtype.type(x.shape[-1]), product.sum(0)
+    np.multiply(dy, gamma, out=product)
+    np.multiply(dot, xhat, out=xhat)
+    np.subtract(product, xhat, out=product)
+    dx[:] = np.multiply(rstd, product, out=product)  # to copy is faster than to multiply into dx
+    return dgamma
+
+
 def reciprocal_rms(x, eps):
     with np.errstate(over="ignore", under="ignore"):
-        mean_square = np.mean(x * x, axis=-1, keepdims=True)
+        mean_square = (x[:, None] @ x[:, :, None])[:, 0] / x.dtype.type(x.shape[-1])
         safe = (mean_square > 1e-24) & (mean_square < 1e24)
         if safe.all():
             return 1 / np.sqrt(mean_square + eps)
@@ -67,9 +84,17 @@ def _statistics_type(x, gamma, dy=None):
     return np.result_type(kind, np.float32)
 
 
-def _blocks(*arrays):
+def _result(out, x):
+    out = np.empty_like(x, order="C") if out is None else out
+    if (out.shape, out.dtype) != (x.shape, x.dtype) or not out.flags.carray:
+        raise ValueError(f"out must be a contiguous array of {x.dtype} and {x.shape}, as x is")
+    return out
+
+
+def _blocks(kind, *arrays):
     arrays = [a.reshape(-1, a.shape[-1]) for a in arrays]
     rows, n = arrays[0].shape
     step = min(512, max(1, BLOCK // max(1, n)))  # few enough for float32 to add up dgamma
+    scratch = np.empty((2, min(rows, step), n), kind)
     for start in range(0, rows, step):
-        yield [a[start : start + step] for a in arrays]
+        yield *(a[start : start + step] for a in arrays), scratch[:, : rows - start]

@@ -10,7 +10,7 @@ import math
 
 import torch
 
-BLOCK = 2**18  # elements worked on at a time on a CPU: a few such tensors fit into its cache
+BLOCK = 2**17  # elements worked on at a time on a CPU: a few such tensors fit into its cache
 
 
 class RMSNorm(torch.nn.RMSNorm):
@@ -28,73 +28,71 @@ def rms_norm(x, normalized_shape, weight=None, eps=None):
         )
     if weight is not None and weight.shape != shape:
         raise ValueError(f"weight must have the shape {shape}, not {tuple(weight.shape)}")
-    eps = torch.finfo(torch.promote_types(x.dtype, torch.float32)).eps if eps is None else eps
     return _RMSNorm.apply(x, weight, eps, math.prod(shape))
 
 
 class _RMSNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, gamma, eps, n):
-        kind = torch.promote_types(x.dtype, torch.float32)
-        weight = 1 if gamma is None else gamma.to(kind).reshape(n)
-        y, rstd = x.new_empty(x.shape), x.new_empty(x.numel() // n, 1, dtype=kind)
-        for x_rows, y_rows, rstd_rows in _blocks(x.reshape(-1, n), y.view(-1, n), rstd):
-            x_rows = x_rows.to(kind)
-            rstd_rows.copy_(reciprocal_rms(x_rows, eps))
-            torch.mul(x_rows * rstd_rows, weight, out=y_rows)
+        rows, kind = x.reshape(-1, n), torch.promote_types(x.dtype, torch.float32)
+        weight = 1 if gamma is None else gamma.reshape(n).to(kind)
+        eps = torch.finfo(kind).eps if eps is None else eps
+        if rows.is_cpu and rows.numel() > BLOCK:
+            y, rstd = torch.empty_like(rows), rows.new_empty((len(rows), 1), dtype=kind)
+            for x_rows, y_rows, rstd_rows, (xhat, _) in _blocks(kind, rows, y, rstd):
+                rstd_rows.copy_(reciprocal_rms(x_rows.to(kind), eps))
+                torch.mul(torch.mul(x_rows, rstd_rows, out=xhat), weight, out=y_rows)
+        else:
+            rstd = reciprocal_rms(rows.to(kind), eps)
+            y = (rows * rstd * weight).to(x.dtype)
         ctx.save_for_backward(x, gamma, rstd)
         ctx.eps, ctx.n = eps, n
-        return y
+        return y.view(x.shape)
 
     @staticmethod
     def backward(ctx, dy):
         x, gamma, rstd = ctx.saved_tensors
-        kind, n = rstd.dtype, ctx.n
-        weight = x.new_ones(n, dtype=kind) if gamma is None else gamma.to(kind).reshape(n)
-        x_all, dy_all = x.reshape(-1, n), dy.reshape(-1, n)
-        if (
-            torch.is_grad_enabled()
-        ):  # a second derivative is asked for, which needs rstd as a function of x
-            x_all = x_all.to(kind)
-            dx, dgamma = gradients(dy_all.to(kind), x_all, weight, reciprocal_rms(x_all, ctx.eps))
+        n, kind, again = ctx.n, rstd.dtype, torch.is_grad_enabled()
+        dy, rows = dy.reshape(-1, n), x.reshape(-1, n)
+        weight = rows.new_ones(n, dtype=kind) if gamma is None else gamma.reshape(n).to(kind)
+        if again:  # a second derivative is asked for, which needs rstd as a function of x
+            rstd = reciprocal_rms(rows.to(kind), ctx.eps)
+        if rows.is_cpu and rows.numel() > BLOCK and not again:
+            dx, dgamma = torch.empty_like(rows), torch.zeros_like(weight)
+            for dy_rows, x_rows, rstd_rows, out, scratch in _blocks(kind, dy, rows, rstd, dx):
+                dgamma += gradients(dy_rows, x_rows, weight, rstd_rows, out, scratch)[1]
         else:
-            dx, dgamma = x.new_empty(x_all.shape), torch.zeros_like(weight)
-            for dy_rows, x_rows, rstd_rows, dx_rows in _blocks(dy_all, x_all, rstd, dx):
-                dgamma += gradients(
-                    dy_rows.to(kind), x_rows.to(kind), weight, rstd_rows, out=dx_rows
-                )[1]
+            dx, dgamma = gradients(dy, rows, weight, rstd)
         dgamma = None if gamma is None else dgamma.view(gamma.shape).to(gamma.dtype)
         return dx.view(x.shape).to(x.dtype), dgamma, None, None
 
 
-def gradients(dy, x, gamma, rstd, out=None):
-    xhat = rstd * x
-    product = dy * xhat
-    dot = (product @ gamma).unsqueeze(-1) / x.shape[-1]
-    dx = torch.mul(torch.addcmul(dy * gamma, dot, xhat, value=-1), rstd, out=out)
-    dgamma = product.sum(0)
-    return dx, dgamma
+def gradients(dy, x, gamma, rstd, out=None, scratch=(None, None)):
+    xhat = torch.mul(rstd, x, out=scratch[0])
+    product = torch.mul(dy, xhat, out=scratch[1])
+    dot, dgamma = (product @ gamma).unsqueeze(-1), product.sum(0)
+    dx = torch.mul(dy, gamma, out=scratch[1])
+    dx = torch.addcmul(dx, dot, xhat, value=-1 / x.shape[-1], out=scratch[1])
+    return torch.mul(dx, rstd, out=out), dgamma
 
 
 def reciprocal_rms(x, eps):
-    mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True) ** 2 / x.shape[-1]
-    if x.is_cpu:  # elsewhere, to look would mean to wait for the device
-        low, high = mean_square.aminmax()
-        if low.item() > 1e-24 and high.item() < 1e24:
-            return torch.rsqrt(mean_square + eps)
-    safe = (mean_square > 1e-24) & (mean_square < 1e24)
+    n, norm = x.shape[-1], torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    safe = (1e-12 * n**0.5, 1e12 * n**0.5)
+    if x.is_cpu and len(x):  # elsewhere, to look would mean to wait for the device
+        low, high = norm.aminmax()
+        if low.item() > safe[0] and high.item() < safe[1]:
+            return torch.rsqrt(norm * norm / n + eps)
     # Squares of these rows leave the range of float32: divide them by their largest element first.
     scale = x.detach().abs().amax(dim=-1, keepdim=True).clamp(min=math.sqrt(eps))
-    scale = torch.where(safe, 1, scale)
-    return (
-        torch.rsqrt(torch.mean((x / scale) ** 2, dim=-1, keepdim=True) + eps / scale / scale)
-        / scale
-    )
+    scale = torch.where((norm > safe[0]) & (norm < safe[1]), 1, scale)
+    mean_square = torch.mean((x / scale) ** 2, dim=-1, keepdim=True)
+    return torch.rsqrt(mean_square + eps / scale / scale) / scale
 
 
-def _blocks(*tensors):
+def _blocks(kind, *tensors):
     rows, n = tensors[0].shape
-    step = max(1, BLOCK // max(1, n))
-    if rows <= step or not tensors[0].is_cpu:
-        return [tensors] if rows else []
-    return zip(*(t.split(step) for t in tensors), strict=True)
+    step = max(1, BLOCK // n)
+    scratch = torch.empty(2, min(rows, step), n, dtype=kind)
+    for parts in zip(*(t.split(step) for t in tensors), strict=True):
+        yield *parts, scratch[:, : len(parts[0])]

@@ -230,6 +230,22 @@ def test_wrong_shapes_never_reach_the_kernel() -> None:
             numba_snippet.backward(*arguments)
 
 
+def test_numba_s_results_go_where_they_are_wanted_and_nowhere_else() -> None:
+    rng = np.random.default_rng(6)
+    x, dy, *out = rng.standard_normal((4, 300, 500)).astype(np.float32)
+    want = numba_snippet.forward_backward(dy, x, x[0])
+    got = numba_snippet.forward_backward(dy, x, x[0], out=out)
+    for a, b in zip((*out, got[2]), want, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert all(np.shares_memory(a, b) for a, b in zip(got, out, strict=False))
+    for wrong in (out[0][:2], out[0].astype(np.float64), out[0].T, out[0][:, ::-1]):
+        with pytest.raises(ValueError, match="out must be a contiguous array of float32"):
+            numba_snippet.forward(x, out=wrong)
+    half = x.astype(np.float16)
+    with pytest.raises(ValueError, match="as x must be"):
+        numba_snippet.forward(half, out=half.copy())
+
+
 @pytest.mark.parametrize("f", [numba_snippet.forward, jax_snippet.rms_norm])
 def test_integers_are_refused(f: Any) -> None:
     with pytest.raises(TypeError, match=r"x has dtype int64.*pass x\.astype"):

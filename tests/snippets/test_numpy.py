@@ -93,6 +93,44 @@ def test_a_snippet_is_one_short_file_that_anyone_may_copy(path: Path) -> None:
     assert imports <= {"jax", "jax.numpy", "math", "numba", "numpy", "torch"}
 
 
+@pytest.mark.parametrize("shape", [(2, 3), (40, 3000)])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_results_go_where_they_are_wanted(shape: tuple[int, int], dtype: str) -> None:
+    rng = np.random.default_rng(4)
+    x, dy, out = rng.standard_normal((3, *shape)).astype(dtype)
+    want = snippet.forward(x, x[0])
+    y, rstd = snippet.forward(x, x[0], out=out)
+    assert y is out
+    np.testing.assert_array_equal(y, want[0])
+    want = snippet.backward(dy, x, x[0], rstd)
+    dx, dgamma = snippet.backward(dy, x, x[0], rstd, out=out)
+    assert dx is out
+    np.testing.assert_array_equal(dx, want[0])
+    np.testing.assert_array_equal(dgamma, want[1])
+
+
+@pytest.mark.parametrize(
+    "out",
+    [np.ones((3, 2)), np.ones((2, 3), np.float32), np.ones((3, 2)).T, np.ones((2, 6))[:, ::2]],
+)
+def test_results_go_nowhere_else(out: Any) -> None:
+    x = np.ones((2, 3))
+    with pytest.raises(ValueError, match=r"out must be a contiguous array of float64 and \(2, 3\)"):
+        snippet.forward(x, out=out)
+    with pytest.raises(ValueError, match="out must be a contiguous array"):
+        snippet.backward(x, x, None, x[:, :1], out=out)
+
+
+def test_without_temporaries_the_gradients_are_the_same() -> None:
+    rng = np.random.default_rng(5)
+    dy, x, gamma = rng.standard_normal((3, 8, 5))
+    rstd = snippet.reciprocal_rms(x, 0.1)
+    dx, scratch = np.empty_like(x), np.empty((2, *x.shape))
+    dgamma = snippet.gradients_into(dx, dy, x, gamma[0], rstd, *scratch)
+    for a, b in zip((dx, dgamma), snippet.gradients(dy, x, gamma[0], rstd), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
 def test_it_works_in_an_empty_folder_without_this_package(tmp_path: Path) -> None:
     shutil.copy(ROOT / "docs/snippets/rmsnorm_numpy.py", tmp_path)
     program = """
