@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: MIT-0
 """RMSNorm over the last axis on a CPU with Numba: forward, backward, and both in one pass.
 
-y = gamma * x / sqrt(mean(x**2) + eps), for any leading shape. Sums over a row are float64, the rest
-float32, or float64 for float64 input. eps=None means the machine epsilon of that, as in PyTorch.
-gamma may be None, then so is dgamma. Results go into out, if given: arrays like a float32 or
-float64 x. A row of zeros has no gradient at eps = 0: it gives NaN.
+y = gamma * x / sqrt(mean(x**2) + eps), for any leading shape. All is float32, or float64 for a
+float64 x; sums over a row are float64. eps=None means the machine epsilon of that type, as in
+PyTorch. gamma may be None, then so is dgamma. Results go into out, if given: arrays like a float32
+or float64 x. A row of zeros has no gradient at eps = 0: it gives NaN.
 """
-
-import math
 
 import numba
 import numpy as np
 
+CHUNK = 256  # elements whose sum is in the type of x, before it is float64
 ROWS = 16  # rows a task; dgamma has one partial sum a task, so it does not depend on the threads
 SMALL = 2**16  # elements below which a second thread costs more than it brings
 OPTIONS = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy", "nogil": True}
@@ -41,19 +40,23 @@ def reciprocal_rms(x, eps):
         scale, total = np.float64(np.max(np.abs(x))) or 1.0, 0.0
         for j in range(len(x)):
             total += (x[j] / scale) ** 2
-    return 1 / math.hypot(scale * math.sqrt(total / len(x)), math.sqrt(eps))
+    return 1 / np.hypot(scale * np.sqrt(total / len(x)), np.sqrt(eps))
 
 
 @numba.njit(**OPTIONS)
 def gradients(dy, x, gamma, rstd, dx, dgamma):
     total = 0.0
-    for j in range(len(x)):
-        total += dy[j] * gamma[j] * (rstd * x[j])
+    for start in range(0, len(x), CHUNK):
+        part = slice(start, start + CHUNK)
+        a, b, weight, sums, dot = dy[part], x[part], gamma[part], dgamma[part], x.dtype.type(0)
+        for j in range(len(a)):
+            product = a[j] * (rstd * b[j])
+            dot += product * weight[j]
+            sums[j] += product
+        total += dot
     dot = x.dtype.type(total / len(x))
     for j in range(len(x)):
-        xhat = rstd * x[j]
-        dx[j] = rstd * (dy[j] * gamma[j] - dot * xhat)
-        dgamma[j] += dy[j] * xhat
+        dx[j] = rstd * (dy[j] * gamma[j] - dot * (rstd * x[j]))
 
 
 def _rows(x, gamma, eps, dy, y, rstd, dx, dgamma):
@@ -80,9 +83,7 @@ def _run(x, gamma, eps, dy, rstd, y=None, dx=None):
         if a is not None and np.shape(a) != wanted:
             raise ValueError(f"{name} has the shape {np.shape(a)}, but must have {wanted}")
     for a in (y, dx):
-        if a is not None and (
-            (a.shape, a.dtype, given) != (shape, kind, kind) or not a.flags.carray
-        ):
+        if a is not None and (a.shape, a.dtype, given, a.flags.carray) != (shape, kind, kind, True):
             raise ValueError(f"out must be a contiguous array of {kind} and {shape}, as x must be")
     rows = lambda a: np.ascontiguousarray(a, kind).reshape(-1, shape[-1])  # noqa: E731
     weight = np.ones(shape[-1], kind) if gamma is None else np.ascontiguousarray(gamma, kind)
