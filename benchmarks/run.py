@@ -146,6 +146,7 @@ def measure(quick: bool) -> list[dict[str, Any]]:
                 f()
             for _ in range(3 if quick else rounds):
                 for name, f in functions.items():
+                    f()  # what the one before left in caches and threads is not this one's affair
                     faults[name] = -page_faults()
                     start = time.perf_counter()
                     result = f()
