@@ -154,12 +154,22 @@ def visit_math_block(translator, node):
     raise nodes.SkipNode
 
 
+def preload(app, pagename, templatename, context, doctree):  # noqa: ARG001
+    """Fetch the two fonts of most formulas with the page: lines do not break anew when they come."""
+    if doctree is not None and doctree.next_node(nodes.math):
+        for font in ("Main-Regular", "Math-Italic"):
+            address = context["pathto"](f"_static/katex/fonts/KaTeX_{font}.woff2", resource=True)
+            link = f'<link rel="preload" href="{address}" as="font" type="font/woff2" crossorigin>'
+            context["metatags"] = context.get("metatags", "") + link
+
+
 def setup(app):
     app.add_html_math_renderer("katex", (visit_math, None), (visit_math_block, None))
     app.config.html_math_renderer = "katex"
     app.add_post_transform(Keep)
     app.connect("config-inited", provide)
     app.connect("doctree-resolved", set_page)
+    app.connect("html-page-context", preload)
     app.add_css_file("katex/katex.min.css")
     app.add_js_file("katex/copy-tex.min.js", loading_method="defer")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

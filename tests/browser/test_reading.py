@@ -109,7 +109,6 @@ def test_a_formula_is_copied_as_latex_and_as_sympy(visit: Visit) -> None:
 
 def test_what_scrolls_is_reached_by_keyboard(visit: Visit) -> None:
     page = visit("jacobian.html", viewport={"width": 390, "height": 844})
-    page.add_style_tag(content="section section { content-visibility: visible !important }")
     boxes = page.locator(".math-wrapper, .highlight pre, .table-wrapper")
     page.wait_for_function("document.querySelector('[tabindex][aria-label=Formula]')")
     scrolling = [box for box in boxes.all() if box.evaluate("e => e.scrollWidth > e.clientWidth")]
