@@ -155,7 +155,7 @@ def visit_math_block(translator, node):
 
 
 def preload(app, pagename, templatename, context, doctree):  # noqa: ARG001
-    """Fetch the two fonts of most formulas with the page: lines do not break anew when they come."""
+    """Fetch the fonts of most formulas with the page, so that no line breaks anew later."""
     if doctree is not None and doctree.next_node(nodes.math):
         for font in ("Main-Regular", "Math-Italic"):
             address = context["pathto"](f"_static/katex/fonts/KaTeX_{font}.woff2", resource=True)
