@@ -11,7 +11,7 @@
     return parent.appendChild(made);
   };
   const old = figure.querySelector('svg'), svg = element('svg', {
-    role: 'img', 'aria-label': old.getAttribute('aria-label'), viewBox: `0 0 ${W} ${H}`, width: W, height: H, overflow: 'visible',
+    role: 'img', 'aria-label': old.getAttribute('aria-label'), viewBox: `0 0 ${W} ${H}`, width: W, height: H,
   }, figure);
   const across = element('line', { stroke: COLOURS.d, 'stroke-opacity': 0.5 }, svg);
   const lost = element('line', { stroke: COLOURS.g, 'stroke-width': 2, 'stroke-dasharray': '6 4' }, svg);
@@ -35,7 +35,8 @@
     segment(line, at([0, 0]), at([u * (1 - back), v * (1 - back)]));
     set(head, { transform: `translate(${a} ${b}) rotate(${-Math.atan2(v, u) * 180 / Math.PI})`, visibility: length ? 'visible' : 'hidden' });
     const [c, d] = at(key === 'd' ? beside : length ? [u * away, v * away] : [0.2, 0.2]);
-    set(text, { x: c, y: d + 6, visibility: key !== 'd' || length > 0.2 ? 'visible' : 'hidden' });
+    const within = (value, size) => Math.max(14, Math.min(size - 14, value));   // what is drawn may leave the picture, its name may not
+    set(text, { x: within(c, W), y: within(d, H) + 6, visibility: key !== 'd' || length > 0.2 ? 'visible' : 'hidden' });
     if (grip) set(grip, { cx: a, cy: b });
   };
   function update() {

@@ -36,6 +36,16 @@ def test_the_first_screen_has_the_wrong_and_the_right_derivative_and_the_formula
         expect(front.locator(f"article a[href='{section}']").first).to_be_in_viewport()
 
 
+LEAVES = """() => {
+    const svg = document.querySelector('.grip').ownerSVGElement, box = svg.getBoundingClientRect();
+    const clipped = getComputedStyle(svg).overflow === 'hidden';
+    return [...svg.querySelectorAll(clipped ? 'text' : 'line, path, text')]
+        .filter((part) => getComputedStyle(part).visibility === 'visible')
+        .map((part) => part.getBoundingClientRect())
+        .filter(({ left, right }) => left < box.left || right > box.right);
+}"""
+
+
 def test_the_picture_shows_what_the_derivation_says(front: Page) -> None:
     form = front.locator("form.picture")
     for given, numbers in json.loads(form.get_attribute("data-check") or ""):
@@ -43,6 +53,7 @@ def test_the_picture_shows_what_the_derivation_says(front: Page) -> None:
             form.locator(f"[name={name}]").fill(str(value))
         shown = {name: float(form.locator(f"[name={name}]").inner_text()) for name in numbers}
         assert shown == pytest.approx(numbers, abs=0.0006), given
+        assert front.evaluate(LEAVES) == [], given
 
 
 def test_the_picture_is_moved_by_keyboard_and_by_dragging(front: Page) -> None:
