@@ -70,9 +70,9 @@ class _RMSNorm(torch.autograd.Function):
 def gradients(dy, x, gamma, rstd, out=None, scratch=(None, None)):
     xhat = torch.mul(rstd, x, out=scratch[0])
     product = torch.mul(dy, xhat, out=scratch[1])
-    dot, dgamma = (product @ gamma).unsqueeze(-1), product.sum(0)
+    dot, dgamma = (product @ gamma).unsqueeze(-1) / x.shape[-1], product.sum(0)
     dx = torch.mul(dy, gamma, out=scratch[1])
-    dx = torch.addcmul(dx, dot, xhat, value=-1 / x.shape[-1], out=scratch[1])
+    dx = torch.addcmul(dx, dot, xhat, value=-1, out=scratch[1])
     return torch.mul(dx, rstd, out=out), dgamma
 
 
