@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from sympy import Function, Idx, IndexedBase, Sum, Symbol, erf, exp, log, pi, sqrt
+from sympy import Function, Idx, IndexedBase, Piecewise, Sum, Symbol, erf, exp, log, pi, sqrt
 
 from rmsnorm_math import differentiate, evaluate, function, jacobian, rms, rmsnorm, source, vjp
 from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, m, n, r, x, xhat, ybar
@@ -165,6 +165,10 @@ REFUSED = {
     "a condition": (
         differentiate(Sum(x[k] * x[k + 1], (k, 1, n - 1)), x[j]),
         "depends on the position",
+    ),
+    "a choice by a value": (
+        Piecewise((x[i], x[i] > 0), (0, True)),
+        r"chooses by a value, .*as in Max\(x\[i\], 0\)",
     ),
     "a function without code": (erf(x[i]), "no code for erf"),
     "an unknown function": (f(x[i]), "no code for f"),

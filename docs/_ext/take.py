@@ -10,10 +10,12 @@ import re
 import textwrap
 import tomllib
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import nbformat
 from myst_nb.core.read import read_myst_markdown_notebook
+from sphinx.directives.code import LiteralIncludeReader
 
 FOLDER, BUNDLE = "notebooks", "rmsnorm_math.zip"
 LINKS = """
@@ -30,6 +32,7 @@ if not os.path.exists("formulas.py"):
     ZipFile("rmsnorm_math.zip").extractall("rmsnorm_math_files")
     os.chdir("rmsnorm_math_files")
 sys.path.insert(0, "")"""
+INCLUDED = re.compile(r"```\{literalinclude\} (?P<file>.*)\n(?P<options>(?::.*\n)*)```")
 DISPLAY = """\
 def display(value):
     print(value.data if type(value).__name__ == "Markdown" else value)"""
@@ -63,12 +66,22 @@ def needs(docs):
     return f"What this needs: `pip install {' '.join(names)}`."
 
 
-def cells(path):
+def included(folder, config, directive):
+    """Return as a block of code what a literalinclude shows."""
+    options = dict(re.findall(r"(?m)^:([\w-]+): (.*)", directive["options"]))
+    code, _ = LiteralIncludeReader(folder / directive["file"], options, config).read()
+    return f"```{options['language']}\n{code}```"
+
+
+def cells(path, config):
     """Return a page's cells, without what only Sphinx reads."""
     book = read_myst_markdown_notebook(path.read_text("utf-8"))
     for cell in book.cells:
         if cell.cell_type == "markdown":
             cell.source = re.sub(r"```\{toctree\}.*?```\n?", "", cell.source, flags=re.DOTALL)
+            cell.source = re.sub(INCLUDED, partial(included, path.parent, config), cell.source)
+            cell.source = re.sub(r"(?m)^:{3,}\{tab-item\} (.*)", r"**\1**\n", cell.source)
+            cell.source = re.sub(r"(?m)^:.*\n|^:{3,}\s*\Z", "", cell.source)
             # {doc}`vjp` -> `vjp`, {doc}`text <vjp>` -> text
             cell.source = re.sub(r"\{[\w:]+\}`([^`<]+) <[^`]+>`", r"\1", cell.source)
             cell.source = re.sub(r"\{[\w:]+\}(`[^`]+`)", r"\1", cell.source)
@@ -119,7 +132,7 @@ def take(app, pagename, templatename, context, doctree):  # noqa: ARG001
     source = Path(app.env.doc2path(pagename))
     if doctree is None or "```{code-cell}" not in source.read_text("utf-8"):
         return
-    page, needed = cells(source), needs(Path(app.srcdir))
+    page, needed = cells(source, app.config), needs(Path(app.srcdir))
     target = Path(app.outdir) / FOLDER / pagename
     target.parent.mkdir(parents=True, exist_ok=True)
     target.with_suffix(".ipynb").write_text(notebook(page, needed), "utf-8")

@@ -118,6 +118,11 @@ def lower(
             return reduction(node, column)
         if isinstance(node, (Add, Mul, Pow, *ELEMENTWISE)):
             return node.func(*(walk(arg, column) for arg in node.args))
+        if isinstance(node, Piecewise) and any(case.cond.has(Indexed) for case in node.args):
+            raise ValueError(
+                f"{shown(node)} chooses by a value, and there is no code for it: "
+                f"write it with Max, Abs or sign, as in Max(x[i], 0)."
+            )
         if isinstance(node, KroneckerDelta | Piecewise):
             raise ValueError(
                 f"{shown(node)} depends on the position: there is no code for it. "

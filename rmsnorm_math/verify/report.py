@@ -26,7 +26,8 @@ class Report:
     worst : str
         The element furthest from the right value, with its case; empty when there is none.
     diagnosis : str
-        The mistake by name, where the outputs are those of a known one in every case; else empty.
+        The mistake by name, where the outputs are those of one known mistake alone in every case,
+        or in every case that did not raise; else empty.
     inputs : tuple
         The arguments of the worst case: ``function(*report.inputs)`` runs it again.
     """
@@ -125,7 +126,8 @@ def _diagnosis(
             fitting.setdefault(says, []).append(name)
     named: set[str] = set()
     for says, names in sorted(fitting.items(), key=lambda item: -len(item[1])):
-        if not named.intersection(names):
+        alike = list(fitting.values()).count(names) > 1
+        if not alike and not named.intersection(names):
             yield f"{' and '.join(names)}: {says}"
         named.update(names)
 
@@ -138,6 +140,9 @@ def _recognised(
         missing = all("is None" in " ".join(trial.faults.values()) for trial in trials)
         return ["it is missing"] if missing else []
     found = [says for says, f in formulas.items() if _explains(f, output, dtype, trials)]
+    answered = [trial for trial in trials if not trial.raised]
+    if not found and len(answered) < len(trials):
+        return _recognised(output, dtype, answered, formulas)
     if found or not any(trial.wrong(output, dtype) for trial in trials):
         return found
     for held in (name for name in UNIT if UNIT[name] > UNIT[dtype]):

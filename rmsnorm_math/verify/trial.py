@@ -23,6 +23,11 @@ class Trial:
     got: list[Array | None]
     faults: dict[str, str]
 
+    @property
+    def raised(self) -> bool:
+        """Whether the function raised instead of returning."""
+        return any(fault.startswith("raises") for fault in self.faults)
+
     def wrong(self, output: int, dtype: str) -> bool:
         """Whether a result of the right shape is further off than rounding explains."""
         got, right = self.got[output], self.right[output]

@@ -168,21 +168,21 @@ BACKWARD: tuple[Mistake, ...] = (
     ),
     _of_dx(
         "residual before the Jacobian",
-        "dx is twice the right one: a residual's gradient, added to dy before the Jacobian "
+        "twice the right one: a residual's gradient, added to dy before the Jacobian "
         "where it belongs after it, does this",
         lambda dy, x, gamma, r: 2 * _dx(gamma * dy, x, r),
         seen=_thread("Dao-AILab/quack", "pull", 53) + " (fixed)",
     ),
     _of_dx(
         "1 + gamma in the backward only",
-        "dx uses 1 + gamma where gamma is asked for: if the forward uses 1 + gamma, "
+        "1 + gamma stands where gamma is asked for: if the forward uses 1 + gamma, "
         "hand gamma - 1 to this backward",
         lambda dy, x, gamma, r: _dx((1 + gamma) * dy, x, r),
         seen=_commit("NVIDIA/Megatron-LM", "00caa53"),
     ),
     _of_dgamma(
         "dgamma not summed",
-        "dgamma is not summed over the batch",
+        "not summed over the batch",
         lambda dy, x, gamma, r: dy * x / r,
         seen=_thread("unslothai/unsloth", "issues", 4533) + " (closed) and others",
     ),
@@ -237,7 +237,7 @@ BACKWARD: tuple[Mistake, ...] = (
     _second_term(
         "r for r³", "the second term is divided by r where r**3 is right", lambda x, gamma, r: r**2
     ),
-    _of_dx("sign", "dx has the wrong sign", lambda dy, x, gamma, r: -_dx(gamma * dy, x, r)),
+    _of_dx("sign", "the whole has the wrong sign", lambda dy, x, gamma, r: -_dx(gamma * dy, x, r)),
     _of_dx("no 1/r", "a factor 1/r is missing", lambda dy, x, gamma, r: r * _dx(gamma * dy, x, r)),
     _of_dx(
         "1/r twice",
@@ -261,7 +261,7 @@ BACKWARD: tuple[Mistake, ...] = (
     ),
     _of_dx(
         "residual included",
-        "dx contains dy on top of the right gradient (a residual's gradient)",
+        "it contains dy on top of the right gradient (a residual's gradient)",
         lambda dy, x, gamma, r: dy + _dx(gamma * dy, x, r),
     ),
     Mistake(
@@ -290,39 +290,39 @@ BACKWARD: tuple[Mistake, ...] = (
     ),
     Mistake(
         "swapped",
-        "dx and dgamma are swapped",
+        "one is returned for the other",
         dx=lambda dy, x, gamma, eps: _rows(dy * x / rms(x, eps)),
         dgamma=lambda dy, x, gamma, eps: _dx(gamma * dy, x, rms(x, eps)),
     ),
-    _of_dgamma("dgamma zero", "dgamma is all zeros", lambda dy, x, gamma, r: _rows(0 * dy)),
+    _of_dgamma("dgamma zero", "all zeros", lambda dy, x, gamma, r: _rows(0 * dy)),
     _of_dgamma(
         "dgamma averaged",
-        "dgamma is averaged over the batch; it is a sum",
+        "averaged over the batch; it is a sum",
         lambda dy, x, gamma, r: _rows(dy * x / r) * x.shape[-1] / x.size,
     ),
     _of_dgamma(
         "dgamma of the first row",
-        "dgamma is that of the first row alone; sum over the batch",
+        "that of the first row alone; sum over the batch",
         lambda dy, x, gamma, r: _rows((dy * x / r).reshape(-1, x.shape[-1])[:1]),
     ),
     _of_dgamma(
         "dgamma of the last row",
-        "dgamma is that of the last row alone; add to it, do not overwrite it",
+        "that of the last row alone; add to it, do not overwrite it",
         lambda dy, x, gamma, r: _rows((dy * x / r).reshape(-1, x.shape[-1])[-1:]),
     ),
     _of_dgamma(
         "dgamma over one batch axis",
-        "dgamma is summed over the first batch axis only",
+        "summed over the first batch axis only",
         lambda dy, x, gamma, r: (dy * x / r).sum(0) if x.ndim > 1 else dy * x / r,
     ),
     _of_dgamma(
         "dgamma over the last axis",
-        "dgamma is summed over the last axis; sum over the batch axes",
+        "summed over the last axis; sum over the batch axes",
         lambda dy, x, gamma, r: (dy * x / r).sum(-1),
     ),
     _of_dgamma(
         "dgamma with an axis kept",
-        "dgamma is summed over the batch, but keeps an axis of length 1 (keepdims)",
+        "summed over the batch, but keeps an axis of length 1 (keepdims)",
         lambda dy, x, gamma, r: _rows(dy * x / r)[None],
     ),
     _of_dgamma("dgamma without 1/r", "1/r is missing", lambda dy, x, gamma, r: _rows(dy * x)),
@@ -336,6 +336,6 @@ BACKWARD: tuple[Mistake, ...] = (
     ),
     _of_dgamma("dgamma without x", "x / r is missing", lambda dy, x, gamma, r: _rows(dy)),
     _of_dgamma(
-        "dgamma's sign", "dgamma has the wrong sign", lambda dy, x, gamma, r: -_rows(dy * x / r)
+        "dgamma's sign", "it has the wrong sign", lambda dy, x, gamma, r: -_rows(dy * x / r)
     ),
 )

@@ -1,5 +1,6 @@
 """What is downloaded runs outside the repository: this session does not install the package."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,13 @@ def test_every_page_with_code_can_be_taken_along() -> None:
     for page in pages:
         for kind in ("ipynb", "py"):
             assert f'href="notebooks/{page.stem}.{kind}"' in page.read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_notebook_holds_nothing_that_only_sphinx_reads(name: str) -> None:
+    book = nbformat.read(SITE / f"notebooks/{name}.ipynb", as_version=4)
+    text = "\n".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
+    assert not re.findall(r"(?m)^(?:```|:::).*\{.*|^:.*|\{\w+\}`.*", text)
 
 
 @pytest.mark.parametrize("name", TAKEN)

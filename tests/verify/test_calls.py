@@ -83,6 +83,37 @@ def test_errors_of_float32s_size_are_called_that():
     assert got != right
 
 
+def where_allowed(name, allowed):
+    """Return the named mistake's backward, which raises where x is not as `allowed` says."""
+    mistaken = with_mistake(next(mistake for mistake in BACKWARD if mistake.name == name))
+
+    def backward(dy, x, gamma, eps):
+        if not allowed(x):
+            message = "not like this"
+            raise ValueError(message)
+        return mistaken(dy, x, gamma, eps)
+
+    return mistaken, backward
+
+
+@pytest.mark.parametrize(
+    "name", ["gamma outside the sum", "dgamma not summed", "swapped", "eps outside the root"]
+)
+def test_a_mistake_is_named_though_some_cases_raise(name):
+    mistaken, backward = where_allowed(name, lambda x: x.ndim == 2)
+    report = check_backward(backward)
+    assert "raises ValueError" in str(report)
+    assert report.diagnosis == check_backward(mistaken).diagnosis != ""
+
+
+def test_no_mistake_is_named_where_the_cases_that_are_left_fit_several():
+    # at n = 1 the mean over the batch is the mean over everything
+    _, backward = where_allowed("mean over the batch", lambda x: x.shape[-1] == 1)
+    report = check_backward(backward)
+    assert "dx is wrong" in str(report)
+    assert "diagnosis: none of the known mistakes fits" in str(report)
+
+
 def test_there_is_no_talk_of_formulas_where_none_is_wrong():
     assert "diagnosis" not in str(check_backward(squaring_in_place))
 

@@ -140,7 +140,7 @@ def test_two_mistakes_are_both_named():
 
     assert check_backward(backward).diagnosis.splitlines() == [
         "dx: the second term is missing: the rms was taken for a constant, but it depends on x",
-        "dgamma: dgamma is not summed over the batch",
+        "dgamma: not summed over the batch",
     ]
 
 
