@@ -119,7 +119,7 @@ def browser(session: nox.Session) -> None:
     session.run("pytest", "tests/browser", *session.posargs)
 
 
-@nox.session(python=["3.11", "3.12", "3.13"], default=False)
+@nox.session(python=["3.11", "3.12", "3.13", "3.14"], default=False)
 @nox.parametrize("sympy", ["1.12.1", "1.13.3", "latest"])
 def matrix(session: nox.Session, sympy: str) -> None:
     """Run the tests on each Python this machine has, with each SymPy."""
