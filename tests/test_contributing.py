@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md names every module, every test and every session, and nothing that is not there."""
+"""CONTRIBUTING.md names each module, each test and each session, and nothing that is gone."""
 
 import ast
 import re
