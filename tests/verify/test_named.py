@@ -12,6 +12,16 @@ from rmsnorm_math.verify.wrong_forwards import FORWARD
 from rmsnorm_math.verify.wrong_gradients import BACKWARD
 from tests.verify.backwards import by_r_cubed, by_rstd, rows, with_mistake
 
+UNLINKED = {  # seen before a link was asked for
+    "gamma outside the sum",
+    "1/n twice",
+    "rms as a constant",
+    "diagonal only",
+    "eps missing",
+    "a parenthesis",
+    "divided by gamma",
+}
+
 
 def outputs_of(mistake: Mistake) -> str:
     return " and ".join(name for name in ("dx", "dgamma") if getattr(mistake, name))
@@ -20,6 +30,11 @@ def outputs_of(mistake: Mistake) -> str:
 def test_names_and_sentences_of_mistakes_are_unique():
     for mistakes in (BACKWARD, FORWARD):
         assert len({m.name for m in mistakes}) == len({m.says for m in mistakes}) == len(mistakes)
+
+
+def test_what_was_seen_in_public_has_a_link_to_where():
+    unlinked = {m.name for m in BACKWARD if m.seen and "](https://" not in m.seen}
+    assert unlinked == UNLINKED, "link to the commit or the thread: seen=_commit(...), _thread(...)"
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
