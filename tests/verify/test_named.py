@@ -41,8 +41,9 @@ def test_what_was_seen_in_public_has_a_link_to_where():
 @pytest.mark.parametrize("mistake", BACKWARD, ids=lambda mistake: mistake.name)
 def test_each_known_mistake_is_named(mistake, dtype):
     report = check_backward(with_mistake(mistake), dtype=dtype)
-    assert not report.ok
-    assert report.diagnosis == f"{outputs_of(mistake)}: {mistake.says}"
+    assert not report.ok, "this is no mistake: the check finds nothing wrong"
+    named = f"{outputs_of(mistake)}: {mistake.says}"
+    assert report.diagnosis == named, "not named: another entry may compute the same"
 
 
 # The rows of the catalogue again, written as people write them, apart from its own formulas.
