@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "rmsnorm_math"
 ORDER = [
     ["notation", "indices"],
-    ["forward", "inputs", "refusals", "conditions", "spans"],
-    ["contraction", "explicit"],
+    ["inputs", "refusals", "conditions", "spans"],
+    ["forward", "contraction", "explicit"],
     ["calculus", "abbreviation", "numeric", "matrices", "pitfalls"],
     ["gradients", "codegen"],
     ["verify"],
