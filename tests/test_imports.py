@@ -11,8 +11,8 @@ PACKAGE = ROOT / "rmsnorm_math"
 ORDER = [
     ["notation", "indices"],
     ["inputs", "refusals", "conditions", "spans"],
-    ["forward", "contraction", "explicit"],
-    ["calculus", "abbreviation", "numeric", "matrices", "pitfalls"],
+    ["forward", "contraction", "explicit", "matrices"],
+    ["calculus", "abbreviation", "numeric", "pitfalls"],
     ["gradients", "codegen"],
     ["verify"],
 ]

@@ -1,4 +1,4 @@
-"""A page with cells asserts what it shows, and an assertion says what is wrong when it fails."""
+"""A page asserts what it shows, says what is wrong when that fails, and describes itself."""
 
 import ast
 import re
@@ -16,3 +16,11 @@ def test_a_page_asserts_what_it_shows(page):
     assert asserted, f"{page.name} asserts nothing in a cell tagged remove-cell"
     silent = [ast.unparse(node) for node in asserted if node.msg is None]
     assert not silent, f"{page.name}: write behind each assertion what is wrong when it fails"
+
+
+def test_each_page_has_a_description_of_its_own():
+    first = {}
+    for page in PAGES:
+        for description in re.findall(r"(?m)^ +description: (.*)", page.read_text("utf-8")):
+            other = first.setdefault(description, page)
+            assert other == page, f"{page.name} has the description of {other.name}"
