@@ -12,7 +12,7 @@ PATHS = re.findall(r"`([\w/.-]+(?:\.\w+|/))`", TEXT)
 def test_each_session_has_a_line():
     sessions = set()
     for node in ast.parse((ROOT / "noxfile.py").read_text("utf-8")).body:
-        marks = ast.unparse(getattr(node, "decorator_list", []))
+        marks = " ".join(map(ast.unparse, getattr(node, "decorator_list", [])))
         if isinstance(node, ast.FunctionDef) and "nox.session" in marks:
             name = re.search(r"name='(.*?)'", marks)
             sessions.add(name[1] if name else node.name)

@@ -19,8 +19,8 @@ def test_a_page_asserts_what_it_shows(page):
 
 
 def test_each_page_has_a_description_of_its_own():
-    first = {}
+    first: dict[str, str] = {}
     for page in PAGES:
         for description in re.findall(r"(?m)^ +description: (.*)", page.read_text("utf-8")):
-            other = first.setdefault(description, page)
-            assert other == page, f"{page.name} has the description of {other.name}"
+            other = first.setdefault(description, page.name)
+            assert other == page.name, f"{page.name} has the description of {other}"
