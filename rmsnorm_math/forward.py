@@ -4,6 +4,7 @@ from typing import Literal
 
 from sympy import Expr, Idx, Max, Sum, sqrt
 
+from rmsnorm_math.inputs import as_expression
 from rmsnorm_math.notation import epsilon, gamma, i, k, n, x
 
 Placement = Literal["inside", "outside", "max"]
@@ -25,6 +26,7 @@ def mean_square(*rows: Idx, part: Expr = n) -> Expr:
     >>> mean_square()
     Sum(x[k]**2, (k, 1, n))/n
     """
+    part = as_expression(part, "the part")
     return Sum(x[(*rows, k)] ** 2, (k, 1, part)) / part
 
 
@@ -95,4 +97,5 @@ def rmsnorm(*rows: Idx, eps: Placement = "inside", offset: Expr | int = 0, part:
     >>> rmsnorm(offset=1, eps="outside")
     (gamma[i] + 1)*x[i]/(epsilon + sqrt(Sum(x[k]**2, (k, 1, n)))/sqrt(n))
     """
-    return (gamma[i] + offset) * x[(*rows, i)] / rms(*rows, eps=eps, part=part)
+    weight = gamma[i] + as_expression(offset, "the offset")
+    return weight * x[(*rows, i)] / rms(*rows, eps=eps, part=part)

@@ -8,28 +8,24 @@ from textwrap import indent
 
 import pytest
 
-pytest.importorskip("myst_nb", reason="these tests run the pages: nox -s site-tests")
+from tests.pages import PAGES, cells
 
-ROOT = Path(__file__).parents[1]
+pytest.importorskip("myst_nb", reason="these tests run the pages: nox -s site-tests")
 
 
 def shown(page: Path) -> list[tuple[str, str]]:
     """Return the tags and the code of the cells that a reader sees and copies."""
-    cell = re.compile(
-        r"^```\{code-cell\}\n(?::tags: \[(.*?)\]\n)?(.*?)^```", re.MULTILINE | re.DOTALL
-    )
-    cells = cell.findall(page.read_text("utf-8"))
     drawn = re.compile(r"\b(show|table|tabs)\(")  # by the site's helpers, under a fold
     return [
         (tags, code)
-        for tags, code in cells
+        for tags, code in cells(page)
         if "remove" not in tags and not ("hide" in tags and drawn.search(code))
     ]
 
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in sorted((ROOT / "docs").glob("*.md")) if shown(page)],
+    [page for page in PAGES if shown(page)],
     ids=lambda p: p.stem,
 )
 def test_what_a_page_shows_runs_as_copied(page: Path, tmp_path: Path) -> None:

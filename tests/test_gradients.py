@@ -40,6 +40,8 @@ mean = Sum(x[k], (k, 1, n)) / n
 total = Sum(exp(x[k]), (k, 1, n))
 LAYERS = {
     "RMSNorm": rmsnorm(),
+    "RMSNorm, epsilon outside": rmsnorm(eps="outside"),
+    "RMSNorm, 1 + gamma": rmsnorm(offset=1),
     "softmax": exp(x[i]) / total,
     "log-softmax": x[i] - log(total),
     "LayerNorm": gamma[i] * (x[i] - mean) / sqrt(Sum((x[k] - mean) ** 2, (k, 1, n)) / n + epsilon),

@@ -26,6 +26,9 @@ from rmsnorm_math import (
     instantiate,
     jvp,
     matrix_form,
+    mean_square,
+    rms,
+    rmsnorm,
     source,
     vjp,
 )
@@ -74,6 +77,12 @@ TAKES_ONE = {
         lambda given: jvp(a[i] / r, given, c[i]),
         lambda given: finite_difference(r, given, {a: [1, 2]}, n=2),
     ],
+    "the part": [
+        lambda given: mean_square(part=given),
+        lambda given: rms(part=given),
+        lambda given: rmsnorm(part=given),
+    ],
+    "the offset": [lambda given: rmsnorm(offset=given)],
     "the output": [
         lambda given: vjp(given, a[j], c[i]),
         lambda given: jvp(given, a[j], c[j]),

@@ -1,5 +1,6 @@
 """The wrong ways stay wrong as the pages say, and their numbers mean what the pages say."""
 
+import inspect
 import json
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +14,7 @@ from rmsnorm_math import (
     finite_difference,
     instantiate,
     jacobian,
+    pitfalls,
     rms,
     rmsnorm,
 )
@@ -35,6 +37,12 @@ from rmsnorm_math.pitfalls import (
 
 RECORD = Path(__file__).parent.parent / "docs/data/traps.json"
 POINT = {x: [1, 2, 3], epsilon: 0}
+
+
+def test_each_trap_is_in_the_record():
+    functions = inspect.getmembers(pitfalls, inspect.isfunction)
+    ways = {name for name, f in functions if f.__module__ == pitfalls.__name__} - {"answers"}
+    assert ways == {*answers()}, "answers() does not list each trap"
 
 
 def test_a_plain_symbol_gives_zero():
@@ -100,11 +108,10 @@ def test_subs_leaves_an_element_with_a_bound_index():
 
 
 def test_the_record_of_sympy_versions_holds_what_the_traps_answer():
-    """If it fails, run `nox -s traps`."""
     record = json.loads(RECORD.read_text("utf-8"))
     now = answers()
     assert {"1.12.1", "1.13.3", "1.14.0"} <= set(record)
-    assert all(list(row) == list(now) for row in record.values())
+    assert all(list(row) == list(now) for row in record.values()), "run nox -s traps"
     if version("sympy") not in record:
         pytest.skip(f"SymPy {version('sympy')} is not in the record: run `nox -s traps`")
-    assert record[version("sympy")] == now
+    assert record[version("sympy")] == now, "run nox -s traps"

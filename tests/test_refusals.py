@@ -17,9 +17,7 @@ from sympy import (
     sqrt,
 )
 
-from rmsnorm_math import (
-    differentiate,
-)
+from rmsnorm_math import differentiate
 from tests.refusals import refusal
 
 a, c, A = IndexedBase("a"), IndexedBase("c"), IndexedBase("A")
@@ -27,15 +25,11 @@ i, j, k = (Idx(letter) for letter in "ijk")
 n = Symbol("n", integer=True, positive=True)
 square = Sum(a[i] ** 2, (i, 1, n))
 r = sqrt(square / n)
-
-
 X, real_a, shaped = (
     MatrixSymbol("X", 3, 1),
     IndexedBase("a", real=True),
     IndexedBase("a", shape=(n,)),
 )
-
-
 x, f = Symbol("x"), Function("f")
 
 

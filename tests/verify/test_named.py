@@ -12,6 +12,16 @@ from rmsnorm_math.verify.wrong_forwards import FORWARD
 from rmsnorm_math.verify.wrong_gradients import BACKWARD
 from tests.verify.backwards import by_r_cubed, by_rstd, rows, with_mistake
 
+UNLINKED = {  # seen before a link was asked for
+    "gamma outside the sum",
+    "1/n twice",
+    "rms as a constant",
+    "diagonal only",
+    "eps missing",
+    "a parenthesis",
+    "divided by gamma",
+}
+
 
 def outputs_of(mistake: Mistake) -> str:
     return " and ".join(name for name in ("dx", "dgamma") if getattr(mistake, name))
@@ -22,12 +32,18 @@ def test_names_and_sentences_of_mistakes_are_unique():
         assert len({m.name for m in mistakes}) == len({m.says for m in mistakes}) == len(mistakes)
 
 
+def test_what_was_seen_in_public_has_a_link_to_where():
+    unlinked = {m.name for m in BACKWARD if m.seen and "](https://" not in m.seen}
+    assert unlinked == UNLINKED, "link to the commit or the thread: seen=_commit(...), _thread(...)"
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("mistake", BACKWARD, ids=lambda mistake: mistake.name)
 def test_each_known_mistake_is_named(mistake, dtype):
     report = check_backward(with_mistake(mistake), dtype=dtype)
-    assert not report.ok
-    assert report.diagnosis == f"{outputs_of(mistake)}: {mistake.says}"
+    assert not report.ok, "this is no mistake: the check finds nothing wrong"
+    named = f"{outputs_of(mistake)}: {mistake.says}"
+    assert report.diagnosis == named, "not named: another entry may compute the same"
 
 
 # The rows of the catalogue again, written as people write them, apart from its own formulas.

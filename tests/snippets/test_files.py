@@ -1,0 +1,33 @@
+"""A snippet is one short file that anyone may copy, and no snippet is hidden or untested."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.snippets.cases import ROOT, SNIPPETS
+
+FRAMEWORKS = {"jax", "numba", "numpy", "torch"}
+
+
+@pytest.mark.parametrize("path", SNIPPETS, ids=lambda path: path.stem)
+def test_a_snippet_is_one_short_file_that_anyone_may_copy(path: Path) -> None:
+    text = path.read_text("utf-8")
+    licence = "# SPDX-License-Identifier: MIT-0\n"
+    assert text.startswith(licence), f"{path.name} must begin with the line {licence}"
+    assert len(text.splitlines()) <= 100, f"{path.name} is longer than 100 lines"
+    tree = [*ast.walk(ast.parse(text))]
+    imports = {a.name for node in tree if isinstance(node, ast.Import) for a in node.names}
+    imports |= {node.module or "." for node in tree if isinstance(node, ast.ImportFrom)}
+    others = {name.split(".")[0] for name in imports} - sys.stdlib_module_names - FRAMEWORKS
+    assert not others, f"{path.name} needs {others}: FRAMEWORKS lists what the tests install"
+
+
+@pytest.mark.parametrize("path", SNIPPETS, ids=lambda path: path.stem)
+def test_a_snippet_is_shown_and_compared(path: Path) -> None:
+    page = (ROOT / "docs/snippets.md").read_text("utf-8")
+    assert f"literalinclude}} snippets/{path.name}\n" in page, f"docs/snippets.md lacks {path.name}"
+    peers = (ROOT / "tests/peers/implementations.py").read_text("utf-8")
+    name = path.stem.removeprefix("rmsnorm_")
+    assert f'"{name}"' in peers, f"tests/peers/implementations.py does not load {path.name}"
