@@ -155,9 +155,12 @@ def test_reset_brings_back_the_code_and_the_result(page: Page) -> None:
 
 
 def test_what_does_not_end_can_be_stopped(page: Page) -> None:
-    last = cell(page, LAST)
+    above, last = cell(page, "from sympy import Idx"), cell(page, LAST)
+    edit(above, above.get_by_role("textbox").inner_text() + "\n1")
     edit(last, "print('started')\nwhile True: pass")
     last.get_by_role("button", name="Run").click()
+    expect(last.get_by_role("status")).to_contain_text("Running cell")
+    expect(last.get_by_role("status")).to_have_text("Running…")
     page.wait_for_timeout(1000)
     last.get_by_role("button", name="Stop").click()
     expect(last.locator(".run-error")).to_contain_text("Stopped.")
