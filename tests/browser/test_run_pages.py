@@ -102,6 +102,7 @@ def test_a_page_without_run_says_why() -> None:
 
 def test_from_a_file_the_button_says_what_to_do(visit: Visit) -> None:
     page = visit((SITE / "pitfall.html").as_uri())
+    expect(page.get_by_role("button", name="Reset")).to_have_count(0)
     first = page.locator("div.cell:has(.run-bar)").first
     first.get_by_role("button", name="Run").click()
     expect(first.get_by_role("status")).to_contain_text("serve the site")
