@@ -92,7 +92,7 @@
       if (i < ran.length && i !== index && ran[i] === text) continue;
       ran.length = i;
       if (running !== shownCell) return show(shownCell.box, [['error', 'Stopped.']]);
-      if (ready && i < index) shownCell.say(`Running cell ${i + 1} of ${index + 1}…`);
+      if (ready && i <= index) shownCell.say(i < index ? `Running cell ${i + 1} of ${index + 1}…` : 'Running…');
       const { outputs, failed } = await python(text, !box);
       if (running !== shownCell) return show(shownCell.box, outputs);
       ran[i] = text;

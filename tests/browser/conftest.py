@@ -8,7 +8,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Response, sync_playwright
 
 SITE = Path(__file__).parents[2] / "docs/_build/html"
 PAGES = sorted(page.relative_to(SITE).as_posix() for page in SITE.rglob("*.html"))
@@ -48,14 +48,20 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
-    """Return a function that opens a page of the site, and see that no request leaves the site."""
+    """Return a function that opens a page; see that no request leaves the site or finds nothing."""
     requests: list[str] = []
+    missing: list[str] = []
     errors: list[str] = []
+
+    def note(response: Response) -> None:
+        if response.status >= 400:
+            missing.append(response.url)
 
     def visit(path: str, **options: object) -> Page:
         page = browser.new_context(**options).new_page()  # type: ignore[arg-type]
         page.set_default_timeout(120_000)  # a busy machine is slow, and no test is of speed
         page.context.on("request", lambda request: requests.append(request.url))
+        page.context.on("response", note)
         page.on("pageerror", lambda error: errors.append(f"{path}: {error}"))
         page.goto(path if ":" in path else address + path)
         return page
@@ -64,4 +70,5 @@ def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
     own = (address, "data:", "blob:", "file:")
     assert requests
     assert not [url for url in requests if not url.startswith(own)], "requests to other sites"
+    assert not missing, "files that are not there"
     assert not errors, "errors in scripts"

@@ -1,6 +1,7 @@
 """Every page, as it is read: without JavaScript, on a phone, and copied from."""
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -16,6 +17,10 @@ def phone() -> dict[str, object]:
     return {"viewport": {"width": 390, "height": 844}}
 
 
+CUT = """texts => texts.filter(text => getComputedStyle(text).overflowX === 'hidden'
+    && text.scrollWidth > text.clientWidth).map(text => text.textContent)"""
+
+
 @pytest.mark.parametrize("javascript", [True, False])
 def test_nothing_is_wider_than_a_phone(
     visit: Visit, phone: dict[str, object], javascript: bool
@@ -28,6 +33,8 @@ def test_nothing_is_wider_than_a_phone(
         over = "boxes => Math.max(...boxes.map(box => box.scrollWidth))"
         if (width := boxes.evaluate_all(over)) > 390:
             wide[name] = width
+        cut = page.locator("article :is(h1, h2, h3, p, li, dd, td)").evaluate_all(CUT)
+        assert not cut, name
     page.context.close()
     assert not wide
 
@@ -54,6 +61,16 @@ def test_formulas_are_drawn_and_said_from_a_file_without_javascript(visit: Visit
         assert page.locator(".math-error").count() == 0
         expect(page.get_by_role("button", name="Run")).to_have_count(0)
         page.context.close()
+
+
+def test_a_picture_says_what_it_shows() -> None:
+    pictures = 0
+    for name in PAGES:
+        article = (SITE / name).read_text("utf-8").partition("<article")[2]
+        for picture in re.findall(r"<img[^>]*>|(?<=<figure)[^>]*>\s*<svg[^>]*>", article):
+            pictures += 1
+            assert re.search(r'(?:alt|aria-label)="\s*[^"\s]', picture), name
+    assert pictures
 
 
 @pytest.mark.parametrize("place", ["served", "from a file"])

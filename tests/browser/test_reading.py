@@ -118,17 +118,27 @@ def test_a_formula_is_copied_as_latex_and_as_sympy(visit: Visit) -> None:
     page.context.close()
 
 
-def test_what_scrolls_is_reached_by_keyboard(visit: Visit) -> None:
-    page = visit("jacobian.html", viewport={"width": 390, "height": 844})
-    boxes = page.locator(".math-wrapper, .highlight pre, .table-wrapper")
-    page.wait_for_function("document.querySelector('[tabindex][aria-label=Formula]')")
-    scrolling = [box for box in boxes.all() if box.evaluate("e => e.scrollWidth > e.clientWidth")]
+@pytest.mark.parametrize(
+    ("name", "label", "kind"),
+    [
+        ("jacobian", "Formula", ".math-wrapper"),
+        ("reference", "Code", ".highlight pre"),
+        ("jacobian", "Table", ".table-wrapper"),
+    ],
+)
+def test_what_scrolls_is_reached_by_keyboard(
+    visit: Visit, name: str, label: str, kind: str
+) -> None:
+    page = visit(f"{name}.html", viewport={"width": 390, "height": 844})
+    page.wait_for_function(f"document.querySelector('{kind}[tabindex][aria-label={label}]')")
+    boxes = page.locator(kind).all()
+    scrolling = [box for box in boxes if box.evaluate("e => e.scrollWidth > e.clientWidth")]
     assert scrolling
     for box in scrolling:
         box.focus()
-        assert box.evaluate("e => e === document.activeElement")
+        expect(box).to_be_focused()
         page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.querySelector('.math-wrapper[tabindex]').scrollLeft > 0")
+        page.wait_for_function("e => e.scrollLeft > 0", arg=box.element_handle())
     page.context.close()
 
 
