@@ -3,7 +3,7 @@
 from textwrap import dedent
 
 import pytest
-from sympy import IndexedBase, S, Sum, Symbol, exp, log, sign, sin, sqrt
+from sympy import IndexedBase, S, Sum, Symbol, erf, exp, log, sign, sin, sqrt
 
 from rmsnorm_math import function, mean_square, rms, rmsnorm, source, vjp
 from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, m, n, x, xhat, ybar
@@ -144,6 +144,20 @@ REFUSED = {
             "the last axis in another, as in gamma[b]. A transposed array or a matrix product is "
             "not printed. If gamma has one value for each row, write gamma[b] as its key in the "
             "arguments, and pass an array of shape (..., 1)."
+        ),
+    ),
+    "a value for each row, by what another output shows": (
+        lambda: source({"y": x[b, i], "z": gamma[b]}, {x: "x", gamma: "g"}),
+        (
+            "ValueError: gamma[b] has one value for each row: write gamma[b] as its key in the "
+            "arguments, and pass an array of shape (..., 1)."
+        ),
+    ),
+    "a function without code": (
+        lambda: source({"y": erf(x[i])}, {x: "x"}),
+        (
+            "ValueError: there is no code for erf in erf(x[i]): only for sums, powers, Abs, "
+            "Heaviside, Max, cos, cosh, exp, log, sign, sin, sinh, tan, tanh."
         ),
     ),
     "a framework that is none, for a function": (
