@@ -249,12 +249,6 @@ def test_a_sum_of_the_values_of_rows_is_one_number():
     assert total == 5
 
 
-def test_the_values_of_other_rows_are_refused():
-    scale = IndexedBase("scale")
-    with pytest.raises(ValueError, match="different indices of rows: name them alike"):
-        source({"y": scale[l] * x[b, i], "z": x[l, i]}, {scale[l]: "scale", x: "x"})
-
-
 def test_a_sum_over_rows_may_stand_in_another():
     inner = Sum(ybar[l, j], (l, 1, m))
     got = function({"out": Sum(sin(x[b, j] + inner), (b, 1, m))}, {x: "x", ybar: "dy"})(X, DY)

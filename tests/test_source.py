@@ -116,6 +116,30 @@ SOURCES = {
             return y, z
         ''',
     ),
+    "what one shared line needs of another": (
+        lambda: source(
+            {"w": 2 * x[i], "y": x[i] * exp(sin(x[i])), "z": sin(x[i]) + exp(sin(x[i]))},
+            {x: "x"},
+        ),
+        '''
+        import numpy as np
+
+
+        def backward(x):
+            """Return w, y, z.
+
+            w[i] = 2*x[i]
+            y[i] = exp(sin(x[i]))*x[i]
+            z[i] = exp(sin(x[i])) + sin(x[i])
+            """
+            w = 2*x
+            t = np.sin(x)
+            t_2 = np.exp(t)
+            y = t_2*x
+            z = t + t_2
+            return w, y, z
+        ''',
+    ),
 }
 
 
@@ -151,6 +175,22 @@ REFUSED = {
         (
             "ValueError: gamma[b] has one value for each row: write gamma[b] as its key in the "
             "arguments, and pass an array of shape (..., 1)."
+        ),
+    ),
+    "values of other rows": (
+        lambda: source({"y": R[k] * x[b, i], "z": x[k, i]}, {x: "x", R[k]: "r"}),
+        (
+            "ValueError: the elements in r[k]*x[b, i] have different indices of rows: "
+            "name them alike."
+        ),
+    ),
+    "the number of rows": (
+        lambda: source(
+            {"y": x[b, i] * R[b], "mean": Sum(R[b], (b, 1, m)) / m}, {x: "x", R[b]: "r"}
+        ),
+        (
+            "ValueError: the number of rows m would be needed, and there is no code for it. "
+            "To sum over several axes of an element, reshape them into one."
         ),
     ),
     "a function without code": (

@@ -138,7 +138,7 @@ def _recognised(
 ) -> list[str]:
     """Return what can be said of one output: every mistake that fits, else its precision."""
     if all(trial.got[output] is None for trial in trials):
-        missing = all("is None" in " ".join(trial.faults.values()) for trial in trials)
+        missing = all(any("is None" in f for f in trial.faults.values()) for trial in trials)
         return ["it is missing"] if missing else []
     found = [says for says, f in formulas.items() if _explains(f, output, dtype, trials)]
     answered = [trial for trial in trials if not trial.raised]

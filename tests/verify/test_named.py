@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from rmsnorm_math.verify import check_backward
+from rmsnorm_math.verify.cases import rounded
 from rmsnorm_math.verify.mistakes import Mistake
 from rmsnorm_math.verify.wrong_forwards import FORWARD
 from rmsnorm_math.verify.wrong_gradients import BACKWARD
@@ -152,3 +153,12 @@ def test_a_mistake_in_float32_code_is_named_in_a_float64_check():
 
     diagnosis = check_backward(backward).diagnosis
     assert "computed or kept in float32, not in float64" in diagnosis
+
+
+def test_bfloat16_is_named_in_a_float32_check():
+    def backward(*arguments):
+        return tuple(rounded(v, "bfloat16") for v in by_r_cubed(*arguments))
+
+    assert check_backward(backward, dtype="float32").diagnosis == (
+        "dx and dgamma: the formula is right; it is computed or kept in bfloat16, not in float32"
+    )
