@@ -3,7 +3,7 @@
 from textwrap import dedent
 
 import pytest
-from sympy import IndexedBase, S, Sum, Symbol, erf, exp, log, sign, sin, sqrt
+from sympy import IndexedBase, S, Sum, Symbol, cos, cosh, erf, exp, log, sign, sin, sinh, sqrt, tan
 
 from rmsnorm_math import function, mean_square, rms, rmsnorm, source, vjp
 from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, m, n, x, xhat, ybar
@@ -147,6 +147,16 @@ SOURCES = {
 def test_the_source_reads_as_expected(case):
     call, expected = SOURCES[case]
     assert call() == dedent(expected).lstrip("\n")
+
+
+def test_the_formulas_of_the_docstring_are_broken_between_words_alone():
+    long = sin(x[i]) * cos(x[i]) * tan(x[i]) * exp(x[i]) * log(x[i]) * sinh(x[i]) * cosh(x[i])
+    assert str(long * gamma[i]) in source({"y" * 30: long * gamma[i]}, {x: "x", gamma: "gamma"})
+    longest = 0
+    for length in range(60, 70):
+        code = source({"y" * length: x[i] + gamma[i] + sin(x[i])}, {x: "x", gamma: "gamma"})
+        longest = max(longest, *map(len, code.split('"""')[1].splitlines()))
+    assert longest == 96
 
 
 REFUSED = {

@@ -129,11 +129,11 @@ def source(
     columns = {Symbol(names[array_of(key)]) for key in where}
     returned = [
         f"{label}[..., 0]"
-        if _is_scalar(short[label], rows)
+        if _is_scalar(short[label.name], rows)
         and (expr.has(*REDUCTIONS) or expr.free_symbols & columns)
         and not expr.has(OverAll)
-        else label
-        for label, (_, expr) in zip(outputs, results, strict=True)
+        else label.name
+        for label, expr in results
     ]
     formulas = "\n".join(_formula(label, expr, rows) for label, expr in short.items())
     renamed = ", ".join(f"{text} for {key}" for key, text in arguments.items() if text != str(key))

@@ -33,6 +33,19 @@ def test_the_truth_is_the_derivative_in_50_digits():
     assert right == pytest.approx([float(v) for v in wanted], rel=1e-14)
 
 
+def test_rounding_is_relative_to_the_magnitudes_of_the_terms():
+    dy, x = np.array([[0.3, -1.1, 0.7], [2.0, 0.4, -0.6]]), np.array([[0.2, 1.9, -0.4], [1, 3, -5]])
+    gamma, eps = np.array([0.5, -2.0, 1.25]), 0.1
+    dx, dgamma = verify._scale(dy, x, gamma, eps)
+    r = [np.sqrt(np.mean(row**2) + eps) for row in x]
+    for j in range(3):
+        for b in (0, 1):
+            terms = [gamma[i] * dy[b, i] * x[b, i] * x[b, j] / (3 * r[b] ** 3) for i in range(3)]
+            terms.append(gamma[j] * dy[b, j] / r[b])
+            assert dx[b, j] == pytest.approx(sum(map(abs, terms)))
+        assert dgamma[j] == pytest.approx(sum(abs(dy[b, j] * x[b, j] / r[b]) for b in (0, 1)))
+
+
 def test_traits_set_different_cases_apart():
     cases = list(grid("float64"))
     sets = {tuple(holds(case) for case in cases) for holds in TRAITS.values()}

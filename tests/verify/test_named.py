@@ -118,8 +118,10 @@ def test_a_reduction_laid_along_the_wrong_axis_is_named_though_it_cannot_run_eve
 
 
 def test_float16_squares_that_overflow_are_named():
-    report = check_backward(by_r_cubed, dtype="float16")
-    assert "65504: take the mean square in float32" in report.diagnosis
+    assert check_backward(by_r_cubed, dtype="float16").diagnosis == (
+        "dx: it is lost where x * x exceeds float16's largest number, 65504: "
+        "take the mean square in float32"
+    )
 
 
 def test_dividing_by_gamma_is_found_where_gamma_is_zero():
@@ -155,6 +157,17 @@ def test_a_mistake_in_float32_code_is_named_in_a_float64_check():
     assert "computed or kept in float32, not in float64" in diagnosis
 
 
+def test_a_mistake_in_float32_is_named_where_it_gives_no_number():
+    (mistake,) = (m for m in BACKWARD if m.name == "eps missing")
+
+    def backward(*arguments):
+        return tuple(rounded(v, "float32") for v in with_mistake(mistake)(*arguments))
+
+    assert check_backward(backward).diagnosis == (
+        f"dx and dgamma: {mistake.says}; it is computed or kept in float32, not in float64"
+    )
+
+
 def test_bfloat16_is_named_in_a_float32_check():
     def backward(*arguments):
         return tuple(rounded(v, "bfloat16") for v in by_r_cubed(*arguments))
@@ -162,3 +175,15 @@ def test_bfloat16_is_named_in_a_float32_check():
     assert check_backward(backward, dtype="float32").diagnosis == (
         "dx and dgamma: the formula is right; it is computed or kept in bfloat16, not in float32"
     )
+
+
+def test_a_mistake_that_overflows_float16_is_named():
+    (mistake,) = (m for m in BACKWARD if m.name == "r⁴ for r³")
+
+    def backward(dy, x, gamma, eps):
+        single = [v.astype(np.float32) for v in (dy, x, gamma)]
+        return tuple(rounded(v, "float16") for v in with_mistake(mistake)(*single, eps))
+
+    report = check_backward(backward, dtype="float16")
+    assert "dx is not finite" in str(report)
+    assert report.diagnosis == f"dx: {mistake.says}"

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rmsnorm_math.verify import check_backward
-from tests.verify.backwards import by_xhat
+from rmsnorm_math.verify.cases import rounded
+from tests.verify.backwards import by_r_cubed, by_xhat
 
 
 def patched(dx=None, dgamma=None):
@@ -116,3 +117,23 @@ def test_a_mistake_on_no_list_is_found_and_given_no_name(name):
 )
 def test_the_report_says_what_the_failing_cases_share(name, trait):
     assert f"exactly those where {trait}\n" in str(check_backward(NAMELESS[name]))
+
+
+def in_single(dy, x, gamma, eps):
+    return by_xhat(*(v.astype(np.float32) for v in (dy, x, gamma)), eps)
+
+
+@pytest.mark.parametrize(
+    ("backward", "factor"),
+    [
+        (in_single, lambda x: 1.5),
+        (by_r_cubed, lambda x: 1.5),
+        (in_single, lambda x: 1.5 if abs(x).max() > 256 else 1.0),
+    ],
+    ids=["everywhere", "and its squares overflow", "where squares would overflow"],
+)
+def test_a_mistake_on_no_list_is_given_no_name_in_float16_either(backward, factor):
+    def wrong(dy, x, gamma, eps):
+        return tuple(rounded(v * factor(x), "float16") for v in backward(dy, x, gamma, eps))
+
+    assert check_backward(wrong, dtype="float16").diagnosis == ""
