@@ -106,15 +106,26 @@ def test_eps_outside_the_root_forward_and_inside_backward_is_named():
     )
 
 
-def test_a_reduction_laid_along_the_wrong_axis_is_named_though_it_cannot_run_everywhere():
-    def backward(dy, x, gamma, eps):
-        rstd = (np.mean(x * x, -1) + eps) ** -0.5
-        c = np.mean(dy * gamma * x, -1) * rstd**3
-        return dy * gamma * rstd[..., None] - x * c, rows(dy * x * rstd[..., None])
+def along_the_wrong_axis(dy, x, gamma, eps):
+    rstd = (np.mean(x * x, -1) + eps) ** -0.5
+    c = np.mean(dy * gamma * x, -1) * rstd**3
+    return dy * gamma * rstd[..., None] - x * c, rows(dy * x * rstd[..., None])
 
-    report = check_backward(backward)
+
+def test_a_reduction_laid_along_the_wrong_axis_is_named_though_it_cannot_run_everywhere():
+    report = check_backward(along_the_wrong_axis)
     assert "raises ValueError" in str(report)
     assert "broadcast along the wrong axis" in report.diagnosis
+
+
+def test_nothing_may_come_back_where_a_mistake_cannot_run():
+    def backward(*arguments):
+        try:
+            return along_the_wrong_axis(*arguments)
+        except ValueError:
+            return None, by_r_cubed(*arguments)[1]
+
+    assert "broadcast along the wrong axis" in check_backward(backward).diagnosis
 
 
 def test_float16_squares_that_overflow_are_named():
