@@ -41,7 +41,16 @@ def test_what_is_not_finite_matches_what_is_not_finite_either():
     assert not trial_of(np.nan_to_num(value)).matches(0, value, "float64")
     size = 8 * tolerance(np.array(1.0), trial_of(value).case, "float64")
     for factor in (0, 0.98, 1.02):
-        assert trial_of(other + factor * size).matches(0, value, "float64") == (factor < 1)
+        got = other + factor * size * np.array([[1], [0]])
+        assert trial_of(got).matches(0, value, "float64") == (factor < 1)
+
+
+def test_nothing_matches_nothing_alone():
+    trial = trial_of(VALUE)
+    assert not trial.matches(0, None, "float64")
+    trial.got[0] = None
+    assert not trial.matches(0, VALUE, "float64")
+    assert trial.matches(0, None, "float64")
 
 
 def test_the_error_is_relative_to_the_terms_and_infinite_where_the_result_is():
