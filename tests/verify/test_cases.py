@@ -84,7 +84,9 @@ def test_the_grid_is_every_shape_with_every_rms_and_eps(dtype):
     assert not cases[100].x[1].any()
     assert len({case.dy.tobytes() + case.x.tobytes() for case in cases}) == len(cases)
     for values in ([case.dy for case in cases], [case.x / case.scale for case in cases]):
-        assert np.mean(np.concatenate([v.ravel() for v in values]) ** 2) == pytest.approx(1, abs=0.1)
+        assert np.mean(np.concatenate([v.ravel() for v in values]) ** 2) == pytest.approx(
+            1, abs=0.1
+        )
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,8 @@ def test_a_row_is_compared_with_a_mistake_by_its_own_terms():
 
 
 def in_single(dy, x, gamma, eps):
-    return by_xhat(*(v.astype(np.float32) for v in (dy, x, gamma)), eps)
+    dy, x, gamma = (v.astype(np.float32) for v in (dy, x, gamma))
+    return by_xhat(dy, x, gamma, eps)
 
 
 @pytest.mark.parametrize(
