@@ -7,10 +7,11 @@ from rmsnorm_math.verify.cases import grid, tolerance
 from rmsnorm_math.verify.trial import Trial
 
 
-def trial_of(got, scales=(1.0,)):
+def trial_of(got, scales=(1.0,), shape=None):
     """Return a trial in which `got` came back, all zeros are right and terms are `scales` large."""
-    (case, *_) = (case for case in grid("float64") if case.x.shape == (2, got.shape[-1]))
-    right, scale = np.zeros((2, got.shape[-1])), [np.full((2, 1), size) for size in scales]
+    shape = shape or got.shape
+    (case, *_) = (case for case in grid("float64") if case.x.shape == shape)
+    right, scale = np.zeros(shape), [np.full((*shape[:-1], 1), size) for size in scales]
     return Trial(case, (), [right] * len(scale), scale, [got] * len(scale), {})
 
 
@@ -27,13 +28,21 @@ def test_what_a_mistake_gives_is_judged_by_the_largest_of_its_row(dtype, units, 
         assert trial_of(got).matches(0, VALUE, dtype) == (factor < 1)
 
 
+@pytest.mark.parametrize(("shape", "units"), [((4, 1), 1e6), ((2, 3), 8)])
+def test_where_a_row_has_one_element_much_may_have_cancelled(shape, units):
+    value = np.zeros(shape)
+    allowed = tolerance(np.array(units), trial_of(value).case, "float64")
+    assert trial_of(value + allowed).matches(0, value, "float64")
+    assert not trial_of(value + allowed * (1 + 1e-7)).matches(0, value, "float64")
+
+
 def test_it_is_judged_by_the_largest_terms_of_any_output_where_its_shape_is_another():
     (case, *_) = (case for case in grid("float64") if case.x.shape == (2, 3))
     for factor in (0.98, 1.02):
         value = np.array([1.0, 2.0, 4.0])
         got = value.copy()
         got[0] += factor * 8 * (4 + 7) * tolerance(np.array(1.0), case, "float64")
-        assert trial_of(got, (1.0, 7.0)).matches(0, value, "float64") == (factor < 1)
+        assert trial_of(got, (1.0, 7.0), (2, 3)).matches(0, value, "float64") == (factor < 1)
 
 
 def test_what_is_not_finite_matches_what_is_not_finite_either():
