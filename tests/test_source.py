@@ -150,7 +150,7 @@ def test_the_source_reads_as_expected(case):
 
 
 def test_the_formulas_of_the_docstring_are_broken_between_words_alone():
-    long = sin(x[i]) * cos(x[i]) * tan(x[i]) * exp(x[i]) * log(x[i]) * sinh(x[i]) * cosh(x[i])
+    long = (sin(x[i]) * cos(x[i]) * tan(x[i]) * log(x[i]) * sinh(x[i]) * cosh(x[i])) ** 1234
     assert str(long * gamma[i]) in source({"y" * 30: long * gamma[i]}, {x: "x", gamma: "gamma"})
     longest = 0
     for length in range(60, 70):
@@ -185,6 +185,22 @@ REFUSED = {
         (
             "ValueError: gamma[b] has one value for each row: write gamma[b] as its key in the "
             "arguments, and pass an array of shape (..., 1)."
+        ),
+    ),
+    "a sum over an axis of no argument": (
+        lambda: source(
+            {"y": Sum(xhat[i], (i, 1, n)) / n}, {epsilon: "eps"}, {xhat[i]: 2 * epsilon}
+        ),
+        (
+            "ValueError: there is a sum over the last axis, or its length, and no argument has "
+            "that axis: add one that has it to the arguments."
+        ),
+    ),
+    "a length of no argument": (
+        lambda: source({"y": n * epsilon}, {epsilon: "eps"}, {Symbol("s"): Sum(x[k], (k, 1, n))}),
+        (
+            "ValueError: there is a sum over the last axis, or its length, and no argument has "
+            "that axis: add one that has it to the arguments."
         ),
     ),
     "values of other rows": (

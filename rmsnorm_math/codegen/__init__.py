@@ -126,6 +126,11 @@ def source(
                     f"To sum over several axes of an element, reshape them into one."
                 )
             body.insert(0, f"{size} = {array}.shape[-1]")
+    if not array and any(expr.has(*REDUCTIONS, *sizes) for _, expr in lines):
+        raise ValueError(
+            "there is a sum over the last axis, or its length, and no argument has that axis: "
+            "add one that has it to the arguments."
+        )
     columns = {Symbol(names[array_of(key)]) for key in where}
     returned = [
         f"{label}[..., 0]"
