@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from sympy import Function, Idx, IndexedBase, Piecewise, Sum, Symbol, erf, exp, log, pi, sqrt
+from sympy import Function, Idx, IndexedBase, Piecewise, Sum, Symbol, erf, exp, log, pi, sin, sqrt
 
 from rmsnorm_math import differentiate, evaluate, function, jacobian, rms, rmsnorm, source, vjp
 from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, m, n, r, x, xhat, ybar
@@ -161,7 +161,14 @@ REFUSED = {
     ),
     "a neighbour": (x[i + 1], "only plain indices"),
     "an element": (x[1] * mean, "only plain indices"),
-    "a part of an axis": (Sum(x[k], (k, 1, 3)), "only sums over whole axes"),
+    "a part of an axis": (
+        Sum(x[k], (k, 1, 3)),
+        r"^Sum\(x\[k\], \(k, 1, 3\)\) takes a part of an axis: only sums over whole axes",
+    ),
+    "a double sum that does not come apart": (
+        Sum(exp(x[i] * x[k]), (k, 1, n), (i, 1, n)),
+        r"^Sum\(exp\(x\[i\]\*x\[k\]\), \(k, 1, n\), \(i, 1, n\)\) does not come apart",
+    ),
     "a condition": (
         differentiate(Sum(x[k] * x[k + 1], (k, 1, n - 1)), x[j]),
         "depends on the position",
@@ -232,6 +239,24 @@ def test_an_argument_may_have_one_value_for_each_row():
     scale = IndexedBase("scale")
     got = function({"y": scale[b] * x[b, i]}, {scale[b]: "scale", x: "x"})(np.array([[2], [3]]), X)
     np.testing.assert_allclose(got, X * [[2], [3]])
+
+
+def test_a_sum_of_the_values_of_rows_is_one_number():
+    scale, weights = IndexedBase("scale"), np.array([[2], [3]])
+    outputs = {"y": scale[b] * x[b, i], "total": Sum(scale[b], (b, 1, m))}
+    y, total = function(outputs, {scale[b]: "scale", x: "x"})(weights, X)
+    np.testing.assert_allclose(y, X * weights)
+    assert total == 5
+
+
+def test_a_sum_over_rows_may_stand_in_another():
+    inner = Sum(ybar[l, j], (l, 1, m))
+    got = function({"out": Sum(sin(x[b, j] + inner), (b, 1, m))}, {x: "x", ybar: "dy"})(X, DY)
+    np.testing.assert_allclose(got, np.sin(X + DY.sum(0)).sum(0), rtol=1e-12)
+
+
+def test_an_output_may_be_an_argument_itself():
+    np.testing.assert_array_equal(function({"y": x[i]}, {x: "x"})(X), X)
 
 
 def test_a_norm_over_all_rows_is_one_number():

@@ -256,6 +256,9 @@ part = Sum(x[k], (k, 1, p))
 
 def test_factors_stay_together_where_there_is_no_condition():
     assert vjp((gamma[i] + 1) * x[i], x[j], ybar[i], {i: (1, n)}) == (gamma[j] + 1) * ybar[j]
+    factor = (gamma[i] + 1) * ybar[i]
+    forward = jvp(factor * Sum(x[k], (k, 1, 2)), x[j], xdot[j], {j: (1, 2)})
+    assert forward == factor * Sum(xdot[j], (j, 1, 2))
 
 
 def test_the_sums_of_a_jvp_have_the_names_of_the_tangent():

@@ -150,6 +150,10 @@ MISUSED = {
         lambda: abbreviate(r, [(Symbol("R"), c[1])]),
         "the definitions [(R, c[1])] are no dictionary. Write {r: rms()}.",
     ),
+    "definitions of printed code in a list": (
+        lambda: source({"y": r}, {a: "a"}, [(Symbol("R"), c[1])]),
+        "the definitions [(R, c[1])] are no dictionary. Write {r: rms()}.",
+    ),
     "outputs without a name": (
         lambda: source(c[1], {c: "c"}),
         "the outputs c[1] are no dictionary. Write {'dx': dx}.",

@@ -3,7 +3,7 @@
 from textwrap import dedent
 
 import pytest
-from sympy import IndexedBase, S, Sum, Symbol, exp, log, sign, sin, sqrt
+from sympy import IndexedBase, S, Sum, Symbol, cos, cosh, erf, exp, log, sign, sin, sinh, sqrt, tan
 
 from rmsnorm_math import function, mean_square, rms, rmsnorm, source, vjp
 from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, m, n, x, xhat, ybar
@@ -116,6 +116,30 @@ SOURCES = {
             return y, z
         ''',
     ),
+    "what one shared line needs of another": (
+        lambda: source(
+            {"w": 2 * x[i], "y": x[i] * exp(sin(x[i])), "z": sin(x[i]) + exp(sin(x[i]))},
+            {x: "x"},
+        ),
+        '''
+        import numpy as np
+
+
+        def backward(x):
+            """Return w, y, z.
+
+            w[i] = 2*x[i]
+            y[i] = exp(sin(x[i]))*x[i]
+            z[i] = exp(sin(x[i])) + sin(x[i])
+            """
+            w = 2*x
+            t = np.sin(x)
+            t_2 = np.exp(t)
+            y = t_2*x
+            z = t + t_2
+            return w, y, z
+        ''',
+    ),
 }
 
 
@@ -123,6 +147,16 @@ SOURCES = {
 def test_the_source_reads_as_expected(case):
     call, expected = SOURCES[case]
     assert call() == dedent(expected).lstrip("\n")
+
+
+def test_the_formulas_of_the_docstring_are_broken_between_words_alone():
+    long = (sin(x[i]) * cos(x[i]) * tan(x[i]) * log(x[i]) * sinh(x[i]) * cosh(x[i])) ** 1234
+    assert str(long * gamma[i]) in source({"y" * 30: long * gamma[i]}, {x: "x", gamma: "gamma"})
+    longest = 0
+    for length in range(60, 70):
+        code = source({"y" * length: x[i] + gamma[i] + sin(x[i])}, {x: "x", gamma: "gamma"})
+        longest = max(longest, *map(len, code.split('"""')[1].splitlines()))
+    assert longest == 96
 
 
 REFUSED = {
@@ -144,6 +178,52 @@ REFUSED = {
             "the last axis in another, as in gamma[b]. A transposed array or a matrix product is "
             "not printed. If gamma has one value for each row, write gamma[b] as its key in the "
             "arguments, and pass an array of shape (..., 1)."
+        ),
+    ),
+    "a value for each row, by what another output shows": (
+        lambda: source({"y": x[b, i], "z": gamma[b]}, {x: "x", gamma: "g"}),
+        (
+            "ValueError: gamma[b] has one value for each row: write gamma[b] as its key in the "
+            "arguments, and pass an array of shape (..., 1)."
+        ),
+    ),
+    "a sum over an axis of no argument": (
+        lambda: source(
+            {"y": Sum(xhat[i], (i, 1, n)) / n}, {epsilon: "eps"}, {xhat[i]: 2 * epsilon}
+        ),
+        (
+            "ValueError: there is a sum over the last axis, or its length, and no argument has "
+            "that axis: add one that has it to the arguments."
+        ),
+    ),
+    "a length of no argument": (
+        lambda: source({"y": n * epsilon}, {epsilon: "eps"}, {Symbol("s"): Sum(x[k], (k, 1, n))}),
+        (
+            "ValueError: there is a sum over the last axis, or its length, and no argument has "
+            "that axis: add one that has it to the arguments."
+        ),
+    ),
+    "values of other rows": (
+        lambda: source({"y": R[k] * x[b, i], "z": x[k, i]}, {x: "x", R[k]: "r"}),
+        (
+            "ValueError: the elements in r[k]*x[b, i] have different indices of rows: "
+            "name them alike."
+        ),
+    ),
+    "the number of rows": (
+        lambda: source(
+            {"y": x[b, i] * R[b], "mean": Sum(R[b], (b, 1, m)) / m}, {x: "x", R[b]: "r"}
+        ),
+        (
+            "ValueError: the number of rows m would be needed, and there is no code for it. "
+            "To sum over several axes of an element, reshape them into one."
+        ),
+    ),
+    "a function without code": (
+        lambda: source({"y": erf(x[i])}, {x: "x"}),
+        (
+            "ValueError: there is no code for erf in erf(x[i]): only for sums, powers, Abs, "
+            "Heaviside, Max, cos, cosh, exp, log, sign, sin, sinh, tan, tanh."
         ),
     ),
     "a framework that is none, for a function": (

@@ -126,14 +126,19 @@ def source(
                     f"To sum over several axes of an element, reshape them into one."
                 )
             body.insert(0, f"{size} = {array}.shape[-1]")
+    if not array and any(expr.has(*REDUCTIONS, *sizes) for _, expr in lines):
+        raise ValueError(
+            "there is a sum over the last axis, or its length, and no argument has that axis: "
+            "add one that has it to the arguments."
+        )
     columns = {Symbol(names[array_of(key)]) for key in where}
     returned = [
         f"{label}[..., 0]"
-        if _is_scalar(short[label], rows)
+        if _is_scalar(short[label.name], rows)
         and (expr.has(*REDUCTIONS) or expr.free_symbols & columns)
         and not expr.has(OverAll)
-        else label
-        for label, (_, expr) in zip(outputs, results, strict=True)
+        else label.name
+        for label, expr in results
     ]
     formulas = "\n".join(_formula(label, expr, rows) for label, expr in short.items())
     renamed = ", ".join(f"{text} for {key}" for key, text in arguments.items() if text != str(key))

@@ -159,15 +159,19 @@ def lower(
                 f"only sums over whole axes, from 1 to n, are printed."
             )
         over = {index for index, _, _ in node.limits if is_row(index)}
-        *inner, (index, _, upper) = [limit for limit in node.limits if limit[0] not in over] or [
-            (None, None, None)
-        ]
+        along = [limit for limit in node.limits if limit[0] not in over]
+        if len(along) > 1:
+            raise ValueError(
+                f"{shown(node)} does not come apart into sums over one index each, so that an "
+                f"array of n by n would be needed."
+            )
         if over:
-            body = Sum(node.function, *inner, (index, 1, upper)) if index else node.function
+            body = Sum(node.function, *along) if along else node.function
             refuse_other_rows(body, over, of_rows)
             value = walk(body, column)
             return OverRows(value) if column is not None and body.has(column) else OverAll(value)
-        return upper * Mean(walk(Sum(node.function, *inner) if inner else node.function, index))
+        ((index, _, upper),) = along
+        return upper * Mean(walk(node.function, index))
 
     return _fewest_lengths(walk(fresh, columns[0] if columns else None), sizes)
 

@@ -54,10 +54,10 @@ class Printer(PythonCodePrinter):  # type: ignore[misc]
     def _print_sign(self, expr: Expr) -> str:
         return f"{self.module}.sign({self._print(expr.args[0])})"
 
-    def _print_Pow(self, expr: Expr, rational: bool = False) -> str:
+    def _print_Pow(self, expr: Expr) -> str:
         if expr.free_symbols <= self.sizes:  # a number, of which torch takes no root
             return f"{self._print(expr.base)}**({self._print(expr.exp)})"
-        return str(self._hprint_Pow(expr, rational=rational, sqrt=f"{self.module}.sqrt"))
+        return str(self._hprint_Pow(expr, sqrt=f"{self.module}.sqrt"))
 
     def _print_Pi(self, expr: Expr) -> str:
         return f"{self.module}.pi"

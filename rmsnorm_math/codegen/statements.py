@@ -1,7 +1,7 @@
 """The lines of a printed function: which there are, what they share, and what they are called."""
 
 from collections.abc import Iterator, Mapping
-from itertools import count
+from itertools import chain, count
 from keyword import iskeyword
 from typing import Any
 
@@ -86,10 +86,7 @@ def share(statements: list[Statement], taken: set[str]) -> list[Statement]:
 
 
 def _fresh(stem: str, taken: set[str]) -> str:
-    name = next(
-        name
-        for name in (stem, *(f"{stem}_{number}" for number in range(2, 99)))
-        if name not in taken
-    )
+    names = chain([stem], (f"{stem}_{number}" for number in count(2)))
+    name = next(name for name in names if name not in taken)
     taken.add(name)
     return name

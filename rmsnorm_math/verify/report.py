@@ -29,7 +29,8 @@ class Report:
         The mistake by name, where the outputs are those of one known mistake alone in every case,
         or in every case that did not raise; else empty.
     inputs : tuple
-        The arguments of the worst case: ``function(*report.inputs)`` runs it again.
+        The arguments of the worst case: ``function(*report.inputs)`` runs it again. Where nothing
+        can be compared, of the first that failed; where all is right, of the first case.
     """
 
     title: str
@@ -77,7 +78,7 @@ def report(
         found += [(f"{name} is wrong{how}", off)] if off else []
         furthest += [(trials[i].error(output).max(), i, output) for i in wrong]
     failed = sorted({i for _, indices in found for i in indices})
-    index, text = failed[0] if failed else 0, ""
+    index, text = min(failed, default=0), ""
     if furthest:
         _, index, output = max(furthest)
         text = _element(trials[index], output, outputs[output])
@@ -110,7 +111,7 @@ def _element(trial: Trial, output: int, name: str) -> str:
     got = trial.got[output]
     assert got is not None
     place = ", ".join(map(str, at))
-    digits = 17 if np.isclose(got[at], right[at], rtol=1e-5, atol=0) else 6
+    digits = 17 if np.isclose(got[at], right[at], atol=0) else 6
     value, wanted = f"{got[at]:.{digits}g}", f"{right[at] + 0:.{digits}g}"
     return f"{name}[{place}] is {value} where {wanted} is right, with {trial.case}"
 
@@ -137,7 +138,7 @@ def _recognised(
 ) -> list[str]:
     """Return what can be said of one output: every mistake that fits, else its precision."""
     if all(trial.got[output] is None for trial in trials):
-        missing = all("is None" in " ".join(trial.faults.values()) for trial in trials)
+        missing = all(any("is None" in f for f in trial.faults.values()) for trial in trials)
         return ["it is missing"] if missing else []
     found = [says for says, f in formulas.items() if _explains(f, output, dtype, trials)]
     answered = [trial for trial in trials if not trial.raised]

@@ -57,7 +57,7 @@ class Trial:
     def _close(self, output: int, a: Array, b: Array, dtype: str) -> bool:
         """Whether a is b up to the rounding of terms as large as b's largest in the row."""
         finite = np.isfinite(b)
-        size = np.where(finite, abs(b), 0).max(-1, keepdims=True, initial=0)
+        size = np.where(finite, abs(b), 0).max(-1, keepdims=True)
         if b.shape == self.right[output].shape:
             size = size + self.scale[output]
         else:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from rmsnorm_math.verify import assert_backward, check_backward, check_forward
+from rmsnorm_math.verify.cases import grid
 from rmsnorm_math.verify.wrong_gradients import BACKWARD
 from tests.verify.backwards import by_xhat, rows, with_mistake
 
@@ -142,6 +143,29 @@ def test_the_worst_case_can_be_run_again():
     element = report.worst.split("[")[1].split("]")[0]
     index = tuple(int(i) for i in element.split(","))
     assert f"is {wrong[index]:.6g} where {dx[index]:.6g} is right" in report.worst
+
+
+def test_the_only_case_that_raises_can_be_run_again():
+    def backward(dy, x, gamma, eps):
+        if x.shape == (3, 4) and eps == 0.1:
+            message = "not this one"
+            raise ValueError(message)
+        return by_xhat(dy, x, gamma, eps)
+
+    report = check_backward(backward)
+    (problem,) = report.problems
+    assert problem == (
+        "raises ValueError (not this one) in 1 of 101 cases, "
+        "the first with x of shape (3, 4), rms about 1, eps = 0.1"
+    )
+    with pytest.raises(ValueError, match="not this one"):
+        backward(*report.inputs)
+
+
+def test_where_all_is_right_the_inputs_are_those_of_the_first_case():
+    first = next(grid("float64"))
+    for given, value in zip(check_backward(by_xhat).inputs, (first.dy, first.x), strict=False):
+        assert np.array_equal(given, value)
 
 
 def test_what_cannot_be_checked_is_refused():

@@ -106,6 +106,20 @@ def test_the_report_reads_as_a_whole():
     assert gamma.shape == (1,)
 
 
+@pytest.mark.parametrize(("factor", "digits"), [(1 + 1e-12, 17), (1 + 1e-4, 6)])
+def test_the_worst_element_is_shown_with_as_many_digits_as_it_needs(factor, digits):
+    report = check_forward(lambda *arguments: factor * forward(*arguments))
+    place = tuple(map(int, report.worst.split("[")[1].split("]")[0].split(",")))
+    right = forward(*report.inputs)[place]
+    texts = [f"{value:.{digits}g}" for value in (factor * right, right)]
+    assert f"] is {texts[0]} where {texts[1]} is right" in report.worst
+
+
+def test_a_zero_is_shown_without_a_sign():
+    report = check_forward(lambda x, g, e: forward(x, g, e) + 1e-9 * ((g == 0) & (x < 0)))
+    assert "] is 1e-09 where 0 is right" in report.worst
+
+
 def test_one_value_that_is_none_is_not_called_missing():
     report = check_forward(lambda x, g, e: forward(x, g, e) if x.ndim > 1 else None)
     assert report.diagnosis == ""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from rmsnorm_math.verify import check_backward
+from rmsnorm_math.verify.cases import rounded
 from rmsnorm_math.verify.mistakes import Mistake
 from rmsnorm_math.verify.wrong_forwards import FORWARD
 from rmsnorm_math.verify.wrong_gradients import BACKWARD
@@ -121,20 +122,33 @@ def test_eps_outside_the_root_forward_and_inside_backward_is_named():
     )
 
 
-def test_a_reduction_laid_along_the_wrong_axis_is_named_though_it_cannot_run_everywhere():
-    def backward(dy, x, gamma, eps):
-        rstd = (np.mean(x * x, -1) + eps) ** -0.5
-        c = np.mean(dy * gamma * x, -1) * rstd**3
-        return dy * gamma * rstd[..., None] - x * c, rows(dy * x * rstd[..., None])
+def along_the_wrong_axis(dy, x, gamma, eps):
+    rstd = (np.mean(x * x, -1) + eps) ** -0.5
+    c = np.mean(dy * gamma * x, -1) * rstd**3
+    return dy * gamma * rstd[..., None] - x * c, rows(dy * x * rstd[..., None])
 
-    report = check_backward(backward)
+
+def test_a_reduction_laid_along_the_wrong_axis_is_named_though_it_cannot_run_everywhere():
+    report = check_backward(along_the_wrong_axis)
     assert "raises ValueError" in str(report)
     assert "broadcast along the wrong axis" in report.diagnosis
 
 
+def test_nothing_may_come_back_where_a_mistake_cannot_run():
+    def backward(*arguments):
+        try:
+            return along_the_wrong_axis(*arguments)
+        except ValueError:
+            return None, by_r_cubed(*arguments)[1]
+
+    assert "broadcast along the wrong axis" in check_backward(backward).diagnosis
+
+
 def test_float16_squares_that_overflow_are_named():
-    report = check_backward(by_r_cubed, dtype="float16")
-    assert "65504: take the mean square in float32" in report.diagnosis
+    assert check_backward(by_r_cubed, dtype="float16").diagnosis == (
+        "dx: it is lost where x * x exceeds float16's largest number, 65504: "
+        "take the mean square in float32"
+    )
 
 
 def test_dividing_by_gamma_is_found_where_gamma_is_zero():
@@ -168,3 +182,35 @@ def test_a_mistake_in_float32_code_is_named_in_a_float64_check():
 
     diagnosis = check_backward(backward).diagnosis
     assert "computed or kept in float32, not in float64" in diagnosis
+
+
+def test_a_mistake_in_float32_is_named_where_it_gives_no_number():
+    (mistake,) = (m for m in BACKWARD if m.name == "eps missing")
+
+    def backward(*arguments):
+        return tuple(rounded(v, "float32") for v in with_mistake(mistake)(*arguments))
+
+    assert check_backward(backward).diagnosis == (
+        f"dx and dgamma: {mistake.says}; it is computed or kept in float32, not in float64"
+    )
+
+
+def test_bfloat16_is_named_in_a_float32_check():
+    def backward(*arguments):
+        return tuple(rounded(v, "bfloat16") for v in by_r_cubed(*arguments))
+
+    assert check_backward(backward, dtype="float32").diagnosis == (
+        "dx and dgamma: the formula is right; it is computed or kept in bfloat16, not in float32"
+    )
+
+
+def test_a_mistake_that_overflows_float16_is_named():
+    (mistake,) = (m for m in BACKWARD if m.name == "r⁴ for r³")
+
+    def backward(dy, x, gamma, eps):
+        single = [v.astype(np.float32) for v in (dy, x, gamma)]
+        return tuple(rounded(v, "float16") for v in with_mistake(mistake)(*single, eps))
+
+    report = check_backward(backward, dtype="float16")
+    assert "dx is not finite" in str(report)
+    assert report.diagnosis == f"dx: {mistake.says}"

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from rmsnorm_math.verify import check_backward
-from tests.verify.backwards import by_xhat
+from rmsnorm_math.verify.cases import rounded
+from rmsnorm_math.verify.wrong_gradients import BACKWARD
+from tests.verify.backwards import by_r_cubed, by_xhat, with_mistake
 
 
 def patched(dx=None, dgamma=None):
@@ -116,3 +118,36 @@ def test_a_mistake_on_no_list_is_found_and_given_no_name(name):
 )
 def test_the_report_says_what_the_failing_cases_share(name, trait):
     assert f"exactly those where {trait}\n" in str(check_backward(NAMELESS[name]))
+
+
+def test_a_row_is_compared_with_a_mistake_by_its_own_terms():
+    (mistake,) = (m for m in BACKWARD if m.name == "rms as a constant")
+
+    def backward(dy, x, gamma, eps):
+        dx, dgamma = with_mistake(mistake)(dy, x, gamma, eps)
+        if x.shape == (3, 4) and eps == 1e-6:  # row 1 of x is zero, so that its dx is large
+            dx[0] *= 1 + 1e-12
+        return dx, dgamma
+
+    assert check_backward(backward).diagnosis == ""
+
+
+def in_single(dy, x, gamma, eps):
+    dy, x, gamma = (v.astype(np.float32) for v in (dy, x, gamma))
+    return by_xhat(dy, x, gamma, eps)
+
+
+@pytest.mark.parametrize(
+    ("backward", "factor"),
+    [
+        (in_single, lambda x: 1.5),
+        (by_r_cubed, lambda x: 1.5),
+        (in_single, lambda x: 1.5 if abs(x).max() > 256 else 1.0),
+    ],
+    ids=["everywhere", "and its squares overflow", "where squares would overflow"],
+)
+def test_a_mistake_on_no_list_is_given_no_name_in_float16_either(backward, factor):
+    def wrong(dy, x, gamma, eps):
+        return tuple(rounded(v * factor(x), "float16") for v in backward(dy, x, gamma, eps))
+
+    assert check_backward(wrong, dtype="float16").diagnosis == ""
