@@ -14,6 +14,10 @@ def test_rms_is_the_root_of_the_mean_square_and_epsilon():
     assert evaluate(rms(), POINT, n=3) == sqrt(Rational(14, 3) + Rational(1, 3))
 
 
+def test_the_mean_square_of_each_row():
+    assert instantiate(mean_square(b), n=2, b=1) == x[1, 1] ** 2 / 2 + x[1, 2] ** 2 / 2
+
+
 def test_rmsnorm_scales_each_element_by_its_gamma_and_the_rms():
     assert [evaluate(rmsnorm(), POINT, n=3, i=at) for at in (1, 2, 3)] == [
         weight * value / sqrt(5) for weight, value in ((2, 1), (-1, 2), (5, 3))

@@ -153,7 +153,8 @@ def _recognised(
         if not any(trial.wrong(output, held) for trial in trials):
             return [f"the formula is right; {note}"]
         found = [says for says, f in formulas.items() if _explains(f, output, held, trials)]
-        return [f"{says}; {note}" for says in found]
+        if found:
+            return [f"{says}; {note}" for says in found]
     if dtype == "float16" and _overflows(output, trials):
         lost = "it is lost where x * x exceeds float16's largest number, 65504"
         return [f"{lost}: take the mean square in float32"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rmsnorm_math.verify import assert_backward, check_backward, check_forward
-from rmsnorm_math.verify.cases import grid
+from rmsnorm_math.verify.cases import grid, rounded
 from rmsnorm_math.verify.wrong_gradients import BACKWARD
 from tests.verify.backwards import by_xhat, rows, with_mistake
 
@@ -64,6 +64,10 @@ class NoArray:
         (
             lambda *a: tuple(v.astype("f4") for v in by_xhat(*a)),
             "formula is right; it is computed or kept in float32, not in float64",
+        ),
+        (
+            lambda *a: tuple(rounded(v, "bfloat16").astype("f8") for v in by_xhat(*a)),
+            "formula is right; it is computed or kept in bfloat16, not in float64",
         ),
     ],
 )
