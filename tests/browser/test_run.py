@@ -208,6 +208,7 @@ def test_it_is_used_by_keyboard(page: Page) -> None:
     page.keyboard.type("\n2**10")
     page.keyboard.press("Shift+Enter")
     expect(last.locator(".run-output")).to_have_text("1024")
+    expect(last.get_by_role("button", name="Run")).to_be_visible()  # no longer called Stop
     code.focus()
     page.keyboard.press("Tab")
     assert not code.evaluate("code => code === document.activeElement")
