@@ -20,6 +20,11 @@ def mean_square(*rows: Idx, part: Expr = n) -> Expr:
     part
         How many of the first elements the mean is over; by default all n.
 
+    Raises
+    ------
+    TypeError
+        If `part` is no expression.
+
     Examples
     --------
     >>> from rmsnorm_math import mean_square
@@ -43,6 +48,8 @@ def rms(*rows: Idx, eps: Placement = "inside", part: Expr = n) -> Expr:
 
     Raises
     ------
+    TypeError
+        As `mean_square`.
     ValueError
         If `eps` is none of the three.
 
@@ -80,6 +87,8 @@ def rmsnorm(*rows: Idx, eps: Placement = "inside", offset: Expr | int = 0, part:
 
     Raises
     ------
+    TypeError
+        As `rms`, or if `offset` is no expression.
     ValueError
         As `rms`.
 

@@ -52,14 +52,7 @@ POINT = {
     xdot: [Rational(4, 5), Rational(1, 7), Rational(-5, 2), Rational(1, 3), Rational(-2, 3)],
     epsilon: Rational(1, 10),
 }
-close = pytest.approx
-
-
 NUMBERS = elements(POINT)
-
-
-def number(expr, **sizes):
-    return float(evaluate(expr, POINT, **sizes))
 
 
 def at(expr, size, **indices):

@@ -60,8 +60,8 @@ def source(
     TypeError
         If an output or a definition is no expression.
     ValueError
-        If an array larger than the result would be needed, a symbol is no
-        argument, or there is no code for a function.
+        If an array larger than the result would be needed, no argument stands
+        for a symbol or has a sum's axis, or there is no code for a function.
 
     Examples
     --------

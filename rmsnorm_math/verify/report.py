@@ -55,7 +55,7 @@ class Report:
         if self.worst:
             lines.append(f"worst: {self.worst}")
         if self.worst or self.diagnosis:
-            lines.append(f"diagnosis: {self.diagnosis or 'none of the known mistakes fits'}")
+            lines.append(f"diagnosis: {self.diagnosis or 'no single known mistake fits'}")
         return "\n".join(lines)
 
 

@@ -116,7 +116,7 @@ def test_no_mistake_is_named_where_the_cases_that_are_left_fit_several():
     _, backward = where_allowed("mean over the batch", lambda x: x.shape[-1] == 1)
     report = check_backward(backward)
     assert "dx is wrong" in str(report)
-    assert "diagnosis: none of the known mistakes fits" in str(report)
+    assert "diagnosis: no single known mistake fits" in str(report)
 
 
 def test_there_is_no_talk_of_formulas_where_none_is_wrong():

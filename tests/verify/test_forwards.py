@@ -59,7 +59,7 @@ def test_the_offset_of_gamma_is_recognised():
             lambda x, gamma, eps: forward(x, gamma, eps).sum(-1),
             "y has shape () where (3,) is right",
         ),
-        (lambda x, gamma, eps: forward(x, gamma, eps) + 1e-9, "none of the known mistakes fits"),
+        (lambda x, gamma, eps: forward(x, gamma, eps) + 1e-9, "no single known mistake fits"),
         (lambda x, gamma: x, "raises TypeError"),
     ],
 )
@@ -101,7 +101,7 @@ def test_the_report_reads_as_a_whole():
         "- y is wrong in 18 of 101 cases: exactly those where n = 1\n"
         f"worst: y[{index}, 0] is {1 + right:.6g} where {right:.6g} is right, with x of shape "
         f"{x.shape}, rms about 0.001, eps = {eps:g}\n"
-        "diagnosis: none of the known mistakes fits"
+        "diagnosis: no single known mistake fits"
     )
     assert gamma.shape == (1,)
 

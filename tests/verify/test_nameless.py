@@ -97,7 +97,7 @@ def test_a_mistake_on_no_list_is_found_and_given_no_name(name):
     report = check_backward(NAMELESS[name])
     assert not report.ok
     assert report.diagnosis == "", str(report)
-    assert "none of the known mistakes fits" in str(report)
+    assert "no single known mistake fits" in str(report)
     assert report.worst
 
 
