@@ -57,5 +57,10 @@ def show(fig, *, alt):
     # Figures share a page, so every id gets the figure's own prefix.
     own = "f" + hashlib.sha256((alt + svg).encode()).hexdigest()[:8]
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{own}-", svg)
-    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" ', 1)
-    return HTML(f'<figure class="plot">{svg}</figure>')
+    # What matplotlib says of every element of its file would be said of every element of the page.
+    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)
+    ends = 'stroke-linejoin="round" stroke-linecap="butt"'
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" {ends} ', 1)
+    width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups()
+    size = f"max-width: {float(width) * 4 / 3:g}px; aspect-ratio: {width} / {height}"
+    return HTML(f'<figure class="plot" style="{size}">{svg}</figure>')

@@ -140,11 +140,25 @@ def visit_math(translator, node):
     raise nodes.SkipNode
 
 
+STRUT = re.compile(r'katex-strut" style="height:([\d.]+)em;(?:vertical-align:-([\d.]+)em)?')
+LINE = (0.878, 0.322)  # above and below the baseline, of an empty line in KaTeX's font
+
+
+def height(formula):
+    """Return the height of a displayed formula in em, with the margins of site.css."""
+    struts = [(float(size), float(below or 0)) for size, below in STRUT.findall(formula)]
+    above, below = zip(LINE, *((size - below, below) for size, below in struts), strict=True)
+    return 2 * 0.4 + 1.21 * (max(above) + max(below))
+
+
 def visit_math_block(translator, node):
-    sympy = {"data-sympy": node["sympy"]} if "sympy" in node else {}
+    formula = html(translator, node)
+    more = {"data-sympy": node["sympy"]} if "sympy" in node else {}
+    if STRUT.search(formula):
+        more["style"] = f"contain-intrinsic-size: auto none auto {height(formula):.3f}em"
     classes = "math notranslate nohighlight"
-    translator.body.append(translator.starttag(node, "div", CLASS=classes, **sympy))
-    translator.body.append(html(translator, node))
+    translator.body.append(translator.starttag(node, "div", CLASS=classes, **more))
+    translator.body.append(formula)
     if node["number"]:
         number = get_node_equation_number(translator, node)
         translator.body.append(f'<span class="eqno">({number})')

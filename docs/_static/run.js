@@ -133,7 +133,7 @@
     };
 
     pre.setAttribute('contenteditable', 'plaintext-only');
-    if (!pre.isContentEditable) pre.contentEditable = 'true';
+    if (pre.contentEditable !== 'plaintext-only') pre.contentEditable = 'true';
     Object.assign(pre, { spellcheck: false, tabIndex: 0, role: 'textbox', ariaMultiLine: 'true', ariaLabel: 'Code, editable' });
     pre.oninput = () => { reset.hidden = false; cell.say(''); };
     pre.onblur = () => { for (const line of pre.querySelectorAll('br')) line.replaceWith('\n'); };   // what is copied is text

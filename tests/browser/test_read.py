@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from .conftest import PAGES, SITE
 
@@ -17,6 +17,9 @@ def phone() -> dict[str, object]:
     return {"viewport": {"width": 390, "height": 844}}
 
 
+ALL = """() => document.head.insertAdjacentHTML(
+    'beforeend', '<style>* { content-visibility: visible !important }</style>'
+)"""
 CUT = """texts => texts.filter(text => getComputedStyle(text).overflowX === 'hidden'
     && text.scrollWidth > text.clientWidth).map(text => text.textContent)"""
 
@@ -29,6 +32,7 @@ def test_nothing_is_wider_than_a_phone(
     wide = {}
     for name in PAGES:
         page.goto(page.url.rsplit("/", PAGES[0].count("/") + 1)[0] + "/" + name)
+        page.evaluate(ALL)
         boxes = page.locator("html, body, .page, .main, .content, .article-container, article")
         over = "boxes => Math.max(...boxes.map(box => box.scrollWidth))"
         if (width := boxes.evaluate_all(over)) > 390:
@@ -71,6 +75,24 @@ def test_a_picture_says_what_it_shows() -> None:
             pictures += 1
             assert re.search(r'(?:alt|aria-label)="\s*[^"\s]', picture), name
     assert pictures
+
+
+def test_no_picture_styles_the_page() -> None:
+    for name in PAGES:
+        assert "<style" not in (SITE / name).read_text("utf-8").partition("<article")[2], name
+
+
+def test_a_class_on_the_page_restyles_little_of_it(browser: Browser, visit: Visit) -> None:
+    page = visit("jacobian.html")
+    browser.start_tracing(page=page, categories=["devtools.timeline"])
+    page.evaluate("document.documentElement.classList.add('seen'), document.body.offsetHeight")
+    events = json.loads(browser.stop_tracing())["traceEvents"]
+    styled = [
+        event["args"]["elementCount"] for event in events if event["name"] == "UpdateLayoutTree"
+    ]
+    page.context.close()
+    assert styled
+    assert max(styled) < 300
 
 
 @pytest.mark.parametrize("place", ["served", "from a file"])

@@ -118,6 +118,14 @@ def test_a_formula_is_copied_as_latex_and_as_sympy(visit: Visit) -> None:
     page.context.close()
 
 
+READ = """async () => {
+    for (let y = 0; y < document.body.scrollHeight; y += innerHeight) {
+        scrollTo(0, y);
+        for (const _ of '123') await new Promise(requestAnimationFrame);
+    }
+}"""
+
+
 @pytest.mark.parametrize(
     ("name", "label", "kind"),
     [
@@ -130,6 +138,7 @@ def test_what_scrolls_is_reached_by_keyboard(
     visit: Visit, name: str, label: str, kind: str
 ) -> None:
     page = visit(f"{name}.html", viewport={"width": 390, "height": 844})
+    page.evaluate(READ)
     page.wait_for_function(f"document.querySelector('{kind}[tabindex][aria-label={label}]')")
     boxes = page.locator(kind).all()
     scrolling = [box for box in boxes if box.evaluate("e => e.scrollWidth > e.clientWidth")]
@@ -140,6 +149,31 @@ def test_what_scrolls_is_reached_by_keyboard(
         page.keyboard.press("ArrowRight")
         page.wait_for_function("e => e.scrollLeft > 0", arg=box.element_handle())
     page.context.close()
+
+
+# The height of each box before and after its content is laid out, and what is in it.
+HEIGHTS = """() => [...document.querySelectorAll('div.math, .highlight[style], figure.plot')]
+    .filter((box) => box.offsetHeight).map((box) => {
+        const height = (contain) => {
+            Object.assign(box.style, { contentVisibility: 'visible', contain });
+            return box.getBoundingClientRect().height;
+        };
+        const heights = [height('size layout'), height('layout')], code = box.querySelector('pre');
+        const bar = code ? code.offsetHeight - code.clientHeight : 0;   // of code that scrolls
+        return [heights[0], heights[1] - bar, box.textContent];
+    })"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_box_has_its_height_before_its_content_is_laid_out(visit: Visit, width: int) -> None:
+    boxes = 0
+    for name in PAGES:
+        page = visit(name, viewport={"width": width, "height": 844})
+        for before, after, text in page.evaluate(HEIGHTS):
+            boxes += 1
+            assert before == pytest.approx(after, abs=1), (name, text)
+        page.context.close()
+    assert boxes > 100
 
 
 def test_code_changes_its_colours_with_the_theme(visit: Visit) -> None:

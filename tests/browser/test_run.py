@@ -63,6 +63,10 @@ def edit(cell: Locator, code: str) -> None:
     cell.get_by_role("textbox").fill(code)
 
 
+def code_of(cell: Locator) -> str:
+    return cell.get_by_role("textbox").text_content() or ""
+
+
 def formula(cell: Locator) -> str:
     """Return the LaTeX of the formula that the reader's Python gave."""
     return (cell.locator(".run-output annotation").text_content() or "").replace(" ", "")
@@ -88,7 +92,7 @@ def test_the_derivative_of_what_the_reader_writes(page: Page) -> None:
 
 def test_a_cell_runs_what_is_above_it_as_the_reader_has_edited_it(page: Page) -> None:
     above, below = cell(page, "from sympy import Idx"), cell(page, "raw = root.diff(x[j])")
-    code = above.get_by_role("textbox").inner_text()
+    code = code_of(above)
     edit(
         above, code.replace("sqrt(Sum(x[i]**2, (i, 1, n))/n + epsilon)", "Sum(x[i]**7, (i, 1, n))")
     )
@@ -101,7 +105,7 @@ def test_a_cell_runs_what_is_above_it_as_the_reader_has_edited_it(page: Page) ->
 
 def test_what_has_run_is_not_run_again(page: Page) -> None:
     above, last = cell(page, "from sympy import Idx"), cell(page, LAST)
-    code = above.get_by_role("textbox").inner_text()
+    code = code_of(above)
     edit(above, code + "\nruns = globals().get('runs', 0) + 1")
     edit(last, "runs")
     for _ in range(2):
@@ -121,7 +125,7 @@ def test_a_wide_result_scrolls_by_keyboard(page: Page) -> None:
 
 def test_a_result_that_the_page_shows_without_code_follows(page: Page) -> None:
     numbers = cell(page, "quotients = [")
-    code = numbers.get_by_role("textbox").inner_text()
+    code = code_of(numbers)
     edit(numbers, code.replace("x: [1, 2, 3]", "x: [1, 2, 4]"))
     press(numbers)
     table = page.locator("div.cell.tag_remove-input .run-output table").first
@@ -142,20 +146,20 @@ def test_an_error_is_shown_as_one(page: Page) -> None:
 
 def test_reset_brings_back_the_code_and_the_result(page: Page) -> None:
     last = cell(page, LAST)
-    code, result = last.get_by_role("textbox"), last.locator(".cell_output")
-    before = code.inner_text(), result.inner_text()
+    result = last.locator(".cell_output")
+    before = code_of(last), result.text_content()
     edit(last, "print('something <b>else</b>')")
     press(last)
     expect(last.locator(".run-output")).to_have_text("something <b>else</b>")
     last.get_by_role("button", name="Reset").click()
     expect(last.locator(".run-output")).to_have_count(0)
     expect(result).to_be_visible()
-    assert (code.inner_text(), result.inner_text()) == before
+    assert (code_of(last), result.text_content()) == before
 
 
 def test_what_does_not_end_can_be_stopped(page: Page) -> None:
     above, last = cell(page, "from sympy import Idx"), cell(page, LAST)
-    edit(above, above.get_by_role("textbox").inner_text() + "\n1")
+    edit(above, code_of(above) + "\n1")
     edit(last, "print('started')\nwhile True: pass")
     last.get_by_role("button", name="Run").click()
     expect(last.get_by_role("status")).to_have_text("Running…")
@@ -212,7 +216,7 @@ def test_it_is_used_by_keyboard(page: Page) -> None:
     code.focus()
     page.keyboard.press("Tab")
     assert not code.evaluate("code => code === document.activeElement")
-    assert "\t" not in code.inner_text()
+    assert "\t" not in code_of(last)
     reached = []
     for _ in range(3):  # the button that copies comes first
         reached.append(page.evaluate("document.activeElement.textContent"))

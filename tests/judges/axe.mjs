@@ -12,6 +12,7 @@ for (const name of pages) {
     await page.setViewport({ width, height: 900 });
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
     await page.goto(address + name);
+    await page.addStyleTag({ content: '* { content-visibility: visible !important }' }); // all of the page
     await page.addScriptTag({ path: axe });
     await page.evaluate(() => new Promise((done) => { setTimeout(done, 300); })); // until the scripts have marked what scrolls
     const found = await page.evaluate(async () => {
