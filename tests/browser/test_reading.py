@@ -144,6 +144,7 @@ def test_what_scrolls_is_reached_by_keyboard(
     scrolling = [box for box in boxes if box.evaluate("e => e.scrollWidth > e.clientWidth")]
     assert scrolling
     for box in scrolling:
+        expect(box).to_have_attribute("aria-label", label)
         box.focus()
         expect(box).to_be_focused()
         page.keyboard.press("ArrowRight")
