@@ -44,7 +44,9 @@ html_theme = "furo"
 pygments_dark_style = "a11y-high-contrast-dark"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_js_files = [(name, {"defer": "defer"}) for name in ("scroll.js", "copy-formula.js")]
+html_js_files = [
+    (name, {"defer": "defer"}) for name in ("scroll.js", "copy-formula.js", "lay-out.js")
+]
 html_favicon = "_static/icon.svg"
 html_copy_source = False
 html_domain_indices = False

@@ -177,6 +177,17 @@ def test_a_box_has_its_height_before_its_content_is_laid_out(visit: Visit, width
     assert boxes > 100
 
 
+@pytest.mark.parametrize("javascript", [True, False])
+def test_all_of_a_page_is_laid_out_soon(visit: Visit, javascript: bool) -> None:
+    page = visit("jacobian.html", java_script_enabled=javascript)
+    parts = page.locator(".katex-display, .highlight pre, figure.plot > svg")
+    assert parts.count() > 20
+    for part in parts.all():
+        laid_out = "part => part.checkVisibility({ contentVisibilityAuto: true })"
+        page.wait_for_function(laid_out, arg=part.element_handle())
+    page.context.close()
+
+
 def test_code_changes_its_colours_with_the_theme(visit: Visit) -> None:
     seen = set()
     for scheme in ("light", "dark"):
