@@ -182,12 +182,13 @@ def test_figures_differ_in_every_id_and_take_the_page_s_colour(site: Site) -> No
     )
     assert not (result := site.build()).returncode, result.stderr
     page = site.html("index")
-    figures = [figure.split("</figure>")[0] for figure in page.split('<figure class="plot">')[1:]]
+    figures = [figure.split("</figure>")[0] for figure in page.split('<figure class="plot"')[1:]]
     ids = [{word for word in figure.split() if word.startswith('id="')} for figure in figures]
     assert len(figures) == 2
     assert all(ids)
     assert not ids[0] & ids[1]
     assert all("currentColor" in figure and "#010203" not in figure for figure in figures)
+    assert not any("<style" in figure for figure in figures)  # it would style the whole page
 
 
 def test_an_equation_has_a_number_and_a_reference_leads_to_it(site: Site) -> None:
