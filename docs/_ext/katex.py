@@ -145,7 +145,7 @@ LINE = (0.878, 0.322)  # above and below the baseline, of an empty line in KaTeX
 
 
 def height(formula):
-    """Return the height of a displayed formula in em, with the margins of site.css."""
+    """Return the height of a displayed formula in em: KaTeX's size, and the margins of site.css."""
     struts = [(float(size), float(below or 0)) for size, below in STRUT.findall(formula)]
     above, below = zip(LINE, *((size - below, below) for size, below in struts), strict=True)
     return 2 * 0.4 + 1.21 * (max(above) + max(below))

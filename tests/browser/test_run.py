@@ -161,6 +161,7 @@ def test_what_does_not_end_can_be_stopped(page: Page) -> None:
     above, last = cell(page, "from sympy import Idx"), cell(page, LAST)
     edit(above, code_of(above) + "\n1")
     edit(last, "print('started')\nwhile True: pass")
+    page.evaluate("said.length = 0")
     last.get_by_role("button", name="Run").click()
     expect(last.get_by_role("status")).to_have_text("Running…")
     assert "Running cell" in "\n".join(page.evaluate("said"))
