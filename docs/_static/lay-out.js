@@ -2,7 +2,7 @@
 {
   const boxes = [...document.querySelectorAll('div.math, .highlight[style], figure.plot')];
   requestAnimationFrame(function some() {
-    const end = performance.now() + 10;   // ms
+    const end = performance.now() + 3;   // ms
     while (boxes.length && performance.now() < end) {
       const box = boxes.shift();
       box.style.contentVisibility = 'visible';
