@@ -131,6 +131,15 @@ def test_all_of_a_page_is_laid_out_soon(visit: Visit, javascript: bool) -> None:
     page.context.close()
 
 
+def test_every_formula_is_there_for_those_who_hear_the_page(visit: Visit) -> None:
+    page = visit("jacobian.html")
+    page.wait_for_function(LAID_OUT)
+    tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    heard = [node for node in tree if node.get("role", {}).get("value") == "MathMLMath"]
+    assert len(heard) == page.locator(".katex").count() > 0
+    page.context.close()
+
+
 @pytest.mark.parametrize(
     ("name", "label", "kind"),
     [
