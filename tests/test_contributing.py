@@ -1,7 +1,8 @@
-"""CONTRIBUTING.md names each module, each test and each session, and nothing that is gone."""
+"""What CONTRIBUTING.md names is there, and the reverse; CITATION.cff names the version."""
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -31,3 +32,8 @@ def test_each_path_is_there():
     for path in PATHS:
         places = [ROOT / path, ROOT / "rmsnorm_math" / path]
         assert any(place.exists() for place in places), f"CONTRIBUTING.md names {path}: it is gone"
+
+
+def test_the_citation_is_of_this_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
