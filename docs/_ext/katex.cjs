@@ -2,10 +2,34 @@
 const katex = require(process.argv[2]);
 const set = ([tex, displayMode]) => {
   try {
-    return [katex.renderToString(tex, { displayMode, strict: 'error', throwOnError: true }), null];
+    const tree = katex.__renderToDomTree(tex, { displayMode, strict: 'error', throwOnError: true });
+    lighten(tree);
+    return [tree.toMarkup(), null];
   } catch (error) {
     return [null, error.message];
   }
 };
+
+// A page is mostly formulas, so they are made of fewer elements than KaTeX's, with the same look:
+// a group of one is that one, and an index or exponent that stands alone needs no table of ten, raised as far.
+const alone = (node) => {
+  const group = node.children?.length === 1 && /^mord( mtight)?$/.test(node.classes?.join(' ')) && !Object.keys(node.style).length;
+  return group ? node.children[0] : node;
+};
+const inTable = ({ classes, children }) => classes?.includes('vlist-t') || children?.some(inTable);
+function lighten(node) {
+  node.children?.forEach(lighten);
+  if (node.children) node.children = node.children.map(alone);
+  if (!node.classes?.includes('msupsub')) return;
+  const [table] = node.children;
+  const items = table.children[0].children[0].children;   // of the cell in the first row
+  const [strut, ...content] = items[0].children;
+  if (items.length > 1 || content.some(inTable)) return;
+  const { top, ...margins } = items[0].style;
+  const lowered = parseFloat(top) + parseFloat(strut.style.height);
+  Object.assign(node.style, margins, { verticalAlign: `${+(-lowered).toFixed(4)}em`, lineHeight: '0' });
+  node.children = content;
+}
+
 const formulas = JSON.parse(require('fs').readFileSync(0, 'utf-8'));
 process.stdout.write(JSON.stringify(formulas.map(set)));

@@ -131,6 +131,45 @@ def test_all_of_a_page_is_laid_out_soon(visit: Visit, javascript: bool) -> None:
     page.context.close()
 
 
+# Each letter of a formula and where it stands, on the page and in what KaTeX itself makes of it.
+LETTERS = """(formula) => {
+    const letters = () => {
+        const range = document.createRange(), found = [];
+        const box = formula.querySelector('.katex-html');
+        const texts = document.createTreeWalker(box, NodeFilter.SHOW_TEXT);
+        while (texts.nextNode()) {
+            range.selectNode(texts.currentNode);
+            const { x, y, width } = range.getBoundingClientRect();
+            if (`${range}` !== '\\u200b') found.push([`${range}`, x, y, width]);
+        }
+        return found;
+    };
+    const here = letters(), own = document.createElement('div');
+    const displayMode = Boolean(formula.closest('.katex-display'));
+    const tex = formula.querySelector('annotation').textContent;
+    own.innerHTML = katex.renderToString(tex, { displayMode });
+    formula.replaceChildren(...own.querySelector('.katex').childNodes);
+    return [here, letters()];
+}"""
+
+
+@pytest.mark.parametrize("name", ["jacobian", "variants"])
+def test_a_formula_of_fewer_elements_looks_as_katex_sets_it(visit: Visit, name: str) -> None:
+    page = visit(f"{name}.html")
+    page.wait_for_function(LAID_OUT)
+    page.add_script_tag(path=SITE / "_static/pyodide/katex.min.js")
+    fewer = 0
+    for formula in page.locator("p .katex:visible, div.math .katex:visible").all():
+        elements = formula.locator("*").count()
+        ours, own = formula.evaluate(LETTERS)
+        assert [letter for letter, *_ in ours] == [letter for letter, *_ in own]
+        for (_, *here), (_, *there) in zip(ours, own, strict=True):
+            assert here == pytest.approx(there, abs=0.3)  # px
+        fewer += elements < formula.locator("*").count()
+    assert fewer > 20
+    page.context.close()
+
+
 def test_every_formula_is_there_for_those_who_hear_the_page(visit: Visit) -> None:
     page = visit("jacobian.html")
     page.wait_for_function(LAID_OUT)
