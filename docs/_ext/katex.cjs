@@ -10,8 +10,8 @@ const set = ([tex, displayMode]) => {
   }
 };
 
-// A page is mostly formulas, so they are made of fewer elements than KaTeX's, with the same look:
-// a group of one is that one, and an index or exponent that stands alone needs no table of ten, raised as far.
+// A page is mostly formulas, so two of KaTeX's habits are undone; the letters stay where they are:
+// a group around one thing, and the table of ten elements around an index or exponent that has no other beside it.
 const alone = (node) => {
   const group = node.children?.length === 1 && /^mord( mtight)?$/.test(node.classes?.join(' ')) && !Object.keys(node.style).length;
   return group ? node.children[0] : node;
