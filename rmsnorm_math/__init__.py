@@ -4,13 +4,15 @@ from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.calculus import differentiate
 from rmsnorm_math.codegen import function, source
 from rmsnorm_math.contraction import contract
+from rmsnorm_math.errors import Refused
 from rmsnorm_math.explicit import instantiate
-from rmsnorm_math.forward import mean_square, rms, rmsnorm
 from rmsnorm_math.gradients import jacobian, jvp, vjp
+from rmsnorm_math.layers import l2_norm, layer_norm, mean_square, rms, rmsnorm, softmax
 from rmsnorm_math.matrices import matrix_form
 from rmsnorm_math.numeric import evaluate, finite_difference
 
 __all__ = [
+    "Refused",
     "abbreviate",
     "contract",
     "differentiate",
@@ -20,10 +22,13 @@ __all__ = [
     "instantiate",
     "jacobian",
     "jvp",
+    "l2_norm",
+    "layer_norm",
     "matrix_form",
     "mean_square",
     "rms",
     "rmsnorm",
+    "softmax",
     "source",
     "vjp",
 ]

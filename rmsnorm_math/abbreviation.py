@@ -6,6 +6,7 @@ from itertools import permutations
 from sympy import Basic, Expr, Indexed, Mul, S, Symbol, exp
 
 from rmsnorm_math.contraction import sum_deltas
+from rmsnorm_math.errors import Refused
 from rmsnorm_math.indices import (
     BINDERS,
     anonymous,
@@ -55,14 +56,14 @@ def abbreviate(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
     definitions = as_expressions(definitions, "the definitions", "{r: rms()}")
     for symbol, definition in definitions.items():
         if not isinstance(symbol, Symbol | Indexed):
-            raise ValueError(f"{symbol} is no key: write a symbol, or an element such as xhat[i].")
+            raise Refused(f"{symbol} is no key: write a symbol, or an element such as xhat[i].")
         indices = getattr(symbol, "indices", ())
         factors = Mul.make_args(anonymous(definition))
         core = [f for f in factors if (all(map(f.has, indices)) if indices else f.has(*BINDERS))]
         scale = Mul(*(f for f in factors if f not in core)) if core else S.One
         short = _abbreviate(result, symbol / scale, indices, *_power(Mul(*(core or factors))))
         if short != result and depends(result, symbol):
-            raise ValueError(
+            raise Refused(
                 f"{symbol} occurs in the expression already, and would come to mean two things: "
                 f"take another name for {definition}."
             )

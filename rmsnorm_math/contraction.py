@@ -3,6 +3,7 @@
 from sympy import Add, Expr, Idx, KroneckerDelta, Mul, Piecewise, Pow, Sum, Symbol
 
 from rmsnorm_math.conditions import Limit, known_ranges, narrow, only_if, settle
+from rmsnorm_math.errors import Refused
 from rmsnorm_math.indices import (
     Ranges,
     dummies_of,
@@ -76,7 +77,7 @@ def tidy(
     known = known_ranges(met, lengths, given, ranges or {})
     result = rename_bound(settle(freshen(contracted), known), names)
     if escaped := _free(result).difference(*map(_free, [expr, *given])):
-        raise NotImplementedError(
+        raise Refused(
             f"the condition on {', '.join(sorted(s.name for s in escaped))} would leave the sum "
             f"that binds it, by SymPy's own rules. Make that sum the outermost one, "
             f"or split the expression."

@@ -18,6 +18,7 @@ from sympy import (
     Tuple,
 )
 
+from rmsnorm_math.errors import Refused
 from rmsnorm_math.indices import BINDERS, freshen, nodes
 from rmsnorm_math.inputs import as_expression
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
@@ -67,15 +68,15 @@ def instantiate(expr: Expr, *axes: Expr | tuple[Expr, int, int], **sizes: int) -
         str(s): s for s in nodes(fresh) if isinstance(s, Symbol | Idx) and not isinstance(s, Dummy)
     }
     if broken := [f"{key}={value}" for key, value in sizes.items() if not _is_whole(value)]:
-        raise ValueError(f"{', '.join(broken)}: lengths and indices are whole numbers.")
+        raise Refused(f"{', '.join(broken)}: lengths and indices are whole numbers.")
     numbers = {symbols[key]: Integer(value) for key, value in sizes.items() if key in symbols}
     spans = [_span(axis, sizes) for axis in axes]
     rows_and_columns = [index for index, _ in spans]
     refuse_lookalikes(fresh, *rows_and_columns)
     if len(set(rows_and_columns)) < len(spans):
-        raise ValueError(f"{rows_and_columns[0]} is given for both axes: give two indices.")
+        raise Refused(f"{rows_and_columns[0]} is given for both axes: give two indices.")
     if len(spans) > 2:
-        raise ValueError(
+        raise Refused(
             f"{len(spans)} axes make no matrix: give one or two, and fix the others, as in b=1."
         )
     fixed = _put(fresh, numbers)
@@ -116,7 +117,7 @@ def _write_out(expr: Expr) -> Expr:
     if not (lower.is_Integer and upper.is_Integer):
         missing = sorted(map(str, lower.free_symbols | upper.free_symbols))
         advice = f": also give {', '.join(f'{s}=...' for s in missing)}" if missing else ""
-        raise ValueError(f"the sum from {lower} to {upper} has no definite range{advice}.")
+        raise Refused(f"the sum from {lower} to {upper} has no definite range{advice}.")
     body = expr.func(expr.function, *inner) if inner else expr.function
     terms = [_write_out(_put(body, {index: Integer(v)})) for v in range(lower, upper + 1)]
     return Add(*terms) if isinstance(expr, Sum) else Mul(*terms)
@@ -125,12 +126,12 @@ def _write_out(expr: Expr) -> Expr:
 def _span(axis: Expr | tuple[Expr, int, int], sizes: Mapping[str, int]) -> tuple[Expr, range]:
     index, *limits = axis if isinstance(axis, tuple | Tuple) else (axis,)
     if not isinstance(index, Symbol | Idx):
-        raise TypeError(f"{index!r} is no axis: give an index such as i, or (i, 1, 3).")
+        raise Refused(f"{index!r} is no axis: give an index such as i, or (i, 1, 3).")
     if limits:
         first, last = map(int, limits)
         return index, range(first, last + 1)
     if len(sizes) != 1:
-        raise ValueError(
+        raise Refused(
             f"the range of {axis} is not clear from {sizes}: write ({axis}, 1, ...) for it."
         )
     return axis, range(1, *(size + 1 for size in sizes.values()))

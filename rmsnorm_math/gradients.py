@@ -8,6 +8,7 @@ from sympy import Add, Expr, Idx, Indexed, IndexedBase, Piecewise, Sum, Symbol, 
 
 from rmsnorm_math.calculus import differentiate
 from rmsnorm_math.contraction import contract, tidy
+from rmsnorm_math.errors import Refused
 from rmsnorm_math.indices import Ranges, dummies_of, free_indices, freshen, plain, spare_dummies
 from rmsnorm_math.inputs import as_expression, as_ranges
 from rmsnorm_math.refusals import refuse_lookalikes
@@ -91,7 +92,7 @@ def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Ranges | None = None) -> Ex
     outputs = _plain_indices(cotangent, "cotangent")
     names, y = [*map(plain, outputs), *dummies_of(y)], freshen(y)
     if missing := [str(s) for s in free_indices(y) if s not in outputs]:
-        raise ValueError(
+        raise Refused(
             f"y has the free index {', '.join(missing)}, and the cotangent {cotangent} lacks it: "
             f"the sum over it would be missing. Give the cotangent all of {free_indices(y)}."
         )
@@ -135,7 +136,7 @@ def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Ranges | None = None) -> Expr
     inputs = _plain_indices(tangent, "tangent")
     names, y = [*map(plain, inputs), *dummies_of(y)], freshen(y)
     if list(getattr(wrt, "indices", ())) != inputs:
-        raise ValueError(f"the tangent {tangent} of {wrt} needs the same indices as {wrt}.")
+        raise Refused(f"the tangent {tangent} of {wrt} needs the same indices as {wrt}.")
     spare = spare_dummies(y)
     fresh = {index: spare(index.name) for index in inputs}
     spans = {
@@ -162,9 +163,9 @@ def _sum_over(summand: Expr, spans: Ranges, names: list[Expr], ranges: Ranges) -
 def _plain_indices(element: Expr, role: str) -> list[Expr]:
     indices = list(element.indices) if isinstance(element, Indexed) else []
     if isinstance(element, IndexedBase):
-        raise TypeError(f"the {role} {element} stands without an index: write {element}[i].")
+        raise Refused(f"the {role} {element} stands without an index: write {element}[i].")
     if not all(isinstance(s, Idx | Symbol) for s in indices) or len(set(indices)) < len(indices):
-        raise ValueError(
+        raise Refused(
             f"the indices of the {role} {element} must be different symbols, "
             f"such as {element.base}[i]."
         )

@@ -11,6 +11,8 @@ from itertools import chain, count
 from sympy import Basic, Dummy, Expr, Idx, Indexed, IndexedBase, Product, Sum, Symbol, srepr
 from sympy.core.function import AppliedUndef
 
+from rmsnorm_math.errors import Refused
+
 Ranges = dict[Expr, tuple[Expr, Expr]]
 BINDERS = (Sum, Product)
 
@@ -117,7 +119,7 @@ def _freshen(expr: Expr, supply: Callable[[str], Dummy]) -> Expr:
 def _refuse_twin_of_dummy(index: Expr, body: Expr) -> None:
     for node in nodes(body):
         if name(node) == str(index) and node != index:
-            raise ValueError(
+            raise Refused(
                 f"the sum over {index} does not reach the {index} inside it: they print alike, "
                 f"but the dummy is {srepr(index)} and the other is {srepr(node)}. "
                 f"Write both with one and the same object."

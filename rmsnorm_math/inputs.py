@@ -18,6 +18,7 @@ from sympy import (
 )
 from sympy.core.relational import Relational
 
+from rmsnorm_math.errors import Refused
 from rmsnorm_math.indices import Ranges
 
 #: What is given where an expression is asked for, and what to do instead.
@@ -42,13 +43,13 @@ def as_expression(given: Any, role: str = "the expression") -> Expr:
     if isinstance(expr, Expr) and not isinstance(expr, MatrixExpr):
         return expr
     advice = next(text for kinds, text in INSTEAD if isinstance(given, kinds))
-    raise TypeError(f"{role} {_short(given)} is of type {type(given).__name__}. {advice}")
+    raise Refused(f"{role} {_short(given)} is of type {type(given).__name__}. {advice}")
 
 
 def as_mapping(given: Any, role: str, example: str) -> Mapping[Any, Any]:
     """Return `given`, if it is a mapping; `example` is what a message shows of one."""
     if not isinstance(given, Mapping):
-        raise TypeError(f"{role} {_short(given)} are no dictionary. Write {example}.")
+        raise Refused(f"{role} {_short(given)} are no dictionary. Write {example}.")
     return given
 
 
@@ -61,7 +62,7 @@ def as_expressions(given: Any, role: str, example: str) -> dict[Any, Expr]:
 def as_index(given: Any) -> Expr:
     """Return `given`, if it is an index."""
     if not isinstance(given, Symbol | Idx):
-        raise TypeError(f"{_short(given)} is no index. Write j, with j = Idx('j').")
+        raise Refused(f"{_short(given)} is no index. Write j, with j = Idx('j').")
     return given
 
 
@@ -71,14 +72,14 @@ def as_ranges(given: Any) -> Ranges:
     given = {} if given is None else given
     for index, span in as_mapping(given, "the ranges", "{j: (1, n)}").items():
         if not isinstance(span, tuple | list | Tuple) or len(span) != 2:
-            raise TypeError(
+            raise Refused(
                 f"the range of {index} is {_short(span)}. Write its first and its last value, "
                 f"{{{index}: (1, n)}}."
             )
         first, last = (as_expression(end, f"in the range of {index}") for end in span)
         for end in (first, last):
             if end.is_Float or end.is_integer is False:
-                raise ValueError(f"{end} in the range of {index} is no whole number.")
+                raise Refused(f"{end} in the range of {index} is no whole number.")
         ranges[as_index(index)] = first, last
     return ranges
 

@@ -14,6 +14,7 @@ from sympy import (
     OneMatrix,
 )
 
+from rmsnorm_math.errors import Refused
 from rmsnorm_math.inputs import as_expression, as_index
 from rmsnorm_math.refusals import refuse_expression
 
@@ -64,7 +65,7 @@ def _matrix_term(term: Expr, row: Expr, column: Expr, size: Expr) -> MatrixExpr:
             else scalar * Identity(size)
         )
     if any(f.has(row) and f.has(column) for f in factors):
-        raise ValueError(f"{term} is no product of a function of {row} and a function of {column}.")
+        raise Refused(f"{term} is no product of a function of {row} and a function of {column}.")
     rows = [_vector(f, row, size) for f in factors if f.has(row)]
     columns = [_vector(f, column, size) for f in factors if f.has(column)]
     return scalar * _outer(rows, size) * _outer(columns, size).T
@@ -77,5 +78,5 @@ def _outer(vectors: list[MatrixExpr], size: Expr) -> MatrixExpr:
 
 def _vector(factor: Expr, index: Expr, size: Expr) -> MatrixExpr:
     if not (isinstance(factor, Indexed) and factor.indices == (index,)):
-        raise ValueError(f"{factor} is no element of a vector: abbreviate it first.")
+        raise Refused(f"{factor} is no element of a vector: abbreviate it first.")
     return MatrixSymbol(str(factor.base), size, 1)

@@ -5,6 +5,7 @@ from typing import Any
 
 from sympy import Expr, Float, Indexed, IndexedBase, Rational, Symbol
 
+from rmsnorm_math.errors import Refused
 from rmsnorm_math.explicit import instantiate
 from rmsnorm_math.inputs import as_expression, as_mapping
 
@@ -43,7 +44,7 @@ def evaluate(expr: Expr, values: Values, **sizes: int) -> Expr:
     result = instantiate(expr, **sizes).xreplace(elements)
     if result.free_symbols:
         missing = result.atoms(Indexed) or result.free_symbols
-        raise ValueError(f"{expr} needs a value for {', '.join(sorted(map(str, missing)))}.")
+        raise Refused(f"{expr} needs a value for {', '.join(sorted(map(str, missing)))}.")
     return result.doit()
 
 
@@ -86,7 +87,7 @@ def finite_difference(
         for key, number in _numbers(values).items()
     }
     if as_expression(wrt, "the variable") not in elements:
-        raise ValueError(
+        raise Refused(
             f"{wrt} has no value in {dict(values)}: "
             f"differentiate by one of {', '.join(sorted(map(str, elements)))}."
         )
@@ -119,6 +120,6 @@ def _elements(name: Expr, value: Any, indices: tuple[int, ...] = ()) -> Iterator
         for position, entry in enumerate(value, 1):
             yield from _elements(name, entry, (*indices, position))
     elif isinstance(name, IndexedBase) and not indices:
-        raise TypeError(f"{name} has several elements. Give a list, as in {{{name}: [1, 2, 3]}}.")
+        raise Refused(f"{name} has several elements. Give a list, as in {{{name}: [1, 2, 3]}}.")
     else:
         yield (name[indices] if indices else name), value

@@ -1,6 +1,6 @@
 """The ways that go wrong, kept runnable: each returns what SymPy answers.
 
-The expressions are those of `rmsnorm_math.forward`, but for the one mistake
+The expressions are those of `rmsnorm_math.layers`, but for the one mistake
 that the function is named after.
 """
 
@@ -18,7 +18,7 @@ from sympy import (
 )
 
 from rmsnorm_math.explicit import instantiate
-from rmsnorm_math.forward import rms, rmsnorm
+from rmsnorm_math.layers import rms, rmsnorm
 from rmsnorm_math.notation import epsilon, gamma, i, j, k, n, x
 
 

@@ -21,6 +21,7 @@ from sympy.concrete.expr_with_limits import ExprWithLimits
 from sympy.core.function import AppliedUndef
 from sympy.matrices.expressions.matexpr import MatrixElement
 
+from rmsnorm_math.errors import Refused
 from rmsnorm_math.indices import BINDERS, depends, index_symbols, limits_of, name, nodes
 
 
@@ -29,7 +30,7 @@ def refuse_expression(expr: Expr) -> None:
     for node in nodes(expr):
         if isinstance(node, MatrixExpr | MatrixElement | MatrixBase):
             symbols = ", ".join(sorted(map(str, node.atoms(MatrixSymbol)))) or node
-            raise TypeError(
+            raise Refused(
                 f"the expression holds the matrix {symbols}, and SymPy loses terms when it "
                 f"differentiates a norm of one. "
                 f"Write the norm with an IndexedBase: Sum(x[k]**2, (k, 1, n))."
@@ -37,43 +38,43 @@ def refuse_expression(expr: Expr) -> None:
         if isinstance(node, Derivative | Subs | Lambda) or (
             isinstance(node, ExprWithLimits) and not isinstance(node, BINDERS)
         ):
-            raise TypeError(
+            raise Refused(
                 f"{node} is of type {type(node).__name__}: only sums, products and functions of "
                 f"elements are differentiated. Call .doit() on it first, or write it as a Sum."
             )
         if isinstance(node, BINDERS) and any(len(limit) != 3 for limit in node.limits):
-            raise ValueError(f"{node} has no range. Write (k, 1, n) for its limits.")
+            raise Refused(f"{node} has no range. Write (k, 1, n) for its limits.")
     _refuse_bare_bases(expr)
 
 
 def refuse_variable(expr: Expr, wrt: Expr) -> None:
     """Raise if a derivative of `expr` by `wrt` does not exist or would be misleading."""
     if isinstance(wrt, IndexedBase):
-        raise TypeError(f"{wrt} is the whole vector. Differentiate by one element of it: {wrt}[j].")
+        raise Refused(f"{wrt} is the whole vector. Differentiate by one element of it: {wrt}[j].")
     if isinstance(wrt, MatrixElement):
-        raise TypeError(
+        raise Refused(
             f"{wrt} is an entry of a matrix. Use an IndexedBase and differentiate by x[j]."
         )
     if isinstance(wrt, AppliedUndef):
-        raise TypeError(
+        raise Refused(
             f"{wrt} is a function of an index, and SymPy takes its values for unrelated. "
             f"Use {wrt.func} = IndexedBase('{wrt.func}') and differentiate by {wrt.func}[j]."
         )
     if not isinstance(wrt, Indexed | Idx | Symbol):
-        raise TypeError(
+        raise Refused(
             f"cannot differentiate by {wrt}: give an element such as x[j], or a plain symbol."
         )
     if isinstance(wrt, Idx) or wrt in index_symbols(expr):
-        raise TypeError(f"{wrt} is an index: it counts elements, and there is no derivative by it.")
+        raise Refused(f"{wrt} is an index: it counts elements, and there is no derivative by it.")
     if wrt in {index for index, _, _ in limits_of(expr)}:
-        raise ValueError(
+        raise Refused(
             f"{wrt} is the dummy of a sum: outside the sum it does not exist, so SymPy's "
             f"derivative by it is 0. Make the vector an IndexedBase and give the sum an index: "
             f"{wrt} = IndexedBase('{wrt}'), Sum({wrt}[k], (k, 1, n)). "
             f"Then differentiate by {wrt}[j]."
         )
     if any(depends(end, wrt) for _, *ends in limits_of(expr) for end in ends):
-        raise TypeError(
+        raise Refused(
             f"{wrt} is in the limits of a sum: it counts elements, so there is no derivative by it."
         )
     _refuse_rank(expr, wrt)
@@ -88,12 +89,12 @@ def _refuse_rank(expr: Expr, wrt: Expr) -> None:
             and node.base == wrt.base
             and len(node.indices) != len(wrt.indices)
         ):
-            raise ValueError(
+            raise Refused(
                 f"{node} has {len(node.indices)} index(es) and {wrt} has {len(wrt.indices)}: "
                 f"{wrt.base} needs the same number everywhere."
             )
         if isinstance(node, Indexed) and any(depends(index, wrt) for index in node.indices):
-            raise ValueError(
+            raise Refused(
                 f"{node} takes an index from {wrt.base}: there is no derivative by an index."
             )
 
@@ -108,7 +109,7 @@ def refuse_lookalikes(*exprs: Basic) -> None:
         other = seen.setdefault(label, node)
         same = other.func == node.func if isinstance(node, AppliedUndef) else other == node
         if not same:
-            raise ValueError(
+            raise Refused(
                 f"two different objects print as {label}: {srepr(other)} and {srepr(node)}. "
                 f"SymPy takes them for unrelated, and the derivative would silently be wrong. "
                 f"Create {label} once and use that object everywhere" + _advice(other, node)
@@ -129,7 +130,7 @@ def _refuse_bare_bases(expr: Expr) -> None:
     for node in chain([Basic(expr)], nodes(expr)):
         for arg in node.args if not isinstance(node, Indexed | IndexedBase) else ():
             if isinstance(arg, IndexedBase):
-                raise ValueError(
+                raise Refused(
                     f"{arg} stands in the expression without an index, so it is not "
                     f"the vector's element. Write {arg}[i] for its i-th element."
                 )

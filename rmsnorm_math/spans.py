@@ -2,6 +2,7 @@
 
 from sympy import Expr, Indexed, IndexedBase, S, Symbol
 
+from rmsnorm_math.errors import Refused
 from rmsnorm_math.indices import index_symbols, limits_of, nodes
 
 
@@ -41,7 +42,7 @@ def _spans_of_axis(y: Expr, base: IndexedBase, axis: int) -> set[tuple[Expr, Exp
 def _only(found: set[tuple[Expr, Expr]], index: Expr) -> tuple[Expr, Expr]:
     if len(found) != 1:
         what = "several ranges are possible" if found else "no sum over a whole axis shows it"
-        raise ValueError(
+        raise Refused(
             f"the range of the index {index} is not clear: {what}. Pass ranges={{{index}: (1, n)}}."
         )
     return found.pop()

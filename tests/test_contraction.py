@@ -127,7 +127,7 @@ def test_a_condition_that_is_no_limit_stays_in_its_sum(case):
 def test_a_condition_that_would_leave_its_sum_is_refused():
     both = Sum(picked(2 * k) * A[p, k] * c[p], (k, 1, n), (p, 1, n))
     assert refusal(lambda: contract(both)) == (
-        "NotImplementedError: the condition on k would leave the sum that binds it, by SymPy's "
+        "Refused: the condition on k would leave the sum that binds it, by SymPy's "
         "own rules. Make that sum the outermost one, or split the expression."
     )
     outermost = Sum(picked(2 * k) * A[p, k] * c[p], (p, 1, n), (k, 1, n))

@@ -180,57 +180,57 @@ REFUSED = {
     "an index without a cotangent": (
         lambda: vjp(A[i, j] * rmsnorm(b), gamma[k], ybar[i]),
         (
-            "ValueError: y has the free index b, j, and the cotangent ybar[i] lacks it: "
+            "Refused: y has the free index b, j, and the cotangent ybar[i] lacks it: "
             "the sum over it would be missing. Give the cotangent all of [b, i, j]."
         ),
     ),
     "a batch without a range": (
         lambda: vjp(rmsnorm(b), gamma[j], ybar[b, i]),
         (
-            "ValueError: the range of the index b is not clear: no sum over a whole axis shows it. "
+            "Refused: the range of the index b is not clear: no sum over a whole axis shows it. "
             "Pass ranges={b: (1, n)}."
         ),
     ),
     "two ranges": (
         lambda: vjp(x[i] * mean * Sum(x[k], (k, 1, m)), x[j], ybar[i]),
         (
-            "ValueError: the range of the index i is not clear: several ranges are possible. "
+            "Refused: the range of the index i is not clear: several ranges are possible. "
             "Pass ranges={i: (1, n)}."
         ),
     ),
     "a bare cotangent": (
         lambda: vjp(rmsnorm(), x[j], ybar),
-        "TypeError: the cotangent ybar stands without an index: write ybar[i].",
+        "Refused: the cotangent ybar stands without an index: write ybar[i].",
     ),
     "an element of the cotangent": (
         lambda: vjp(rmsnorm(), x[j], ybar[1]),
         (
-            "ValueError: the indices of the cotangent ybar[1] must be different symbols, "
+            "Refused: the indices of the cotangent ybar[1] must be different symbols, "
             "such as ybar[i]."
         ),
     ),
     "the diagonal of a cotangent": (
         lambda: vjp(rmsnorm(b), x[j], ybar[i, i]),
         (
-            "ValueError: the indices of the cotangent ybar[i, i] must be different symbols, "
+            "Refused: the indices of the cotangent ybar[i, i] must be different symbols, "
             "such as ybar[i]."
         ),
     ),
     "a bare tangent": (
         lambda: jvp(rmsnorm(), x[j], xdot),
-        "TypeError: the tangent xdot stands without an index: write xdot[i].",
+        "Refused: the tangent xdot stands without an index: write xdot[i].",
     ),
     "a tangent of another element": (
         lambda: jvp(rmsnorm(), x[j], xdot[i]),
-        "ValueError: the tangent xdot[i] of x[j] needs the same indices as x[j].",
+        "Refused: the tangent xdot[i] of x[j] needs the same indices as x[j].",
     ),
     "a tangent with too many indices": (
         lambda: jvp(rmsnorm(), epsilon, xdot[j]),
-        "ValueError: the tangent xdot[j] of epsilon needs the same indices as epsilon.",
+        "Refused: the tangent xdot[j] of epsilon needs the same indices as epsilon.",
     ),
     "a whole vector": (
         lambda: jacobian(rmsnorm(), x),
-        "TypeError: x is the whole vector. Differentiate by one element of it: x[j].",
+        "Refused: x is the whole vector. Differentiate by one element of it: x[j].",
     ),
 }
 

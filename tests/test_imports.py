@@ -9,14 +9,15 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "rmsnorm_math"
 ORDER = [
-    ["notation", "indices"],
+    ["errors", "notation"],
+    ["indices"],
     ["inputs", "refusals", "conditions", "spans"],
-    ["forward", "contraction", "explicit", "matrices"],
+    ["layers", "contraction", "explicit", "matrices"],
     ["calculus", "abbreviation", "numeric", "pitfalls"],
     ["gradients", "codegen"],
     ["verify"],
 ]
-KNOW_RMSNORM = {"forward", "pitfalls", "verify"}
+KNOW_RMSNORM = {"layers", "pitfalls", "verify"}
 OUTSIDE = {"numpy", "sympy"}
 LONGEST = {"rmsnorm_math": 200, "tests": 300}
 LONG = {"rmsnorm_math/verify/wrong_gradients.py": "a list: each entry stands for itself"}
@@ -67,7 +68,7 @@ def test_a_module_reads_from_those_before_it(path):
 
 
 def test_the_calculus_knows_nothing_of_rmsnorm():
-    knowing = {room(path) for path in FILES if imported(path) & {"notation", "forward"}}
+    knowing = {room(path) for path in FILES if imported(path) & {"notation", "layers"}}
     assert knowing == KNOW_RMSNORM, "the calculus is for any layer: take what is given as arguments"
 
 

@@ -39,8 +39,8 @@ def test_matrix_form_of_what_has_no_row_or_no_column_repeats_it(entry):
 
 def test_matrix_form_refuses_what_is_no_outer_product():
     assert refusal(lambda: matrix_form(Function("f")(x[i] * x[j]), i, j, n)) == (
-        "ValueError: f(x[i]*x[j]) is no product of a function of i and a function of j."
+        "Refused: f(x[i]*x[j]) is no product of a function of i and a function of j."
     )
     assert refusal(lambda: matrix_form(exp(x[i]) * x[j], i, j, n)) == (
-        "ValueError: exp(x[i]) is no element of a vector: abbreviate it first."
+        "Refused: exp(x[i]) is no element of a vector: abbreviate it first."
     )

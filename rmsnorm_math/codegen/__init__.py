@@ -21,6 +21,7 @@ from rmsnorm_math.codegen.statements import (
     refuse_order,
     share,
 )
+from rmsnorm_math.errors import Refused
 from rmsnorm_math.indices import free_indices, freshen, nodes
 from rmsnorm_math.inputs import as_expressions, as_mapping
 from rmsnorm_math.refusals import refuse_expression
@@ -79,9 +80,7 @@ def source(
     <BLANKLINE>
     """
     if framework not in MODULES:
-        raise ValueError(
-            f"there is no framework {framework!r}: choose one of {', '.join(MODULES)}."
-        )
+        raise Refused(f"there is no framework {framework!r}: choose one of {', '.join(MODULES)}.")
     outputs = as_expressions(outputs, "the outputs", "{'dx': dx}")
     arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
     where = as_expressions({} if where is None else where, "the definitions", "{r: rms()}")
@@ -121,13 +120,13 @@ def source(
     for size in sorted(sizes, key=str):
         if any(expr.has(size) for _, expr in lines):
             if size not in lengths(*fresh, but=row_indices(*fresh, of_rows=of_rows)):
-                raise ValueError(
+                raise Refused(
                     f"the number of rows {size} would be needed, and there is no code for it. "
                     f"To sum over several axes of an element, reshape them into one."
                 )
             body.insert(0, f"{size} = {array}.shape[-1]")
     if not array and any(expr.has(*REDUCTIONS, *sizes) for _, expr in lines):
-        raise ValueError(
+        raise Refused(
             "there is a sum over the last axis, or its length, and no argument has that axis: "
             "add one that has it to the arguments."
         )

@@ -36,6 +36,7 @@ from sympy import (
 )
 
 from rmsnorm_math.codegen.roles import refuse_other_rows, refuse_two_roles, row_indices, shown
+from rmsnorm_math.errors import Refused
 from rmsnorm_math.indices import free_indices, freshen
 
 
@@ -93,7 +94,7 @@ def lower(
     refuse_two_roles(fresh, of_rows)
     columns = [s for s in free_indices(expr) if s.name not in rows]
     if len(columns) > 1:
-        raise ValueError(
+        raise Refused(
             f"{expr} has the free indices {columns}: its values are an array of n by n. "
             f"Print a VJP or a JVP instead, which is as long as its input."
         )
@@ -111,7 +112,7 @@ def lower(
         if isinstance(node, Number | NumberSymbol) or node in sizes:
             return node
         if isinstance(node, Symbol):
-            raise ValueError(_no_value(node))
+            raise Refused(_no_value(node))
         if isinstance(node, Indexed):
             return element(node, column)
         if isinstance(node, Sum):
@@ -119,49 +120,49 @@ def lower(
         if isinstance(node, (Add, Mul, Pow, *ELEMENTWISE)):
             return node.func(*(walk(arg, column) for arg in node.args))
         if isinstance(node, Piecewise) and any(case.cond.has(Indexed) for case in node.args):
-            raise ValueError(
+            raise Refused(
                 f"{shown(node)} chooses by a value, and there is no code for it: "
                 f"write it with Max, Abs or sign, as in Max(x[i], 0)."
             )
         if isinstance(node, KroneckerDelta | Piecewise):
-            raise ValueError(
+            raise Refused(
                 f"{shown(node)} depends on the position: there is no code for it. "
                 f"Print a VJP instead, or state the ranges so that no condition is left."
             )
         known = ", ".join(f.__name__ for f in ELEMENTWISE)
-        raise ValueError(
+        raise Refused(
             f"there is no code for {type(node).__name__} in {shown(node)}: "
             f"only for sums, powers, {known}."
         )
 
     def element(node: Indexed, column: Expr | None) -> Expr:
         if node.base not in names:
-            raise ValueError(_no_value(node.base))
+            raise Refused(_no_value(node.base))
         *before, last = node.indices
         if all(map(is_row, before)) and (last == column or node.base in of_rows):
             return Symbol(names[node.base])
         if is_row(last):
-            raise ValueError(
+            raise Refused(
                 f"{shown(node)} has one value for each row: write {shown(node)} as its key in "
                 f"the arguments, and pass an array of shape (..., 1)."
             )
         if isinstance(last, Symbol | Idx):
-            raise ValueError(
+            raise Refused(
                 f"{shown(node)} stands in a sum over another index, so that an array of n by n "
                 f"would be needed: take it out of the sum."
             )
-        raise ValueError(f"{shown(node)} is no whole array: only plain indices are printed.")
+        raise Refused(f"{shown(node)} is no whole array: only plain indices are printed.")
 
     def reduction(node: Sum, column: Expr | None) -> Expr:
         if any(lower != 1 or upper not in sizes for _, lower, upper in node.limits):
-            raise ValueError(
+            raise Refused(
                 f"{shown(node)} takes a part of an axis: "
                 f"only sums over whole axes, from 1 to n, are printed."
             )
         over = {index for index, _, _ in node.limits if is_row(index)}
         along = [limit for limit in node.limits if limit[0] not in over]
         if len(along) > 1:
-            raise ValueError(
+            raise Refused(
                 f"{shown(node)} does not come apart into sums over one index each, so that an "
                 f"array of n by n would be needed."
             )

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from sympy import Dummy, Expr, Idx, Indexed, Symbol
 
+from rmsnorm_math.errors import Refused
 from rmsnorm_math.indices import limits_of, nodes
 
 
@@ -40,7 +41,7 @@ def refuse_two_roles(expr: Expr, of_rows: set[Expr]) -> None:
     for node in elements:
         last = () if node.base in of_rows else node.indices[-1:]
         if rows.intersection(last) or len(set(node.indices)) < len(node.indices):
-            raise ValueError(
+            raise Refused(
                 f"in {shown(expr)} one index runs over rows in one place and over the last axis "
                 f"in another, as in {shown(node)}. A transposed array or a matrix product is not "
                 f"printed. If {node.base} has one value for each row, write {shown(node)} as its "
@@ -49,7 +50,7 @@ def refuse_two_roles(expr: Expr, of_rows: set[Expr]) -> None:
     bound = {index for index, _, _ in limits_of(expr)}
     free = {_rows_of(node, of_rows) for node in elements} - {()}
     if len({given for given in free if not bound.intersection(given)}) > 1:
-        raise ValueError(f"the elements in {expr} have different indices of rows: name them alike.")
+        raise Refused(f"the elements in {expr} have different indices of rows: name them alike.")
 
 
 def refuse_other_rows(body: Expr, over: set[Expr], of_rows: set[Expr]) -> None:
@@ -59,7 +60,7 @@ def refuse_other_rows(body: Expr, over: set[Expr], of_rows: set[Expr]) -> None:
         if isinstance(node, Indexed):
             rows = set(_rows_of(node, of_rows))
             if rows and rows != over and not rows <= inside:
-                raise ValueError(
+                raise Refused(
                     f"{shown(node)} stands in a sum over other rows: only a sum over all rows "
                     f"of an element is printed."
                 )

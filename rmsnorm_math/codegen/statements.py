@@ -10,6 +10,7 @@ from sympy import Expr, Symbol, cse, postorder_traversal
 from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.codegen.arrays import REDUCTIONS
 from rmsnorm_math.codegen.printer import MODULES
+from rmsnorm_math.errors import Refused
 from rmsnorm_math.indices import depends, nodes
 
 Statement = tuple[Symbol, Expr]
@@ -18,13 +19,13 @@ Statement = tuple[Symbol, Expr]
 def refuse_names(arguments: list[Any], outputs: list[Any], where: list[str]) -> None:
     """Raise if a name is no name in Python, or would stand for two things."""
     if not outputs:
-        raise ValueError("there are no outputs: give at least one, as in {'dx': dx}.")
+        raise Refused("there are no outputs: give at least one, as in {'dx': dx}.")
     taken = [*MODULES.values()]
     for text in [*arguments, *outputs, *where]:
         if not isinstance(text, str) or not text.isidentifier() or iskeyword(text):
-            raise ValueError(f"{text!r} is no name in Python: call it otherwise.")
+            raise Refused(f"{text!r} is no name in Python: call it otherwise.")
         if text in taken:
-            raise ValueError(
+            raise Refused(
                 f"{text!r} would stand for two things: arguments, outputs and definitions "
                 f"need different names, and none may be called {', '.join(MODULES.values())}."
             )
@@ -37,7 +38,7 @@ def refuse_order(where: Mapping[Expr, Expr]) -> None:
     for number, key in enumerate(keys):
         for later in keys[number:]:
             if depends(where[key], later):
-                raise ValueError(f"{key} is defined by {later}: define {later} before it.")
+                raise Refused(f"{key} is defined by {later}: define {later} before it.")
 
 
 def array_of(key: Expr) -> Expr:

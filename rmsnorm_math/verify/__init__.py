@@ -13,9 +13,10 @@ from sympy import IndexedBase
 
 from rmsnorm_math import notation as symbols
 from rmsnorm_math.codegen import function
-from rmsnorm_math.forward import rms as derived_rms
-from rmsnorm_math.forward import rmsnorm
+from rmsnorm_math.errors import Refused
 from rmsnorm_math.gradients import vjp
+from rmsnorm_math.layers import rms as derived_rms
+from rmsnorm_math.layers import rmsnorm
 from rmsnorm_math.notation import b, i, j, m
 from rmsnorm_math.verify.cases import UNIT, Array, grid
 from rmsnorm_math.verify.mistakes import RMS, Formula, Mistake, mean, rms
@@ -120,7 +121,7 @@ def check_forward(
     """
     if eps not in RMS:
         message = f"eps is {eps!r}; write one of {', '.join(map(repr, RMS))}"
-        raise ValueError(message)
+        raise Refused(message)
 
     def truth(x: Array, gamma: Array, epsilon: float) -> tuple[Array]:
         return ((offset + gamma) * x / RMS[eps](x, epsilon),)
@@ -155,10 +156,10 @@ def _check(
 ) -> Report:
     if not callable(callee):
         message = f"expected a function {signature}, got {type(callee).__name__}"
-        raise TypeError(message)
+        raise Refused(message)
     if dtype not in UNIT:
         message = f"dtype is {dtype!r}; write one of {', '.join(map(repr, UNIT))}"
-        raise ValueError(message)
+        raise Refused(message)
     inputs = signature.partition("(")[2].rstrip(")").split(", ")
     with np.errstate(all="ignore"):
         trials = [attempt(callee, inputs, outputs, case, truth, scale) for case in grid(dtype)]

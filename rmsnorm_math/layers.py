@@ -1,9 +1,10 @@
-"""RMSNorm itself and its variants, in index notation, for a symbolic length n."""
+"""RMSNorm with its variants, and the layers beside it, in index notation, for every length n."""
 
 from typing import Literal
 
-from sympy import Expr, Idx, Max, Sum, sqrt
+from sympy import Expr, Idx, Max, Sum, exp, sqrt
 
+from rmsnorm_math.errors import Refused
 from rmsnorm_math.inputs import as_expression
 from rmsnorm_math.notation import epsilon, gamma, i, k, n, x
 
@@ -69,7 +70,7 @@ def rms(*rows: Idx, eps: Placement = "inside", part: Expr = n) -> Expr:
     }
     if eps not in places:
         choices = ", ".join(map(repr, places))
-        raise ValueError(f"there is no place {eps!r} for epsilon: choose one of {choices}.")
+        raise Refused(f"there is no place {eps!r} for epsilon: choose one of {choices}.")
     return places[eps]
 
 
@@ -108,3 +109,62 @@ def rmsnorm(*rows: Idx, eps: Placement = "inside", offset: Expr | int = 0, part:
     """
     weight = gamma[i] + as_expression(offset, "the offset")
     return weight * x[(*rows, i)] / rms(*rows, eps=eps, part=part)
+
+
+def layer_norm(*rows: Idx) -> Expr:
+    r"""Return the i-th output of LayerNorm without a bias, :math:`\gamma_i (x_i-\mu)/\sigma`.
+
+    Parameters
+    ----------
+    *rows
+        As in `rms`. For a bias, add ``beta[i]``.
+
+    Notes
+    -----
+    Ba, Kiros and Hinton (2016), "Layer Normalization", arXiv:1607.06450; epsilon
+    is under the root, as the frameworks have it.
+
+    Examples
+    --------
+    >>> from rmsnorm_math import evaluate, layer_norm
+    >>> from rmsnorm_math.notation import epsilon, gamma, x
+    >>> evaluate(layer_norm(), {x: [1, 3], gamma: [5, 5], epsilon: 0}, n=2, i=2)
+    5
+    """
+    mean = Sum(x[(*rows, k)], (k, 1, n)) / n
+    variance = Sum((x[(*rows, k)] - mean) ** 2, (k, 1, n)) / n
+    return gamma[i] * (x[(*rows, i)] - mean) / sqrt(variance + epsilon)
+
+
+def softmax(*rows: Idx) -> Expr:
+    r"""Return the i-th output of softmax, :math:`e^{x_i}/\sum_k e^{x_k}`.
+
+    Parameters
+    ----------
+    *rows
+        As in `rms`.
+
+    Examples
+    --------
+    >>> from rmsnorm_math import softmax
+    >>> softmax()
+    exp(x[i])/Sum(exp(x[k]), (k, 1, n))
+    """
+    return exp(x[(*rows, i)]) / Sum(exp(x[(*rows, k)]), (k, 1, n))
+
+
+def l2_norm(*rows: Idx) -> Expr:
+    r"""Return the i-th output of the L2 normalisation, :math:`x_i/\sqrt{\sum_k x_k^2+\epsilon}`.
+
+    Parameters
+    ----------
+    *rows
+        As in `rms`.
+
+    Examples
+    --------
+    >>> from rmsnorm_math import l2_norm
+    >>> l2_norm()
+    x[i]/sqrt(epsilon + Sum(x[k]**2, (k, 1, n)))
+    """
+    return x[(*rows, i)] / sqrt(Sum(x[(*rows, k)] ** 2, (k, 1, n)) + epsilon)
