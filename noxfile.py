@@ -29,7 +29,7 @@ def install(session: nox.Session, *groups: str) -> None:
 
 def sphinx(session: nox.Session, builder: str) -> None:
     """Build with every warning an error."""
-    strict = ("-W", "-n", "--keep-going", "-q", "-d", BUILD / "doctrees")
+    strict = ("-W", "-n", "--keep-going", "-q", "-j", "auto", "-d", BUILD / "doctrees")
     session.run("sphinx-build", "-b", builder, *strict, "docs", BUILD / builder)
 
 
