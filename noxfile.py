@@ -97,12 +97,6 @@ def judge(session: nox.Session, script: str, *arguments: str) -> None:
         session.run("python", "-c", node, "node", script, BUILD / "html", *arguments)
 
 
-@nox.session(default=False, tags=["site"])
-def axe(session: nox.Session) -> None:
-    """Look for what keeps people out, on every page, light and dark; needs Chromium."""
-    judge(session, "axe.mjs", *session.posargs)
-
-
 @nox.session(default=False)
 def lighthouse(session: nox.Session) -> None:
     """Judge every page as a phone gets it, median of five; needs Chromium and some minutes."""
@@ -117,7 +111,7 @@ def run_speed(session: nox.Session) -> None:
 
 @nox.session(default=False, tags=["site"])
 def browser(session: nox.Session) -> None:
-    """Read and run the built site in Chromium, and what it offers for download elsewhere."""
+    """Read, judge and run the built site in Chromium, and what it offers elsewhere."""
     # without the package: what is downloaded must run outside the repository
     groups = nox.project.dependency_groups(PROJECT, "browser")
     session.install(*PROJECT["project"]["dependencies"], *groups)
