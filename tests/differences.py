@@ -33,7 +33,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Abs": abs,
     "Max": max,
     "Pi": lambda: +mpmath.pi,
-    "Heaviside": lambda at, *_: (mpmath.sign(at) + 1) / 2,
+    "Heaviside": lambda at, *rest: (mpmath.sign(at) + 1) / 2 if at or not rest else rest[0],
+    "ceiling": mpmath.ceil,
 }
 
 
