@@ -8,11 +8,12 @@ from sympy import Add, Dummy, Expr, Idx, Indexed, IndexedBase, Symbol
 
 from rmsnorm_math.calculus import differentiate, finished
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.index.contraction import contracted, times, total
+from rmsnorm_math.index.contraction import contracted, total
 from rmsnorm_math.index.derivative import terms_of_derivative
 from rmsnorm_math.index.enter import enter
-from rmsnorm_math.index.inner import put
 from rmsnorm_math.index.ranges import known_ranges, span_or_refusal, survey
+from rmsnorm_math.index.rebuild import put
+from rmsnorm_math.index.terms import times
 from rmsnorm_math.index.walk import Ranges, dummies_of, free_indices, plain
 from rmsnorm_math.inputs import as_expression, as_ranges
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes, refuse_variable

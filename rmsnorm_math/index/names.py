@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from sympy import Basic, Dummy, Expr, Idx, IndexedBase
 
 from rmsnorm_math.index.enter import enter
-from rmsnorm_math.index.inner import renamed
 from rmsnorm_math.index.leave import leave
+from rmsnorm_math.index.rebuild import renamed
 from rmsnorm_math.index.walk import BINDERS
 
 
