@@ -162,14 +162,14 @@ def _product(
             by = put(by, index, limit[0])
         else:
             inner = put(inner, index, limit[0])
-    stated = ranges | {index: span for index, *span in limits}
+    stated = ranges | {index: (first, last) for index, first, last in limits}
     bounds = known_ranges(survey([inner, factor, by], stated))
     factor = contracted(factor, bounds)
     terms = terms_of_derivative(contracted(inner, bounds), by, bounds)
     result = Add(*(times(factor, term) for term in terms))
     for limit in reversed(limits):
         result = total(result, limit, bounds)
-    return finished(result, [y, wrt, vector], ranges, [*map(plain, summed), *dummies_of(y)])
+    return finished(result, [y, wrt, vector], ranges, [*dummies_of(y), *map(plain, summed)])
 
 
 def _plain_indices(element: Expr, role: str) -> list[Expr]:

@@ -151,7 +151,8 @@ def _written(expr: Expr, labels: Labels) -> Expr:
         return Piecewise((times(*deltas, write(rest, names)), And(*kept)), (0, True))
 
     def binder(node: Expr, names: tuple[Expr, ...]) -> Expr:
-        kind, limits, inner, here = type(node), [], node, names
+        kind, inner, here = type(node), node, names
+        limits: list[tuple[Basic, ...]] = []
         while isinstance(inner, kind):
             index = labels(inner)[0]
             limits.insert(0, (index, *(write(end, here) for end in inner.args[2:])))

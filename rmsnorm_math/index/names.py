@@ -38,7 +38,8 @@ def _renamed(expr: Basic, names: dict[Expr, Expr], new: Callable[[Expr, int], Ex
     def convert(node: Basic) -> Basic:
         if not isinstance(node, BINDERS):
             return renamed(node, tuple(map(walk, node.args)))
-        limits, here = [], names
+        here = names
+        limits: list[tuple[Basic, ...]] = []
         for index, *ends in reversed(node.limits):
             written = [_renamed(end, here, new) for end in ends]
             here = {**here, index: new(index, len(here))}
