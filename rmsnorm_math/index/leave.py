@@ -35,7 +35,7 @@ from rmsnorm_math.index.inner import (
 from rmsnorm_math.index.nested import kept_together
 from rmsnorm_math.index.rebuild import is_count, made, renamed, with_leaves
 from rmsnorm_math.index.terms import is_smooth, times
-from rmsnorm_math.index.walk import name, nodes
+from rmsnorm_math.index.walk import free_symbols, name, nodes
 
 Labels = Callable[[Basic], tuple[Expr, ...]]
 
@@ -158,7 +158,10 @@ def _written(expr: Expr, labels: Labels) -> Expr:
             limits.insert(0, (index, *(write(end, here) for end in inner.args[2:])))
             here, inner = (index, *here), inner.args[1]
         result = (Sum if kind is BoundSum else Product)(write(inner, here), *limits)
-        if result.free_symbols.isdisjoint(labels(inner)):
+        if not (
+            any(isinstance(part, Bracket | Choice) for part in nodes(inner))
+            and free_symbols(result) & set(labels(inner))
+        ):
             return result
         return kept_together(node, lambda other: binder(other, names))
 
