@@ -92,7 +92,7 @@ def _binder(node: Expr, names: Names) -> Expr:
 
 def _refuse_twin(index: Expr, body: Expr) -> None:
     for node in nodes(body):
-        if name(node) == str(index) and node != index:
+        if name(node) == index.name and node != index:
             raise Refused(
                 f"the sum over {index} does not reach the {index} inside it: they print alike, "
                 f"but the dummy is {srepr(index)} and the other is {srepr(node)}. "
