@@ -38,7 +38,7 @@ from rmsnorm_math.index.conditions import (
 )
 from rmsnorm_math.index.enter import excluded
 from rmsnorm_math.index.inner import Binder, BoundSum, Bracket, Choice, bracket, choice, pairs
-from rmsnorm_math.index.rebuild import closed, made, occurs, opened, put
+from rmsnorm_math.index.rebuild import closed, is_count, made, occurs, opened, put
 from rmsnorm_math.index.terms import is_smooth, terms, times
 
 Limit = tuple[Dummy, Expr, Expr]
@@ -174,6 +174,9 @@ def _plain(kept: Expr, term: Expr, limit: Limit, bounds: Bounds) -> Expr:
                 return total(
                     total(kept * rest * body, limit, here), (inner, *factor.args[2:]), bounds
                 )
+    factors = [f for f in Mul.make_args(term) if is_count(f)]
+    while lower.is_Integer and any(put(f, index, lower) == 0 for f in factors):
+        lower += 1
     return closed(BoundSum, index, times(kept, term), lower, upper)
 
 
