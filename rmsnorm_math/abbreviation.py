@@ -1,23 +1,18 @@
 """A quantity that occurs again and again becomes one symbol, and the symbol the quantity again."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 
 from sympy import Add, Basic, Expr, Idx, Indexed, Integer, Mul, S, Symbol, exp
 
-from rmsnorm_math.contraction import sum_deltas
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.indices import (
-    BINDERS,
-    depends,
-    dummies_of,
-    freshen,
-    index_symbols,
-    limits_of,
-    rename_bound,
-)
+from rmsnorm_math.index.contraction import contracted
+from rmsnorm_math.index.enter import enter
+from rmsnorm_math.index.leave import leave
+from rmsnorm_math.index.names import freshen
+from rmsnorm_math.index.walk import BINDERS, depends, dummies_of, index_symbols, limits_of
 from rmsnorm_math.inputs import as_expression, as_expressions
 from rmsnorm_math.matching import Names, assignments, matches, power_of
 from rmsnorm_math.refusals import refuse_lookalikes
@@ -97,7 +92,7 @@ def abbreviate(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
                 f"things: take another name for {definitions[definition.key]}."
             )
         result = short
-    return rename_bound(_plain(result), dummies_of(expr))
+    return _tidy(result, dummies_of(expr))
 
 
 def substitute(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
@@ -130,14 +125,19 @@ def substitute(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
     for _ in range(len(known) + 1):
         replaced = _insert(result, known)
         if replaced == result:
-            return rename_bound(_plain(result), dummies_of(expr, *definitions.values()))
+            return _tidy(result, dummies_of(expr, *definitions.values()))
         result = freshen(replaced)
     raise Refused(f"the definitions {[*definitions]} use each other in a circle.")
 
 
+def _tidy(expr: Expr, names: Iterable[Expr]) -> Expr:
+    """Return `expr` in the form that every result has: the same quantity looks the same."""
+    return leave(contracted(enter(expr), {}), names)
+
+
 def _plain(expr: Expr) -> Expr:
-    """Return `expr`, its bound indices unique, with factors before the sums that they leave."""
-    return sum_deltas(freshen(expr), [])
+    """Return `expr` in that form, its bound indices unique."""
+    return freshen(_tidy(expr, dummies_of(expr)))
 
 
 def _definitions(expr: Expr, given: Mapping[Expr, Expr]) -> list[Definition]:
@@ -215,7 +215,7 @@ def _insert(node: Basic, known: list[Definition]) -> Basic:
         for definition in known:
             at = _meant(part, definition.key)
             if at is not None:
-                return freshen(definition.value, node).xreplace(at)
+                return freshen(definition.value).xreplace(at)
         if not part.args or isinstance(part, Indexed):
             return part
         return part.func(*map(walk, part.args))

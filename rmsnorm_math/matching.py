@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from sympy import Add, Basic, Expr, Idx, Indexed, IndexedBase, KroneckerDelta, Mul, exp
 from sympy.core.operations import LatticeOp
 
-from rmsnorm_math.indices import BINDERS
+from rmsnorm_math.index.walk import BINDERS
 
 Names = dict[Basic, Basic]
 UNORDERED = (Add, Mul, LatticeOp, KroneckerDelta)

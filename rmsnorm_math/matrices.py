@@ -21,9 +21,12 @@ from sympy import (
 )
 from sympy.core.function import Application
 
-from rmsnorm_math.contraction import sum_deltas
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.indices import BINDERS, dummies_of, freshen, rename_bound
+from rmsnorm_math.index.contraction import contracted
+from rmsnorm_math.index.enter import enter
+from rmsnorm_math.index.leave import leave
+from rmsnorm_math.index.names import freshen, rename_bound
+from rmsnorm_math.index.walk import BINDERS, dummies_of
 from rmsnorm_math.inputs import as_expression, as_index
 from rmsnorm_math.masks import Sizes, conditions_outside, mask, spare_symbols
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
@@ -67,7 +70,7 @@ def matrix_form(entry: Expr, row: Expr, column: Expr, size: Expr) -> MatrixExpr:
     if row == column:
         raise Refused(f"{row} is given for the row and for the column: give two indices.")
     refuse_expression(entry)
-    fresh = sum_deltas(freshen(entry), [])
+    fresh = freshen(leave(contracted(enter(entry), {}), dummies_of(entry)))
     refuse_lookalikes(fresh, row, column)
     result = _matrix(fresh, row, column, {row: size, column: size})
     _refuse_two_shapes(result)

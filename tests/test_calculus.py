@@ -33,7 +33,7 @@ from rmsnorm_math import (
     finite_difference,
     instantiate,
 )
-from rmsnorm_math.indices import free_indices, limits_of
+from rmsnorm_math.index.walk import free_indices, limits_of
 from tests.differences import assert_derivative, difference, elements, value
 
 a, c, A = IndexedBase("a"), IndexedBase("c"), IndexedBase("A")
