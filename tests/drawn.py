@@ -197,12 +197,12 @@ def total(draw: Draw, world: World, depth: int, bound: tuple[Expr, ...]) -> Expr
 
 
 @st.composite
-def cases(draw: Draw, depth: int = 3, orders: int = 1, known: int = 25) -> Case:
+def cases(draw: Draw, depth: int = 3, orders: int = 1, known: int = 25, plain: int = 70) -> Case:
     """Draw an expression, variables, and ranges for `known` per cent of the indices."""
     world = draw(worlds())
     try:
         expr = expression(draw, world, one_of(draw, *range(1, depth + 1), depth, depth))
-        wrt = tuple(variable(draw, world, expr) for _ in range(orders))
+        wrt = tuple(variable(draw, world, expr, plain) for _ in range(orders))
     except (TypeError, ValueError, AttributeError, NotImplementedError):
         assume(False)  # SymPy itself cannot write it
     assume(isinstance(expr, Expr))
@@ -210,14 +210,14 @@ def cases(draw: Draw, depth: int = 3, orders: int = 1, known: int = 25) -> Case:
     return Case(world, expr, wrt, {s: stated_range(draw, world) for s in stated})
 
 
-def variable(draw: Draw, world: World, expr: Expr) -> Expr:
+def variable(draw: Draw, world: World, expr: Expr, plain: int) -> Expr:
     if chance(draw, 6):
         return t
     inside = [base for base in world.bases if base in expr.atoms(IndexedBase)]
     base = one_of(draw, *(inside if inside and chance(draw, 95) else world.bases))
     low, high = world.whole
     odd = [low, low + 1, high, world.indices[0] + 1]
-    if chance(draw, 70):
+    if chance(draw, plain):
         return base[tuple(draw(st.permutations(world.indices))[: rank(base)])]
     places = [
         one_of(draw, *odd) if chance(draw, 40) else one_of(draw, *world.indices)

@@ -27,7 +27,7 @@ PROMISES: dict[str, tuple[Callable[[Case], int], st.SearchStrategy[Case]]] = {
     "contract": (promises.contraction, cases(depth=4)),
     "vjp": (promises.backward, cases(known=75)),
     "vjp of vjp": (promises.backward, cases(orders=2, known=75)),
-    "jvp": (promises.forward, cases(known=70)),
+    "jvp": (promises.forward, cases(known=70, plain=95)),
 }
 
 
