@@ -232,7 +232,7 @@ def reproducible(session: nox.Session) -> None:
 def mutation(session: nox.Session) -> None:
     """Change the package at one place at a time; each change must fail a test. Takes an hour.
 
-    `nox -s mutation -- "rmsnorm_math.conditions*"` takes one module; `mutmut results`,
+    `nox -s mutation -- "rmsnorm_math.index.conditions*"` takes one module; `mutmut results`,
     `mutmut show NAME` in the session's environment say what survived.
     """
     install(session, "test")

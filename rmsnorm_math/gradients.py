@@ -8,11 +8,12 @@ from sympy import Add, Dummy, Expr, Idx, Indexed, IndexedBase, Symbol
 
 from rmsnorm_math.calculus import differentiate, finished
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.index.contraction import contracted, times, total
+from rmsnorm_math.index.contraction import contracted, total
 from rmsnorm_math.index.derivative import terms_of_derivative
 from rmsnorm_math.index.enter import enter
-from rmsnorm_math.index.inner import put
 from rmsnorm_math.index.ranges import known_ranges, span_or_refusal, survey
+from rmsnorm_math.index.rebuild import put
+from rmsnorm_math.index.terms import times
 from rmsnorm_math.index.walk import Ranges, dummies_of, free_indices, plain
 from rmsnorm_math.inputs import as_expression, as_ranges
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes, refuse_variable
@@ -161,14 +162,14 @@ def _product(
             by = put(by, index, limit[0])
         else:
             inner = put(inner, index, limit[0])
-    stated = ranges | {index: span for index, *span in limits}
+    stated = ranges | {index: (first, last) for index, first, last in limits}
     bounds = known_ranges(survey([inner, factor, by], stated))
     factor = contracted(factor, bounds)
     terms = terms_of_derivative(contracted(inner, bounds), by, bounds)
     result = Add(*(times(factor, term) for term in terms))
     for limit in reversed(limits):
         result = total(result, limit, bounds)
-    return finished(result, [y, wrt, vector], ranges, [*map(plain, summed), *dummies_of(y)])
+    return finished(result, [y, wrt, vector], ranges, [*dummies_of(y), *map(plain, summed)])
 
 
 def _plain_indices(element: Expr, role: str) -> list[Expr]:

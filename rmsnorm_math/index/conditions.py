@@ -26,7 +26,7 @@ from sympy import (
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import Boolean
 
-from rmsnorm_math.index.inner import is_count
+from rmsnorm_math.index.rebuild import is_count
 
 Bounds = Mapping[Expr, tuple[Expr, Expr]]
 

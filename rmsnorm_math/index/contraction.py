@@ -5,16 +5,12 @@ sum reaches it, or the conditions on the index become limits, and what does not 
 index stands before the sum.
 """
 
-from collections.abc import Iterator
-
 from sympy import (
-    Abs,
     Add,
     And,
     Dummy,
     Eq,
     Expr,
-    Heaviside,
     Idx,
     Indexed,
     KroneckerDelta,
@@ -22,17 +18,9 @@ from sympy import (
     Min,
     Mul,
     Ne,
-    Pow,
     S,
     Symbol,
-    cos,
-    cosh,
-    exp,
     false,
-    sign,
-    sin,
-    sinh,
-    tanh,
     true,
 )
 from sympy.logic.boolalg import Boolean
@@ -43,30 +31,17 @@ from rmsnorm_math.index.conditions import (
     as_limit,
     extreme,
     is_apart,
-    negated,
     settled,
     solved,
     tightest,
     within,
 )
 from rmsnorm_math.index.enter import excluded
-from rmsnorm_math.index.inner import (
-    Binder,
-    BoundSum,
-    Bracket,
-    Choice,
-    bracket,
-    choice,
-    closed,
-    made,
-    occurs,
-    opened,
-    pairs,
-    put,
-)
+from rmsnorm_math.index.inner import Binder, BoundSum, Bracket, Choice, bracket, choice, pairs
+from rmsnorm_math.index.rebuild import closed, made, occurs, opened, put
+from rmsnorm_math.index.terms import is_smooth, terms, times
 
 Limit = tuple[Dummy, Expr, Expr]
-SMOOTH = (Abs, Add, BoundSum, Heaviside, Max, Min, Mul, cos, cosh, exp, sign, sin, sinh, tanh)
 
 
 def contracted(expr: Expr, bounds: Bounds) -> Expr:
@@ -100,7 +75,7 @@ def contracted(expr: Expr, bounds: Bounds) -> Expr:
 
 def total(body: Expr, limit: Limit, bounds: Bounds) -> Expr:
     """Return the sum of `body` over an index that stands nowhere else."""
-    return Add(*(_summed(term, limit, bounds) for term in _terms(body, limit[0])))
+    return Add(*(_summed(term, limit, bounds) for term in terms(body, limit[0])))
 
 
 def _summed(term: Expr, limit: Limit, bounds: Bounds) -> Expr:
@@ -202,76 +177,3 @@ def _picks(factor: Expr, index: Expr) -> bool:
         return solved(Eq(*factor.args), index) is not None
     parts = And.make_args(factor.args[0]) if isinstance(factor, Bracket) else ()
     return any(solved(part, index) is not None for part in parts)
-
-
-def times(*factors: Expr) -> Expr:
-    """Multiply, the numbers taken out of each sum: SymPy turns 2*(p + q) into 2*p + 2*q."""
-    parts = [factor.primitive() for product in factors for factor in Mul.make_args(product)]
-    return Mul(*(number for number, _ in parts), *(part for _, part in parts))
-
-
-def _terms(expr: Expr, index: Expr) -> Iterator[Expr]:
-    """Yield the terms of `expr`, in which every delta with `index` is a factor."""
-    if isinstance(expr, Add):
-        for arg in expr.args:
-            yield from _terms(arg, index)
-        return
-    for factor in Mul.make_args(expr):
-        parts = _parts(factor, index)
-        if len(parts) > 1 or parts[0] != factor:
-            rest = Mul(*(f for f in Mul.make_args(expr) if f is not factor))
-            for part in parts:
-                yield from _terms(rest * part, index)
-            return
-    yield expr
-
-
-def _parts(factor: Expr, index: Expr) -> list[Expr]:
-    """Return the terms of a factor, if a delta or a sum in one of them can then stand outside."""
-    if isinstance(factor, Add):
-        short = excluded(factor)
-        if short != factor:
-            return [short]
-        if any(_holds(arg) or _is_split(arg, index) for arg in factor.args):
-            return list(factor.args)
-    if (
-        isinstance(factor, Pow)
-        and isinstance(factor.base, Add)
-        and factor.exp.is_Integer
-        and factor.exp.is_positive
-        and any(_holds(arg, index) for arg in factor.base.args)
-    ):
-        rest = factor.base ** (factor.exp - 1)
-        return [arg * rest for arg in factor.base.args]
-    if isinstance(factor, Choice) and any(_holds(value, index) for value, _ in pairs(factor)):
-        parts, rest = [], S.true
-        for value, condition in pairs(factor):
-            parts.append(value * bracket(And(rest, condition)))
-            rest = And(rest, negated(condition))
-        return parts
-    return [factor]
-
-
-def _holds(expr: Expr, index: Expr | None = None) -> bool:
-    """Return whether a delta or a bracket, with `index` if given, is multiplied in `expr`."""
-    if isinstance(expr, KroneckerDelta | Bracket):
-        return index is None or occurs(expr, index)
-    return isinstance(expr, Add | Mul | Pow) and any(_holds(arg, index) for arg in expr.args)
-
-
-def _is_split(term: Expr, index: Expr) -> bool:
-    """Return whether a sum in `term` does not depend on `index`, and something beside it does."""
-    factors = Mul.make_args(term)
-    return any(isinstance(f, BoundSum) and not occurs(f, index) for f in factors) and any(
-        occurs(f, index) for f in factors
-    )
-
-
-def is_smooth(expr: Expr, index: Expr | None = None) -> bool:
-    """Return whether `expr` has a value whatever `index` is; without one, any index."""
-    if not expr.args or isinstance(expr, Indexed) or (index and not occurs(expr, index)):
-        return True
-    if isinstance(expr, Pow):
-        base, exponent = expr.args
-        return (exponent.is_positive is True and is_smooth(base, index)) or isinstance(base, Symbol)
-    return isinstance(expr, SMOOTH) and all(is_smooth(arg, index) for arg in expr.args)

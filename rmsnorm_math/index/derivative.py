@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from sympy import Add, Expr, Indexed, KroneckerDelta, Mul, Pow, S, Symbol, exp, log
 
 from rmsnorm_math.index.conditions import Bounds
-from rmsnorm_math.index.contraction import times, total
+from rmsnorm_math.index.contraction import total
 from rmsnorm_math.index.inner import (
     Binder,
     BoundProduct,
@@ -18,12 +18,11 @@ from rmsnorm_math.index.inner import (
     Choice,
     Partial,
     choice,
-    closed,
-    occurs,
-    opened,
     pairs,
 )
 from rmsnorm_math.index.partial import partial
+from rmsnorm_math.index.rebuild import closed, occurs, opened
+from rmsnorm_math.index.terms import times
 
 
 def derivative(expr: Expr, wrt: Expr, bounds: Bounds) -> Expr:

@@ -23,16 +23,8 @@ from sympy import (
 from sympy.core.function import AppliedUndef
 
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.index.inner import (
-    BoundProduct,
-    BoundSum,
-    Partial,
-    bracket,
-    choice,
-    closed,
-    renamed,
-    substituted,
-)
+from rmsnorm_math.index.inner import BoundProduct, BoundSum, Partial, bracket, choice
+from rmsnorm_math.index.rebuild import closed, renamed, substituted
 from rmsnorm_math.index.walk import BINDERS, limits_of, name, nodes
 
 Names = Mapping[Expr, Dummy]

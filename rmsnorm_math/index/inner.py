@@ -7,32 +7,16 @@ and `Piecewise` carry conditions out of the sum that binds their index
 (https://github.com/sympy/sympy/issues/27359); these nodes do nothing by themselves.
 """
 
-from collections.abc import Callable, Mapping
-from functools import cmp_to_key
 from typing import Any, Self
 
 from sympy import (
-    Add,
     Basic,
-    Dummy,
     Expr,
-    Function,
-    Idx,
-    IndexedBase,
-    KroneckerDelta,
-    Mod,
-    Mul,
-    Pow,
     S,
-    Symbol,
-    ceiling,
     false,
-    floor,
     true,
 )
 from sympy.core.expr import AtomicExpr
-from sympy.core.symbol import Str
-from sympy.functions.elementary.miscellaneous import MinMaxBase
 from sympy.logic.boolalg import Boolean, Not, to_nnf
 
 
@@ -43,12 +27,12 @@ class Bound(AtomicExpr):  # type: ignore[misc]
     is_integer = True
     is_commutative = True
 
-    def __new__(cls, distance: int) -> Self:
+    def __new__(cls, distance: int) -> Self:  # noqa: D102
         self = AtomicExpr.__new__(cls)
         self.distance = distance
         return self  # type: ignore[no-any-return]
 
-    def __getnewargs__(self) -> tuple[int]:
+    def __getnewargs__(self) -> tuple[int]:  # noqa: D105
         return (self.distance,)
 
     def _hashable_content(self) -> tuple[int]:
@@ -64,7 +48,7 @@ class Inner(Expr):  # type: ignore[misc]
     is_commutative = True
     is_real = True
 
-    def __new__(cls, *args: Basic) -> Self:
+    def __new__(cls, *args: Basic) -> Self:  # noqa: D102
         return Expr.__new__(cls, *args)  # type: ignore[no-any-return]
 
 
@@ -125,136 +109,3 @@ def choice(*cases: tuple[Expr, Boolean]) -> Expr:
     if len(kept) == 2 and kept[0][0] == 0 and kept[1][1] == true:
         return kept[1][0] * bracket(to_nnf(Not(kept[0][1]), simplify=False))
     return Choice(*(part for case in kept for part in case)) if kept else S.NaN
-
-
-def opened(binder: Binder) -> tuple[Dummy, Expr]:
-    """Return a new index, and the body of `binder` with that index."""
-    index = Dummy(binder.args[0].name, integer=True)
-    return index, with_leaves(
-        binder.args[1],
-        lambda node, depth: index if isinstance(node, Bound) and node.distance == depth else node,
-    )
-
-
-def closed(kind: type[Binder], index: Dummy, body: Expr, lower: Expr, upper: Expr) -> Expr:
-    """Return the sum or product of `body`, in which `index` loses its name."""
-    nameless = with_leaves(body, lambda node, depth: Bound(depth) if node == index else node)
-    return kind(Str(index.name), nameless, lower, upper)
-
-
-def with_leaves(expr: Expr, leaf: Callable[[Basic, int], Basic]) -> Expr:
-    """Replace leaves, each told in how many sums it stands; nothing is evaluated."""
-    memo: dict[tuple[Basic, int], Basic] = {}
-
-    def walk(node: Basic, depth: int) -> Basic:
-        if not node.args or isinstance(node, IndexedBase | Idx):
-            return leaf(node, depth)
-        if (known := memo.get((node, depth))) is None:
-            if isinstance(node, Binder):
-                hint, body, *ends = node.args
-                args = (
-                    walk(hint, depth),
-                    walk(body, depth + 1),
-                    *(walk(end, depth) for end in ends),
-                )
-            else:
-                args = tuple(walk(arg, depth) for arg in node.args)
-            known = memo[node, depth] = renamed(node, args)
-        return known
-
-    return walk(expr, 0)
-
-
-def renamed(node: Basic, args: tuple[Basic, ...]) -> Basic:
-    """Return `node` with other `args`, that differ in names alone: SymPy finds nothing new there.
-
-    Where an argument is a calculation with indices, SymPy calculates.
-    """
-    if args == node.args:
-        return node
-    if isinstance(node, Add | Mul | Pow | Function | MinMaxBase) and not (
-        isinstance(node, KroneckerDelta)
-        or any(new is not old and is_count(new) for old, new in zip(node.args, args, strict=True))
-    ):
-        if isinstance(node, Add | Mul):
-            return node.func._from_args(_ordered(args), is_commutative=True)
-        return node.func(*args, evaluate=False)
-    return node.func(*args)
-
-
-def _ordered(args: tuple[Basic, ...]) -> list[Basic]:
-    numbers = [arg for arg in args if arg.is_Number]
-    rest = [arg for arg in args if not arg.is_Number]
-    return [*numbers, *sorted(rest, key=cmp_to_key(Basic.compare))]
-
-
-def is_count(node: Basic) -> bool:
-    """Return whether `node` is calculated from indices, lengths and symbols alone."""
-    if not node.args or isinstance(node, Idx):
-        return isinstance(node, Expr)
-    kinds = Add | Mul | Pow | MinMaxBase | floor | ceiling | Mod
-    return isinstance(node, kinds) and all(map(is_count, node.args))
-
-
-def put(expr: Expr, index: Expr, value: Expr) -> Expr:
-    """Return `expr` with `value` for `index`: 0 where a bracket or a delta in a product is.
-
-    What is new to `expr` makes nothing in it alike, so that SymPy need not look at it again.
-    """
-    new = value.free_symbols
-    if new and not any(occurs(expr, symbol) for symbol in new):
-        return with_leaves(expr, lambda node, _: value if node == index else node)
-    return substituted(expr, {index: value})
-
-
-def substituted(expr: Basic, values: Mapping[Basic, Basic]) -> Basic:
-    """Return `expr` with `values` for its nodes, evaluated."""
-    return rebuilt(expr, values.get)
-
-
-def rebuilt(expr: Basic, replace: Callable[[Basic], Basic | None]) -> Basic:
-    """Return `expr` with what `replace` returns for a node, unless that is None; evaluated."""
-    memo: dict[Basic, Basic] = {}
-
-    def walk(node: Basic) -> Basic:
-        if (known := memo.get(node)) is None:
-            known = replace(node)
-            if known is None:
-                known = node
-                if node.args and not isinstance(node, IndexedBase | Idx):
-                    known = made(node, tuple(map(walk, node.args)))
-            memo[node] = known
-        return known
-
-    return walk(expr)
-
-
-def made(node: Basic, args: tuple[Basic, ...]) -> Basic:
-    """Return `node` with other `args`, evaluated."""
-    if args == node.args:
-        return node
-    if isinstance(node, Mul) and any(
-        isinstance(factor, Bracket | KroneckerDelta) and value == 0
-        for factor, value in zip(node.args, args, strict=True)
-    ):
-        return S.Zero
-    if isinstance(node, Bracket):
-        return bracket(args[0])
-    if isinstance(node, Choice):
-        return choice(*zip(args[::2], args[1::2], strict=True))
-    return node.func(*args)
-
-
-def occurs(expr: Basic, sought: Basic) -> bool:
-    """Return whether `sought` is a node of `expr`."""
-    seen: set[Basic] = set()
-
-    def walk(node: Basic) -> bool:
-        if node == sought:
-            return True
-        if node in seen or isinstance(node, Idx | Symbol | IndexedBase):
-            return False
-        seen.add(node)
-        return any(map(walk, node.args))
-
-    return walk(expr)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from sympy import Basic, Dummy, Expr, Idx, IndexedBase
 
 from rmsnorm_math.index.enter import enter
-from rmsnorm_math.index.inner import renamed
 from rmsnorm_math.index.leave import leave
+from rmsnorm_math.index.rebuild import renamed
 from rmsnorm_math.index.walk import BINDERS
 
 
@@ -38,7 +38,8 @@ def _renamed(expr: Basic, names: dict[Expr, Expr], new: Callable[[Expr, int], Ex
     def convert(node: Basic) -> Basic:
         if not isinstance(node, BINDERS):
             return renamed(node, tuple(map(walk, node.args)))
-        limits, here = [], names
+        here = names
+        limits: list[tuple[Basic, ...]] = []
         for index, *ends in reversed(node.limits):
             written = [_renamed(end, here, new) for end in ends]
             here = {**here, index: new(index, len(here))}

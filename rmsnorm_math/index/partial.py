@@ -22,7 +22,8 @@ from sympy.core.function import AppliedUndef, ArgumentIndexError
 from sympy.functions.elementary.miscellaneous import MinMaxBase
 
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.index.inner import BoundSum, Partial, rebuilt, substituted
+from rmsnorm_math.index.inner import BoundSum, Partial
+from rmsnorm_math.index.rebuild import rebuilt, substituted
 
 
 def partial(node: Expr, place: int) -> Expr:

@@ -14,7 +14,8 @@ from sympy import Add, Dummy, Eq, Expr, Idx, Indexed, IndexedBase, KroneckerDelt
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.conditions import extreme
 from rmsnorm_math.index.enter import enter
-from rmsnorm_math.index.inner import Binder, is_count, opened
+from rmsnorm_math.index.inner import Binder
+from rmsnorm_math.index.rebuild import is_count, opened
 from rmsnorm_math.index.walk import Ranges
 
 Axis = tuple[IndexedBase, int]
