@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "rmsnorm_math"
 ORDER = [
-    ["errors", "notation"],
+    ["deprecation", "errors", "notation"],
     ["index"],
     ["inputs", "refusals"],
     ["layers", "explicit", "matrices"],
