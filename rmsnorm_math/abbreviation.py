@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 
-from sympy import Add, Basic, Expr, Idx, Indexed, Integer, Mul, S, Symbol, exp
+from sympy import Add, Basic, Dummy, Expr, Idx, Indexed, Integer, KroneckerDelta, Mul, Piecewise, S, Symbol, exp
 
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.contraction import contracted
@@ -32,18 +32,24 @@ class Definition:
 
     @cached_property
     def core(self) -> list[tuple[Expr, Expr]]:
-        """Bases and exponents of the factors that are looked for; the others go along."""
-        factors = Mul.make_args(self.value)
-        if self.indices:
-            for enough in (all, any):
-                if core := [f for f in factors if enough(f.has(s) for s in self.indices)]:
-                    return [power_of(f) for f in core]
-        return [power_of(f) for f in factors if f.has(*BINDERS)] or [power_of(f) for f in factors]
+        """Bases and exponents of the factors that are looked for."""
+        return [power_of(factor) for factor in self._sought()]
 
     @cached_property
     def short(self) -> Expr:
         """What stands for the core: the key without the factors that go along."""
-        return self.key * Mul(*(b**e for b, e in self.core)) / self.value
+        sought = self._sought()
+        return self.key / Mul(*(f for f in Mul.make_args(self.value) if f not in sought))
+
+    def _sought(self) -> list[Expr]:
+        factors = Mul.make_args(self.value)
+        if any(f.has(Piecewise, KroneckerDelta) for f in factors):  # which may be 0
+            return [*factors]
+        if self.indices:
+            for enough in (all, any):
+                if core := [f for f in factors if enough(f.has(s) for s in self.indices)]:
+                    return core
+        return [f for f in factors if f.has(*BINDERS)] or [*factors]
 
 
 def abbreviate(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
@@ -80,16 +86,16 @@ def abbreviate(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
     expr = as_expression(expr)
     result = _plain(expr)
     earlier: list[Definition] = []
-    for definition in _definitions(expr, definitions):
+    for key, definition in zip(definitions, _definitions(expr, definitions), strict=True):
         value = definition.value
         for known in earlier:
             value = _write(value, known)
         earlier.append(Definition(definition.key, value))
         short = _write(result, earlier[-1])
-        if short != result and depends(result, definition.key):
+        if short != result and depends(result, key):
             raise Refused(
-                f"{definition.key} occurs in the expression already, and would come to mean two "
-                f"things: take another name for {definitions[definition.key]}."
+                f"{key} occurs in the expression already, and would come to mean two things: "
+                f"take another name for {definitions[key]}."
             )
         result = short
     return _tidy(result, dummies_of(expr))
@@ -151,16 +157,25 @@ def _definitions(expr: Expr, given: Mapping[Expr, Expr]) -> list[Definition]:
             raise Refused(f"{key} is no key: write a symbol, or an element such as xhat[i].")
         if not all(isinstance(s, Symbol | Idx) or s.is_Integer for s in places):
             raise Refused(f"the indices of {key} must be symbols or numbers, such as xhat[i].")
-        if lacking := [str(s) for s in places if not s.is_Integer and not value.has(s)]:
+        if lacking := [str(s) for s in places if not s.is_Integer and s not in value.free_symbols]:
             raise Refused(f"{key} has the index {', '.join(lacking)}, and its {value} has not.")
         if str(key) in map(str, indices):
             raise Refused(f"{key} is the name of an index already: take another one for {value}.")
-        if value.is_number:
-            raise Refused(f"{key} stands for the number {value}: there is nothing to look for.")
         if depends(value, key):
             raise Refused(f"{key} stands in its own definition, {value}.")
     refuse_lookalikes(freshen(expr), *map(freshen, entries.values()), *entries)
-    return [Definition(key, _plain(value)) for key, value in entries.items()]
+    tidy = {key: _plain(value) for key, value in entries.items()}
+    for key, value in tidy.items():
+        if value.is_number:
+            raise Refused(f"{key} stands for the number {value}: there is nothing to look for.")
+    return [_general(key, value) for key, value in tidy.items()]
+
+
+def _general(key: Expr, value: Expr) -> Definition:
+    """Return a definition whose open indices are no index of the expression."""
+    places = [s for s in getattr(key, "indices", ()) if not s.is_Integer]
+    spare = {s: Dummy(s.name, integer=True) for s in places}
+    return Definition(key.xreplace(spare), value.xreplace(spare))
 
 
 def _write(node: Basic, known: Definition) -> Basic:

@@ -3,6 +3,7 @@
 from sympy import (
     Add,
     DiagMatrix,
+    DiagonalOf,
     Expr,
     HadamardPower,
     HadamardProduct,
@@ -94,6 +95,8 @@ def _term(term: Expr, row: Expr, column: Expr, sizes: Sizes) -> MatrixExpr:
     rows = [_vector(f, row, sizes) for f in factors if not f.has(column)]
     columns = [_vector(f, column, sizes) for f in factors if not f.has(row)]
     both = [_of_both(f, row, column, sizes) for f in factors if f.has(row) and f.has(column)]
+    if not factors:
+        return scalar * OneMatrix(sizes[row], sizes[column])
     if not both:
         return scalar * _outer(rows, sizes[row]) * _outer(columns, sizes[column]).T
     core = both[0] if len(both) == 1 else HadamardProduct(*both)
@@ -154,6 +157,8 @@ def _vector(factor: Expr, index: Expr, sizes: Sizes) -> MatrixExpr:
         return factor * OneMatrix(size, 1)
     if isinstance(factor, Indexed) and factor.indices == (index,):
         return MatrixSymbol(str(factor.base), size, 1)
+    if isinstance(factor, Indexed) and factor.indices == (index, index):
+        return DiagonalOf(MatrixSymbol(str(factor.base), size, size))
     if not factor.has(Indexed):
         return mask(factor, index, None, sizes)
     if isinstance(factor, Sum):

@@ -106,7 +106,7 @@ def value(expr: Expr, scope: Scope) -> Any:
     """
     if expr.is_Integer:
         return int(expr)
-    if expr.is_Rational:
+    if expr.is_Rational or expr.is_Float:
         return number(expr)
     if isinstance(expr, Indexed | Symbol | Idx):
         return scope[key_of(expr, scope)]

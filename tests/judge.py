@@ -92,6 +92,11 @@ def touch(expr: Basic, scope: Scope, into: Axes, bound: frozenset[Expr] = frozen
             inner = list(loops(expr.limits, scope))
         except KeyError:
             inner = [{key: v for key, v in scope.items() if key not in within}]
+        if not inner:  # a sum without terms shows its axis, and no element of it
+            shown: Axes = defaultdict(set)
+            touch(expr.function, {}, shown, within)
+            for key in [key for key in shown if key[2:]]:
+                into[key] |= shown[key]
         for here in inner:
             touch(expr.function, here, into, within)
     elif isinstance(expr, Piecewise):
