@@ -1,6 +1,6 @@
 """The derivative of RMSNorm, derived once for every n, and the tools to check your own."""
 
-from rmsnorm_math.abbreviation import abbreviate
+from rmsnorm_math.abbreviation import abbreviate, substitute
 from rmsnorm_math.calculus import contract, differentiate
 from rmsnorm_math.codegen import function, source
 from rmsnorm_math.errors import Refused
@@ -29,5 +29,6 @@ __all__ = [
     "rmsnorm",
     "softmax",
     "source",
+    "substitute",
     "vjp",
 ]

@@ -3,11 +3,15 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sympy import Expr, Float, Indexed, IndexedBase, Rational, Symbol
+from sympy import Expr, Float, Indexed, IndexedBase, Integer, Rational, Symbol
+from sympy.core.function import AppliedUndef
 
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.explicit import instantiate
+from rmsnorm_math.explicit import named
+from rmsnorm_math.index.names import freshen
 from rmsnorm_math.inputs import as_expression, as_mapping
+from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
+from rmsnorm_math.writing import written
 
 Values = Mapping[Expr, Any]
 
@@ -40,8 +44,21 @@ def evaluate(expr: Expr, values: Values, **sizes: int) -> Expr:
     >>> evaluate(rms(), {x: [1, 2, 3], epsilon: 0}, n=3)
     sqrt(42)/3
     """
-    elements = _numbers(values)
-    result = instantiate(expr, **sizes).xreplace(elements)
+    expr = as_expression(expr)
+    refuse_expression(expr)
+    return _value(expr, _numbers(values), sizes)
+
+
+def _value(expr: Expr, elements: Mapping[Expr, Expr], sizes: Mapping[str, Any]) -> Expr:
+    fresh = freshen(expr)
+    refuse_lookalikes(fresh, *elements)
+    numbers = {symbol: Integer(number) for symbol, number in named(fresh, sizes).items()}
+    if unknown := sorted({str(node.func) for node in fresh.atoms(AppliedUndef)}):
+        raise Refused(
+            f"{unknown[0]} is an undefined function, and has no value: put one in its place "
+            f"first, with .replace({unknown[0]}, ...) and .doit()."
+        )
+    result = written(fresh, {**elements, **numbers})
     if result.free_symbols:
         missing = result.atoms(Indexed) or result.free_symbols
         raise Refused(f"{expr} needs a value for {', '.join(sorted(map(str, missing)))}.")
@@ -81,21 +98,27 @@ def finite_difference(
     >>> finite_difference(mean_square(), x[3], {x: [1, 2, 3]}, digits=12, n=3)
     2.00000000000
     """
-    step = Rational(1, 10 ** (digits // 2 + 1))
-    elements = {
-        key: Rational(number) if number.is_Float else number
-        for key, number in _numbers(values).items()
-    }
-    if as_expression(wrt, "the variable") not in elements:
+    expr, wrt = as_expression(expr), as_expression(wrt, "the variable")
+    refuse_expression(expr)
+    if not isinstance(digits, int) or digits < 1:
+        raise Refused(f"{digits} are no digits: give a whole number, such as 30.")
+    elements = {key: _precise(number, 3 * digits) for key, number in _numbers(values).items()}
+    if wrt not in elements:
         raise Refused(
             f"{wrt} has no value in {dict(values)}: "
             f"differentiate by one of {', '.join(sorted(map(str, elements)))}."
         )
+    step = Float(Rational(1, 10 ** (digits // 2 + 1)), 3 * digits)
     ahead, behind = (
-        evaluate(expr, elements | {wrt: elements[wrt] + h}, **sizes).evalf(3 * digits)
+        _value(expr, elements | {wrt: elements[wrt] + h}, sizes).evalf(3 * digits)
         for h in (step, -step)
     )
     return ((ahead - behind) / (2 * step)).evalf(digits)
+
+
+def _precise(number: Expr, digits: int) -> Expr:
+    """Return a number with so many digits: a Python float is the binary number that it is."""
+    return Float(Rational(number) if number.is_Float else number, digits)
 
 
 def _numbers(values: Values) -> dict[Expr, Expr]:

@@ -11,23 +11,27 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from rmsnorm_math import Refused
 from tests import promises
-from tests.drawn import Case, cases, features
+from tests.drawn import abbreviations, cases, features, matrices
 
 EXAMPLES = 60
-PROMISES: dict[str, tuple[Callable[[Case], int], st.SearchStrategy[Case]]] = {
+PROMISES: dict[str, tuple[Callable[[Any], int], st.SearchStrategy[Any]]] = {
     "derivative": (promises.derivative, cases(depth=4)),
     "second derivative": (promises.derivative, cases(orders=2)),
     "third derivative": (promises.derivative, cases(depth=2, orders=3)),
     "contract": (promises.contraction, cases(depth=4)),
     "vjp": (promises.backward, cases(known=75)),
     "vjp of vjp": (promises.backward, cases(orders=2, known=75)),
-    "jvp": (promises.forward, cases(known=70)),
+    "jvp": (promises.forward, cases(known=70, plain=95)),
+    "abbreviate": (promises.there_and_back, abbreviations()),
+    "instantiate": (promises.written_out, cases(depth=4, known=60)),
+    "matrix form": (promises.matrix, matrices()),
 }
 
 
@@ -42,7 +46,7 @@ class Tally:
         self.slowest: dict[str, tuple[float, str]] = {}
         self.failures: dict[str, str] = {}
 
-    def judge(self, name: str, promise: Callable[[Case], int], case: Case) -> None:
+    def judge(self, name: str, promise: Callable[[Any], int], case: Any) -> None:
         began = time.process_time()
         try:
             end = "judged" if promise(case) else "no number to compare with"
@@ -59,7 +63,7 @@ class Tally:
 def run(name: str, at: int, tally: Tally) -> None:
     """Judge one promise with one seed; a failure is shrunk and kept."""
     promise, strategy = PROMISES[name]
-    failing: list[Case] = []
+    failing: list[Any] = []
 
     @seed(at)
     @settings(
@@ -72,7 +76,7 @@ def run(name: str, at: int, tally: Tally) -> None:
         print_blob=False,
     )
     @given(strategy)
-    def check(case: Case) -> None:
+    def check(case: Any) -> None:
         counted = Tally() if failing else tally  # what is tried to shrink a failure is no new case
         try:
             counted.judge(name, promise, case)
@@ -113,9 +117,7 @@ def report(first: int, last: int, tally: Tally) -> None:
         ends = {end: count for (of, end), count in sorted(tally.ends.items()) if of == name}
         if ends:
             took, case = tally.slowest.get(name, (0, ""))
-            print(
-                f"  {name}: {ends}, {tally.seconds[name]:.0f} s, the slowest {took:.1f} s: {case}"
-            )
+            print(f"  {name}: {ends}, {tally.seconds[name]:.0f} s, the slowest {took:.1f} s: {case}")
     print("kinds: " + ", ".join(f"{k} {c}" for k, c in tally.kinds.most_common()))
     print("refusals:")
     for words, count in tally.refusals.most_common():
