@@ -176,3 +176,12 @@ def _renamed(line: Line, old: str, new: str) -> Line:
 
     name, axes, expr = line
     return (new if name == old else name), axes, walk(expr)
+
+
+def ordered(lines: list[Line], made: list[Line]) -> list[Line]:
+    """Return the lines with each of `made` before the first that uses it."""
+    for line in reversed(made):
+        at = next((k for k, user in enumerate(lines) if uses([user])[line[0]]), None)
+        if at is not None:
+            lines = [*lines[:at], line, *lines[at:]]
+    return lines
