@@ -55,6 +55,14 @@ class Hoister:
         self.sort, self.taken, self.limit, self.lengths = sort, taken, limit, lengths
         self.lines: list[Line] = []
 
+    def add(self, name: str, axes: Axes, expr: Expr) -> None:
+        """Add a line; where it is one reduction, that has no other."""
+        before = len(self.lines)
+        value = self.flat(expr)
+        if len(self.lines) > before and value == element(*self.lines[-1][:2]):
+            _, axes, value = self.lines.pop()
+        self.lines.append((name, axes, value))
+
     def flat(self, node: Basic) -> Basic:
         """Return `node` with a name for each reduction in it."""
         if isinstance(node, Indexed | Position):
