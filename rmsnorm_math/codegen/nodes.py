@@ -144,7 +144,7 @@ def canonical(node: Basic) -> Basic:
     if isinstance(node, Contraction):
         over, *factors = node.args
         new = Tuple(*(names[axis] for axis in over))
-        return Contraction(new, *(rename(f, names) for f in factors))
+        return Contraction(new, *sorted((rename(f, names) for f in factors), key=str))
     return node.func(rename(node.args[0], names), *(names[axis] for axis in node.over))
 
 

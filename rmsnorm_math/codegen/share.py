@@ -181,18 +181,15 @@ def settled(
             else:
                 values[name] = other
     counts = uses(lines)
-    for name, axes, expr in [*lines]:
-        once = name in made and name not in results and counts[name] == 1
-        user = next((l for l in lines if once and uses([l])[name]), None)
-        if user is None:
+    for name in [name for name, _, _ in lines if name in made - results and counts[name] == 1]:
+        axes, expr = next((a, e) for n, a, e in lines if n == name)
+        user, _, into = next(line for line in lines if uses([line])[name])
+        if into.has(*BINDERS) or not (
+            user in defined or isinstance(expr, Contraction) or not expr.has(*BINDERS)
+        ):
             continue
-        here = not user[2].has(*BINDERS)
-        if here and (user[0] in defined or isinstance(expr, Contraction) or not expr.has(*BINDERS)):
-            lines = [
-                (n, a, e.xreplace({element(name, axes): expr})) if n == user[0] else (n, a, e)
-                for n, a, e in lines
-                if n != name
-            ]
+        value = into.xreplace({element(name, axes): expr})
+        lines = [(n, a, value if n == user else e) for n, a, e in lines if n != name]
     return lines, values
 
 
