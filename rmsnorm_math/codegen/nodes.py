@@ -79,6 +79,13 @@ def axes_of(expr: Basic) -> set[Symbol]:
     return set().union(*map(axes_of, expr.args))
 
 
+def array_name(node: Basic) -> str:
+    """Return the name of an array whose element `node` is, or nothing."""
+    if isinstance(node, Indexed):
+        return str(node.base.name)
+    return node.name if isinstance(node, Symbol) else ""
+
+
 def parts(expr: Basic) -> Iterator[Basic]:
     """Yield every node of `expr`, those in front first; an element is one."""
     if not isinstance(expr, Indexed | Position):

@@ -9,7 +9,7 @@ from sympy.core.relational import Relational
 
 from rmsnorm_math.codegen.contract import Line, element
 from rmsnorm_math.codegen.names import fresh
-from rmsnorm_math.codegen.nodes import BINDERS, Axes, Contraction, Position, axes_of, rebuilt
+from rmsnorm_math.codegen.nodes import BINDERS, Axes, Contraction, Position, array_name, axes_of, rebuilt
 
 Sort = Callable[[Iterable[Symbol]], Axes]
 Change = Callable[[Basic, Expr], Basic]
@@ -149,10 +149,8 @@ def uses(lines: list[Line]) -> Counter[str]:
     counts: Counter[str] = Counter()
 
     def count(node: Basic) -> None:
-        if isinstance(node, Indexed):
-            counts[node.base.name] += 1
-        elif isinstance(node, Symbol):
-            counts[node.name] += 1
+        if name := array_name(node):
+            counts[name] += 1
         else:
             for arg in node.args:
                 count(arg)
@@ -171,7 +169,7 @@ def settled(
     """
     values: dict[str, str] = {}
     for name, axes, expr in [*lines]:
-        other = getattr(getattr(expr, "base", expr), "name", None)
+        other = array_name(expr)
         own = {n: a for n, a, _ in lines}.get(other, ())
         here = getattr(expr, "indices", ())
         if name in results and other and {*here} == {*axes} and (here == own or other not in made):
