@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations
 
-from sympy import Basic, Dummy, Expr, Indexed, Mul, Number, Pow, Rational, Symbol, factor_terms
+from sympy import Add, Basic, Dummy, Expr, Indexed, Mul, Number, Pow, Rational, Symbol, factor_terms
 from sympy.core.relational import Relational
 
 from rmsnorm_math.codegen.contract import Line, element
@@ -25,16 +25,39 @@ def share(lines: list[Line], sort: Sort, taken: set[str]) -> list[Line]:
 
 
 def _marked(node: Basic, marks: dict[Expr, Symbol]) -> Basic:
-    """Return `node` with symbols for its long constants: SymPy would multiply them out."""
+    """Return `node` with symbols for its long constants: SymPy would multiply them out.
+
+    The terms of a sum come out near 1 in size: 0.134145*x**2 + 1 for 26829*x**2 + 200000.
+    """
+    values = {mark: number for number, mark in marks.items()}
+
+    def mark(number: Expr) -> Expr:
+        if not _is_long(number):
+            return number
+        sign = -1 if number.is_negative else 1
+        return sign * marks.setdefault(sign * number, Dummy(positive=True))
+
+    def split(term: Expr) -> tuple[Expr, Expr]:
+        factors = [values.get(f, f) for f in Mul.make_args(term)]
+        rest = [f for f in factors if not f.is_number]
+        return Mul(*(f for f in factors if f.is_number)), Mul(*rest)
+
     if isinstance(node, Indexed | Position):
         return node
-    if isinstance(node, Expr) and node.is_number and node.is_real:
-        return marks.setdefault(node, Dummy(positive=True)) if _is_long(node) else node
+    if isinstance(node, Expr) and node.is_number:
+        return mark(node) if node.is_real else node
+    args = [_marked(arg, marks) for arg in node.args]
+    values = {mark: number for number, mark in marks.items()}
     if isinstance(node, Mul):
-        constant = Mul(*(f for f in node.args if f.is_number))
-        rest = Mul(*(_marked(f, marks) for f in node.args if not f.is_number))
-        return (-_marked(-constant, marks) if constant.is_negative else _marked(constant, marks)) * rest
-    return rebuilt(node, (_marked(arg, marks) for arg in node.args))
+        number, rest = split(Mul(*args))
+        return mark(number) * rest
+    if isinstance(node, Add):
+        terms = [split(arg) for arg in args]
+        if any(_is_long(number) and number.is_Rational for number, _ in terms):
+            plain = [abs(number) for number, rest in terms if rest == 1]
+            scale = plain[0] if plain else max(abs(number) for number, _ in terms)
+            return mark(scale) * Add(*(mark(number / scale) * rest for number, rest in terms))
+    return rebuilt(node, args)
 
 
 def _is_long(number: Expr) -> bool:
