@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations
 
-from sympy import Add, Basic, Dummy, Expr, Indexed, Mul, Number, Pow, Rational, Symbol, factor_terms
+from sympy import Basic, Expr, Indexed, Mul, Number, Pow, Symbol, factor_terms
 from sympy.core.relational import Relational
 
-from rmsnorm_math.codegen.contract import Line, element
+from rmsnorm_math.codegen.constants import marked
 from rmsnorm_math.codegen.names import fresh
-from rmsnorm_math.codegen.nodes import BINDERS, Axes, Contraction, Position, array_name, axes_of, rebuilt
+from rmsnorm_math.codegen.nodes import BINDERS, Axes, Line, Position, axes_of, element, rebuilt
 
 Sort = Callable[[Iterable[Symbol]], Axes]
 Change = Callable[[Basic, Expr], Basic]
@@ -18,53 +18,10 @@ Change = Callable[[Basic, Expr], Basic]
 def share(lines: list[Line], sort: Sort, taken: set[str]) -> list[Line]:
     """Return lines that compute the same, each part once."""
     marks: dict[Expr, Symbol] = {}
-    lines = [(name, axes, _factored(_marked(expr, marks))) for name, axes, expr in lines]
+    lines = [(name, axes, _factored(marked(expr, marks))) for name, axes, expr in lines]
     lines = _shared(lines, sort, taken)
     numbers = {mark: number for number, mark in marks.items()}
     return [(name, axes, expr.xreplace(numbers)) for name, axes, expr in lines]
-
-
-def _marked(node: Basic, marks: dict[Expr, Symbol]) -> Basic:
-    """Return `node` with symbols for its long constants: SymPy would multiply them out.
-
-    The terms of a sum come out near 1 in size: 0.134145*x**2 + 1 for 26829*x**2 + 200000.
-    """
-    values = {mark: number for number, mark in marks.items()}
-
-    def mark(number: Expr) -> Expr:
-        if not _is_long(number):
-            return number
-        sign = -1 if number.is_negative else 1
-        return sign * marks.setdefault(sign * number, Dummy(positive=True))
-
-    def split(term: Expr) -> tuple[Expr, Expr]:
-        factors = [values.get(f, f) for f in Mul.make_args(term)]
-        rest = [f for f in factors if not f.is_number]
-        return Mul(*(f for f in factors if f.is_number)), Mul(*rest)
-
-    if isinstance(node, Indexed | Position):
-        return node
-    if isinstance(node, Expr) and node.is_number:
-        return mark(node) if node.is_real else node
-    args = [_marked(arg, marks) for arg in node.args]
-    values = {mark: number for number, mark in marks.items()}
-    if isinstance(node, Mul):
-        number, rest = split(Mul(*args))
-        return mark(number) * rest
-    if isinstance(node, Add):
-        terms = [split(arg) for arg in args]
-        if any(_is_long(number) and number.is_Rational for number, _ in terms):
-            plain = [abs(number) for number, rest in terms if rest == 1]
-            scale = plain[0] if plain else max(abs(number) for number, _ in terms)
-            return mark(scale) * Add(*(mark(number / scale) * rest for number, rest in terms))
-    return rebuilt(node, args)
-
-
-def _is_long(number: Expr) -> bool:
-    """Return whether a constant is one number in the code, 0.7978845608028654 or 0.044715."""
-    if isinstance(number, Rational):
-        return max(abs(number.p), number.q) > 1000
-    return not number.is_Atom and bool(number.is_finite)
 
 
 def _shared(lines: list[Line], sort: Sort, taken: set[str]) -> list[Line]:
@@ -93,10 +50,10 @@ def _with_line(
             new = element(name, own)
             return lines[: k + 1] + [(n, a, change(e, new)) for n, a, e in lines[k + 1 :]]
         if change(expr, probe) != expr:
-            name = fresh("t", taken)
-            new = element(name, axes)
+            made = fresh("t", taken)
+            new = element(made, axes)
             rest = [(n, a, change(e, new)) for n, a, e in lines[k:]]
-            return [*lines[:k], (name, axes, value), *rest]
+            return [*lines[:k], (made, axes, value), *rest]
     raise AssertionError(value)
 
 
@@ -165,71 +122,3 @@ def _taking(pair: Expr) -> Change:
         return rebuilt(node, (change(arg, by) for arg in node.args))
 
     return change
-
-
-def uses(lines: list[Line]) -> Counter[str]:
-    """Return how often each array is used."""
-    counts: Counter[str] = Counter()
-
-    def count(node: Basic) -> None:
-        if name := array_name(node):
-            counts[name] += 1
-        else:
-            for arg in node.args:
-                count(arg)
-
-    for _, _, expr in lines:
-        count(expr)
-    return counts
-
-
-def settled(
-    lines: list[Line], made: set[str], results: set[str], defined: set[str]
-) -> tuple[list[Line], dict[str, str]]:
-    """Return the lines with those of `made` that are used once in their place, and new names.
-
-    A result that is another value is that value: ``{label: name}`` says which.
-    """
-    values: dict[str, str] = {}
-    for name, axes, expr in [*lines]:
-        other = array_name(expr)
-        own = {n: a for n, a, _ in lines}.get(other, ())
-        here = getattr(expr, "indices", ())
-        if name in results and other and {*here} == {*axes} and (here == own or other not in made):
-            lines = [line for line in lines if line[0] != name]
-            if other in made and other not in values.values():
-                lines = [_renamed(line, other, name) for line in lines]
-            else:
-                values[name] = other
-    counts = uses(lines)
-    for name in [name for name, _, _ in lines if name in made - results and counts[name] == 1]:
-        axes, expr = next((a, e) for n, a, e in lines if n == name)
-        user, _, into = next(line for line in lines if uses([line])[name])
-        if into.has(*BINDERS) or not (
-            user in defined or isinstance(expr, Contraction) or not expr.has(*BINDERS)
-        ):
-            continue
-        value = into.xreplace({element(name, axes): expr})
-        lines = [(n, a, value if n == user else e) for n, a, e in lines if n != name]
-    return lines, values
-
-
-def _renamed(line: Line, old: str, new: str) -> Line:
-    def walk(node: Basic) -> Basic:
-        if isinstance(node, Indexed):
-            return element(new, node.indices) if node.base.name == old else node
-        if isinstance(node, Symbol):
-            return Symbol(new) if node == Symbol(old) else node
-        return rebuilt(node, map(walk, node.args))
-
-    name, axes, expr = line
-    return (new if name == old else name), axes, walk(expr)
-
-
-def ordered(lines: list[Line], made: list[Line]) -> list[Line]:
-    """Return the lines with each of `made` before the first that uses it."""
-    for line in reversed(made):
-        at = next((k for k, user in enumerate(lines) if uses([user])[line[0]]), None)
-        if at is not None:
-            lines = [*lines[:at], line, *lines[at:]]
-    return lines
