@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 from sympy import Expr
 
-from rmsnorm_math.codegen.build import Key, label_of
+from rmsnorm_math.codegen.build import label_of
 from rmsnorm_math.codegen.jax import Jax
 from rmsnorm_math.codegen.names import is_name, quoted
 from rmsnorm_math.codegen.numpy import NumPy
 from rmsnorm_math.codegen.program import Program, program
+from rmsnorm_math.codegen.record import Key
 from rmsnorm_math.codegen.spell import Spelling
 from rmsnorm_math.codegen.torch import Torch
 from rmsnorm_math.errors import Refused

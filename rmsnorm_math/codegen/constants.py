@@ -44,5 +44,5 @@ def marked(node: Basic, marks: dict[Expr, Symbol]) -> Basic:
 def is_long(number: Expr) -> bool:
     """Return whether a constant is one number in the code, 0.7978845608028654 or 0.044715."""
     if isinstance(number, Rational):
-        return max(abs(number.p), number.q) > 1000
+        return bool(max(abs(number.p), number.q) > 1000)
     return not number.is_Atom and bool(number.is_finite)

@@ -83,7 +83,7 @@ def _halves(subset: int) -> Iterator[int]:
         part = (part - 1) & subset
 
 
-def _single(factors: tuple[Expr, ...], part: int, subset: int) -> list[Expr | None]:
+def _single(factors: Sequence[Expr], part: int, subset: int) -> list[Expr | None]:
     """Return the factors of two halves that are one factor each, None for others."""
     return [
         factors[half.bit_length() - 1] if half.bit_count() == 1 else None

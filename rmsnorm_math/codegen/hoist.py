@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 from sympy import Add, Basic, Expr, Indexed, Integer, Mul, Symbol, Tuple, expand
 
-from rmsnorm_math.codegen.build import Lowered
 from rmsnorm_math.codegen.contract import components, has_vector, pairs, rank, spanning
 from rmsnorm_math.codegen.names import fresh
 from rmsnorm_math.codegen.nodes import (
@@ -26,6 +25,7 @@ from rmsnorm_math.codegen.nodes import (
     rename,
     renamings,
 )
+from rmsnorm_math.codegen.order import Lowered
 
 STEMS = {Total: "total", Mean: "mean", Largest: "largest", Contraction: "product"}
 
@@ -98,7 +98,9 @@ class Hoister:
         made = [x for _, _, x in self.lines[before:]]
         return value, max(map(rank, [value, *made]))
 
-    def _network(self, body: Expr, over: set[Symbol], met: set[Symbol]) -> tuple[list[Expr], set]:
+    def _network(
+        self, body: Expr, over: set[Symbol], met: set[Symbol]
+    ) -> tuple[list[Expr], set[Symbol]]:
         """Return the factors of a product, those of sums in it among them, and what is summed."""
         factors: list[Expr] = []
         for factor in Mul.make_args(body):

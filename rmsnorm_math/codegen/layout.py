@@ -1,8 +1,7 @@
 """Where the axes of arrays are, and what lines them up.
 
-The layout of an array is the tuple of its axes, in order; None stands for an axis of length 1.
-Arrays line up from the right, as in NumPy. What a framework spells in its own way is a method that
-its class replaces; NumPy's words are the default.
+A layout is a tuple of axes; None stands for one of length 1. Arrays line up from the right. What a
+framework spells in its own way is a method that its class replaces; NumPy's words are the default.
 """
 
 from collections.abc import Iterable
@@ -11,7 +10,7 @@ from typing import ClassVar
 from sympy import Basic, Indexed, Symbol
 
 from rmsnorm_math.codegen.nodes import Axes, Contraction, Position, Reduction, axes_of, family
-from rmsnorm_math.codegen.program import Parameter, Program
+from rmsnorm_math.codegen.program import Program
 from rmsnorm_math.errors import Refused
 
 Layout = tuple[Symbol | None, ...]
@@ -55,8 +54,12 @@ class Layouts:
         if isinstance(node, Reduction):
             return self._reduced(self.natural(node.body), node.over)
         if isinstance(node, Contraction):
-            return self._matmul(node)[1]
+            return self.contraction(node)[1]
         return None
+
+    def contraction(self, node: Contraction) -> tuple[Text, Layout]:
+        """Return the code of a matrix product, and its layout."""
+        raise NotImplementedError
 
     def leaves(self, node: Basic) -> list[Layout]:
         """Return the layouts of the arrays that an expression is made of."""
@@ -142,22 +145,6 @@ class Layouts:
         if index[:2] == ["...", ":"]:
             del index[1]
         return (f"{tight(text, TIGHT)}[{', '.join(index)}]" if index else text[0]), TIGHT
-
-    def length(self, axis: Symbol) -> str:
-        """Return the length of an axis, as an array's shape has it."""
-        for parameter in self.program.parameters:
-            if family(axis) in parameter.axes:
-                return self.size(parameter, family(axis))
-        raise Refused(f"no argument has the axis {axis}, whose length is needed: add one.")
-
-    def size(self, parameter: Parameter, axis: Symbol) -> str:
-        """Return the length of an axis of a parameter."""
-        layout = self.layouts[parameter.name]
-        at = layout.index(axis)
-        if axis == self.program.batch:
-            self.needs.append("import math")
-            return f"math.prod({parameter.name}.shape[:{1 - len(layout) or ''}])"
-        return f"{parameter.name}.shape[{at - len(layout) if at or len(layout) == 1 else 0}]"
 
     def reduction(self, word: str, text: str, places: str | None, drops: bool) -> Text:
         """Return a reduction over axes; None is over all."""

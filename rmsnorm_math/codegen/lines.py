@@ -45,11 +45,12 @@ def settled(
     for name in [name for name, _, _ in lines if name in made - results and counts[name] == 1]:
         axes, expr = next((a, e) for n, a, e in lines if n == name)
         user, _, into = next(line for line in lines if uses([line])[name])
-        if into.has(*BINDERS) or not (
-            user in defined or isinstance(expr, Contraction) or not expr.has(*BINDERS)
-        ):
+        binds = expr.has(*BINDERS)
+        if binds and (into.has(*BINDERS) or not (user in defined or isinstance(expr, Contraction))):
             continue
         value = into.xreplace({element(name, axes): expr})
+        if uses([(user, (), value)])[name]:
+            continue
         lines = [(n, a, value if n == user else e) for n, a, e in lines if n != name]
     return lines, values
 

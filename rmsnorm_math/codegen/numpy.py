@@ -4,7 +4,8 @@ from typing import ClassVar
 
 from sympy import Basic
 
-from rmsnorm_math.codegen.spell import TIGHT, Layout, Spelling, Text
+from rmsnorm_math.codegen.layout import TIGHT, Layout, Text
+from rmsnorm_math.codegen.spell import Spelling
 
 #: SymPy's functions that NumPy, PyTorch and JAX have under the same names.
 ALIKE = (

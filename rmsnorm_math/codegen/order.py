@@ -67,10 +67,10 @@ def ordered(
             indices = sorted(s.name for s in free)
             raise Refused(
                 f"{key} has the free indices [{', '.join(indices)}], and nothing shows the order "
-                f"of its axes: key it by an element, as in {key}[{', '.join(indices)}]. For the "
-                f"gradient, which is as long as its input, Print a VJP instead of a Jacobian."
+                f"of its axes: key it by an element, as in {key}[{', '.join(indices)}]. "
+                f"Print a VJP instead of a Jacobian, and it is as long as its input."
             )
-        return both[0]
+        return bool(both[0])
 
     order = {p: sum(before(q, p) for q in free if q != p) for p in free}
     return sorted(free, key=lambda p: order[p])

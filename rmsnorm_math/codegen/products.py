@@ -14,7 +14,10 @@ from rmsnorm_math.codegen.nodes import (
     Reduction,
     Total,
     axes_of,
+    family,
 )
+from rmsnorm_math.codegen.program import Parameter
+from rmsnorm_math.errors import Refused
 
 
 class Products(Layouts):
@@ -24,7 +27,7 @@ class Products(Layouts):
         """Return the code of an expression, lined up with `want`."""
         raise NotImplementedError
 
-    def _matmul(self, node: Contraction) -> tuple[Text, Layout]:
+    def contraction(self, node: Contraction) -> tuple[Text, Layout]:
         """Return a matrix product, with its layout."""
         result = self.sort(axes_of(node))
         for one, other in (node.factors, node.factors[::-1]):
@@ -91,7 +94,7 @@ class Products(Layouts):
             ends = length if first == 0 else f"1, {length} + 1"
             return self.positions(ends), TIGHT
         if isinstance(node, Contraction):
-            return self._matmul(node)[0]
+            return self.contraction(node)[0]
         assert isinstance(node, Reduction)
         body = self.natural(node.body)
         text = self.text(node.body, body)
@@ -112,3 +115,19 @@ class Products(Layouts):
         if self.program.batch is None and self._drops(body, over):
             places = [at + len(body) for at in places]
         return str(places[0]) if len(places) == 1 else f"({', '.join(map(str, places))})"
+
+    def length(self, axis: Symbol) -> str:
+        """Return the length of an axis, as an array's shape has it."""
+        for parameter in self.program.parameters:
+            if family(axis) in parameter.axes:
+                return self.size(parameter, family(axis))
+        raise Refused(f"no argument has the axis {axis}, whose length is needed: add one.")
+
+    def size(self, parameter: Parameter, axis: Symbol) -> str:
+        """Return the length of an axis of a parameter."""
+        layout = self.layouts[parameter.name]
+        at = layout.index(axis)
+        if axis == self.program.batch:
+            self.needs.append("import math")
+            return f"math.prod({parameter.name}.shape[:{1 - len(layout) or ''}])"
+        return f"{parameter.name}.shape[{at - len(layout) if at or len(layout) == 1 else 0}]"

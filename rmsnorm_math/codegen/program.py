@@ -133,8 +133,8 @@ def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
     given = {name for name, _, _ in (*lowered.definitions, *lowered.outputs)}
     lines = share(hoister.lines, lowered.sort, lowered.taken)
     results = {name for name, _, _ in lowered.outputs}
-    made = {name for name, _, _ in lines} - given
-    lines, values = settled(lines, made, results, given - results)
+    new = {name for name, _, _ in lines} - given
+    lines, values = settled(lines, new, results, given - results)
     used = set().union(*(expr.free_symbols for _, _, expr in lines)) if lines else set()
     return Program(
         parameters=tuple(Parameter(*entry) for entry in lowered.parameters),

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from sympy import Expr, Symbol
 
 from rmsnorm_math.codegen.nodes import Axes
 
-Key = str | Expr
+Key: TypeAlias = str | Expr
 
 
 @dataclass(frozen=True)

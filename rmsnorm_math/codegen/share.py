@@ -28,7 +28,7 @@ def _shared(lines: list[Line], sort: Sort, taken: set[str]) -> list[Line]:
     """Return lines that compute each part once."""
     while True:
         if (node := _again(lines)) is not None:
-            lines = _with_line(lines, node, lambda e, by, n=node: e.xreplace({n: by}), sort, taken)
+            lines = _with_line(lines, node, _putting(node), sort, taken)
         elif (pair := _pair(lines)) is not None:
             lines = _with_line(lines, pair, _taking(pair), sort, taken)
         else:
@@ -108,6 +108,11 @@ def _pair(lines: list[Line]) -> Expr | None:
                 found[Mul(one, other)] += 1
     again = [pair for pair, times in found.items() if times > 1 and len(pair.args) == 2]
     return max(again, key=lambda p: (found[p], -p.count_ops(), str(p)), default=None)
+
+
+def _putting(node: Expr) -> Change:
+    """Return how to write one name for `node`."""
+    return lambda expr, by: expr.xreplace({node: by})
 
 
 def _taking(pair: Expr) -> Change:

@@ -4,9 +4,10 @@ from typing import ClassVar
 
 from sympy import Basic
 
+from rmsnorm_math.codegen.layout import PRODUCT, SIGN, TIGHT, Layout, Text
 from rmsnorm_math.codegen.nodes import axes_of
 from rmsnorm_math.codegen.numpy import ALIKE
-from rmsnorm_math.codegen.spell import PRODUCT, SIGN, TIGHT, Layout, Spelling, Text
+from rmsnorm_math.codegen.spell import Spelling
 
 
 class Torch(Spelling):
