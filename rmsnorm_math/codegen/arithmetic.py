@@ -46,7 +46,8 @@ class Arithmetic(Products):
                 left = self.text(large, want)
                 return f"{tight(left, PRODUCT)}*{tight(self.text(column, want), POWER)}", PRODUCT
         over = [f for f in factors if _is_reciprocal(f)]
-        above = sorted(tight(self.text(f, want), SIGN) for f in factors if f not in over)
+        texts = (tight(self.text(f, want), SIGN) for f in factors if f not in over)
+        above = sorted(texts, key=lambda text: (text.startswith("("), text))
         below = sorted(tight(self.power(f.base, -f.exp, want), SIGN) for f in over)
         if constant != 1:
             if isinstance(constant, Rational) and max(abs(constant.p), constant.q) <= 1000:
