@@ -2,14 +2,16 @@
 
 from sympy import (
     Abs,
+    IndexedBase,
     Max,
     Min,
     Piecewise,
     Rational,
+    Symbol,
     asinh,
     atan,
     cosh,
-    erf as Erf,
+    erf,
     exp,
     log,
     pi,
@@ -17,12 +19,10 @@ from sympy import (
     sin,
     sqrt,
     tanh,
-    IndexedBase,
-    Symbol,
 )
-from rmsnorm_math.notation import b, i, x
 
-from tests.layers.record import Layer, between, c, erf, normal, s, sigmoid
+from rmsnorm_math.notation import b, i, x
+from tests.layers.record import Layer, between, c, erf_of, normal, s, sigmoid
 
 z, alpha, beta = IndexedBase("z"), IndexedBase("alpha"), IndexedBase("beta")
 half = Rational(1, 2)
@@ -43,7 +43,10 @@ elementwise = {
         SCALE * Piecewise((x[i], x[i] > 0), (ALPHA * (exp(x[i]) - 1), True)),
         lambda xp, v: float(SCALE) * xp.where(v > 0, v, float(ALPHA) * (xp.exp(v) - 1)),
     ),
-    "gelu": (x[i] * (1 + Erf(x[i] / sqrt(2))) / 2, lambda xp, v: v * (1 + erf(xp, v / 2**0.5)) / 2),
+    "gelu": (
+        x[i] * (1 + erf(x[i] / sqrt(2))) / 2,
+        lambda xp, v: v * (1 + erf_of(xp, v / 2**0.5)) / 2,
+    ),
     "gelu by tanh": (
         x[i] * (1 + tanh(inner)) / 2,
         lambda xp, v: v / 2 * (1 + xp.tanh((2 / xp.pi) ** 0.5 * (v + 0.044715 * v**3))),
@@ -110,9 +113,9 @@ ACTIVATIONS = {
     "glu": Layer(u / (1 + exp(-v)), (b, i), lambda xp, u, v: u * sigmoid(xp, v), both),
     "swiglu": Layer(u * v / (1 + exp(-u)), (b, i), lambda xp, u, v: u * sigmoid(xp, u) * v, both),
     "geglu": Layer(
-        u * (1 + Erf(u / sqrt(2))) / 2 * v,
+        u * (1 + erf(u / sqrt(2))) / 2 * v,
         (b, i),
-        lambda xp, u, v: u * (1 + erf(xp, u / 2**0.5)) / 2 * v,
+        lambda xp, u, v: u * (1 + erf_of(xp, u / 2**0.5)) / 2 * v,
         both,
     ),
     "reglu": Layer(Max(u, 0) * v, (b, i), lambda xp, u, v: xp.where(u > 0, u, 0 * u) * v, both),

@@ -40,7 +40,7 @@ chosen = Sum(KroneckerDelta(k, label[b]) * x[b, k], (k, 1, n))
 own = Sum(KroneckerDelta(k, label[b]) * x[b, k], (k, 1, n))
 softplus = lambda v: log(1 + exp(v))
 mean = lambda v: Sum(v, *everywhere) / (m * n)
-pick = lambda v, at: v[range(len(v)), at - 1]
+pick = lambda v, at: v[np.arange(len(v)), at - 1]
 up = lambda xp, v: xp.where(v > 0, v, 0 * v)
 probability = exp(x[b, k]) / Sum(exp(x[b, j]), (j, 1, n))
 dot = lambda u, v: Sum(u[b, k] * v[b, k], (k, 1, n))
@@ -50,8 +50,12 @@ triple = pair | {y_[b, i]: normal(b, i)}
 scores = lambda at: Sum(x[b, h] * z[at, h], (h, 1, Symbol("H", integer=True, positive=True)))
 
 LOSSES = {
-    "mean squared error": Layer(mean(e**2), (), lambda xp, v, t: ((v - t) ** 2).mean(), rows, target),
-    "mean absolute error": Layer(mean(Abs(e)), (), lambda xp, v, t: abs(v - t).mean(), rows, target),
+    "mean squared error": Layer(
+        mean(e**2), (), lambda xp, v, t: ((v - t) ** 2).mean(), rows, target
+    ),
+    "mean absolute error": Layer(
+        mean(Abs(e)), (), lambda xp, v, t: abs(v - t).mean(), rows, target
+    ),
     "squared error of each row": Layer(
         Sum(e**2, (i, 1, n)) / 2, (b,), lambda xp, v, t: ((v - t) ** 2).sum(-1) / 2, rows, target
     ),
@@ -123,8 +127,9 @@ LOSSES = {
     "cross-entropy with smoothed labels": Layer(
         lse - (1 - lam) * chosen - lam * Sum(x[b, k], (k, 1, n)) / n,
         (b,),
-        lambda xp, v, at, a: -(1 - a) * pick(log_softmax(xp, v), at)
-        - a * log_softmax(xp, v).mean(-1),
+        lambda xp, v, at, a: (
+            -(1 - a) * pick(log_softmax(xp, v), at) - a * log_softmax(xp, v).mean(-1)
+        ),
         rows,
         labels | {lam: 0.1},
     ),

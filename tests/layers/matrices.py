@@ -14,7 +14,6 @@ from tests.layers.record import (
     c,
     d,
     h,
-    l,
     normal,
     o,
     p,
@@ -25,7 +24,9 @@ from tests.layers.record import (
     u,
 )
 
-W, V, U, A, beta, Q, K, z, label, g = map(IndexedBase, "W V U A beta Q K z label g".split())
+W, V, U, A, beta, Q, K, z, label, g = map(
+    IndexedBase, ("W", "V", "U", "A", "beta", "Q", "K", "z", "label", "g")
+)
 rows = {x[b, i]: normal(b, i)}
 weight, bias = {W[o, i]: normal(o, i)}, {beta[o]: normal(o)}
 linear = Sum(W[o, i] * x[b, i], (i, 1, n))
@@ -62,7 +63,9 @@ scaled = gamma[k] * x[b, k] / sqrt(Sum(x[b, i] ** 2, (i, 1, n)) / n + epsilon)
 pooled = Sum(x[b, d, s], (s, 1, S)) / S
 
 MATRICES = {
-    "linear": Layer(linear + beta[o], (b, o), lambda xp, v, w, a: v @ w.T + a, rows | weight | bias),
+    "linear": Layer(
+        linear + beta[o], (b, o), lambda xp, v, w, a: v @ w.T + a, rows | weight | bias
+    ),
     "linear without a batch index": Layer(
         Sum(W[o, i] * x[i], (i, 1, n)),
         (o,),
@@ -99,7 +102,9 @@ MATRICES = {
     "linear, then rmsnorm": Layer(
         gamma[o] * linear / sqrt(Sum(row_of**2, (q, 1, O)) / O + epsilon),
         (b, o),
-        lambda xp, v, w, a, e: a * (v @ w.T) / xp.sqrt(((v @ w.T) ** 2).mean(-1, keepdims=True) + e),
+        lambda xp, v, w, a, e: (
+            a * (v @ w.T) / xp.sqrt(((v @ w.T) ** 2).mean(-1, keepdims=True) + e)
+        ),
         rows | weight | {gamma[o]: between(0.5, 1.5, o)},
         {epsilon: 0.1},
     ),
@@ -116,9 +121,7 @@ MATRICES = {
         lambda xp, v, w: softmax(xp, v @ w.T),
         rows | weight,
     ),
-    "gram matrix": Layer(
-        Sum(x[b, i] * x[p, i], (i, 1, n)), (b, p), lambda xp, v: v @ v.T, rows
-    ),
+    "gram matrix": Layer(Sum(x[b, i] * x[p, i], (i, 1, n)), (b, p), lambda xp, v: v @ v.T, rows),
     "gram matrix of channels": Layer(
         Sum(x[b, c, s] * x[b, d, s], (s, 1, S)) / S,
         (b, c, d),
@@ -139,7 +142,11 @@ MATRICES = {
         rows | {A[i, j]: normal(i, j)},
     ),
     "factorisation machine": Layer(
-        (Sum(Sum(V[i, h] * x[b, i], (i, 1, n)) ** 2, (h, 1, H)) - Sum(V[i, h] ** 2 * x[b, i] ** 2, (i, 1, n), (h, 1, H))) / 2,
+        (
+            Sum(Sum(V[i, h] * x[b, i], (i, 1, n)) ** 2, (h, 1, H))
+            - Sum(V[i, h] ** 2 * x[b, i] ** 2, (i, 1, n), (h, 1, H))
+        )
+        / 2,
         (b,),
         lambda xp, v, a: (((v @ a) ** 2).sum(-1) - (v**2 @ a**2).sum(-1)) / 2,
         rows | {V[i, h]: normal(i, h)},
@@ -159,7 +166,9 @@ MATRICES = {
     "cosine similarities": Layer(
         linear / root(x[b, i]) / root(W[o, i]),
         (b, o),
-        lambda xp, v, w, e: v @ w.T / xp.sqrt((v * v).sum(-1) + e)[:, None] / xp.sqrt((w * w).sum(-1) + e),
+        lambda xp, v, w, e: (
+            v @ w.T / xp.sqrt((v * v).sum(-1) + e)[:, None] / xp.sqrt((w * w).sum(-1) + e)
+        ),
         rows | weight,
         {epsilon: 0.1},
     ),
@@ -171,7 +180,10 @@ MATRICES = {
         {label: np.array([1, 4, 1])},
     ),
     "attention": Layer(
-        attend(), (b, c), lambda xp, q, k, v: softmax(xp, q @ k.T / k.shape[-1] ** 0.5) @ v, attention
+        attend(),
+        (b, c),
+        lambda xp, q, k, v: softmax(xp, q @ k.T / k.shape[-1] ** 0.5) @ v,
+        attention,
     ),
     "attention with a mask": Layer(
         attend(lambda query, key: z[query, key]),
@@ -193,8 +205,14 @@ MATRICES = {
     "attention of several heads": Layer(
         Sum(exp(head_score(s)) * V[s, o, c], (s, 1, S)) / Sum(exp(head_score(u)), (u, 1, S)),
         (b, o, c),
-        lambda xp, q, k, v: xp.einsum("bos,soc->boc", softmax(xp, xp.einsum("boh,soh->bos", q, k)), v),
-        {Q[b, o, h]: normal(b, o, h, scale=0.5), K[s, o, h]: normal(s, o, h), V[s, o, c]: normal(s, o, c)},
+        lambda xp, q, k, v: xp.einsum(
+            "bos,soc->boc", softmax(xp, xp.einsum("boh,soh->bos", q, k)), v
+        ),
+        {
+            Q[b, o, h]: normal(b, o, h, scale=0.5),
+            K[s, o, h]: normal(s, o, h),
+            V[s, o, c]: normal(s, o, c),
+        },
     ),
     "linear attention": Layer(
         Sum(Q[b, h] * Sum(K[s, h] * V[s, c], (s, 1, S)), (h, 1, H)),
@@ -239,7 +257,8 @@ MATRICES = {
         rows | {z[b, o]: normal(b, o)} | weight | bias,
     ),
     "mixture of experts": Layer(
-        Sum(exp(linear) * Sum(A[o, c, j] * x[b, j], (j, 1, n)), (o, 1, O)) / Sum(exp(row_of), (q, 1, O)),
+        Sum(exp(linear) * Sum(A[o, c, j] * x[b, j], (j, 1, n)), (o, 1, O))
+        / Sum(exp(row_of), (q, 1, O)),
         (b, c),
         lambda xp, v, w, a: xp.einsum("bo,oci,bi->bc", softmax(xp, v @ w.T), a, v),
         rows | weight | {A[o, c, i]: normal(o, c, i)},

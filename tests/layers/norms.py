@@ -119,7 +119,9 @@ NORMS = {
         EPS,
     ),
     "rmsnorm over two axes": Layer(
-        gamma[c, s] * x[b, c, s] / sqrt(Sum(x[b, d, u] ** 2, (d, 1, C), (u, 1, S)) / (C * S) + epsilon),
+        gamma[c, s]
+        * x[b, c, s]
+        / sqrt(Sum(x[b, d, u] ** 2, (d, 1, C), (u, 1, S)) / (C * S) + epsilon),
         (b, c, s),
         lambda xp, v, w, e: w * v / xp.sqrt((v * v).mean((-2, -1), keepdims=True) + e),
         plane | {gamma[c, s]: between(0.5, 1.5, c, s)},

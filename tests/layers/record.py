@@ -10,10 +10,10 @@ import numpy as np
 from sympy import Expr, Idx, Indexed, IndexedBase, Symbol, symbols
 
 from rmsnorm_math import function, vjp
-from rmsnorm_math.notation import b, i, j, k, m, n, ybar
+from rmsnorm_math.notation import b, i, j, m, n, ybar
 
 # An index and the axis that it runs over: rows, columns, outputs, hidden units, channels, steps.
-c, d, h, l, o, p, q, s, u = map(Idx, "c d h l o p q s u".split())
+c, d, h, l, o, p, q, s, u = map(Idx, ("c", "d", "h", "l", "o", "p", "q", "s", "u"))
 O, H, C, S = symbols("O H C S", integer=True, positive=True)
 SIZES = {m: 3, n: 5, O: 4, H: 6, C: 2, S: 7}  # all different, so that no axis passes for another
 AXES = {b: m, p: m, i: n, j: n, o: O, q: O, h: H, l: H, c: C, d: C, s: S, u: S}
@@ -92,7 +92,7 @@ def between(low: float, high: float, *indices: Idx) -> Any:
     return RNG.uniform(low, high, sizes(*indices))
 
 
-def erf(xp: Any, v: Any) -> Any:
+def erf_of(xp: Any, v: Any) -> Any:
     if xp is np:
         return np.vectorize(math.erf)(v)
     if xp.__name__ == "torch":
@@ -114,6 +114,3 @@ def softmax(xp: Any, v: Any) -> Any:
 def log_softmax(xp: Any, v: Any) -> Any:
     v = v - xp.amax(v, -1, keepdims=True)
     return v - xp.log(xp.exp(v).sum(-1, keepdims=True))
-
-
-__all__ = [name for name in dir() if not name.startswith("_")]
