@@ -1,6 +1,7 @@
 """What is derived and printed for NumPy, against differences of the forward written by hand."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ def differences(layer: Layer) -> list[Any]:
         y = layer.forward(np, *values[:at], moved, *values[at + 1 :])
         return float((y * dy).sum())
 
-    return [slope(lambda v, at=at: loss(at, v), values[at]) for at in range(len(layer.inputs))]
+    return [slope(partial(loss, at), values[at]) for at in range(len(layer.inputs))]
 
 
 def slope(f: Callable[[Any], float], at: Any) -> Any:
