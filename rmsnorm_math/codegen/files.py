@@ -71,7 +71,7 @@ class _${rule}InEagerMode(_${rule}):  # torch.compile takes no Function that has
     def jvp(ctx, ${dots_}):
         ${tensors_} = ctx.saved_tensors
 ${fetch}${refuse_tangents}        with _set_fwd_grad_enabled(True):  # else a forward mode around this one is lost
-${primals}${zeros}            ${tangent_} = _tangent(${tangent_arguments})
+${primals}${zeros}            ${label}_dot = _tangent(${tangent_arguments})
         return ${typed_tangent}
 
     @staticmethod
@@ -128,26 +128,49 @@ def _wide(a):
     return a.astype(jnp.promote_types(a.dtype, jnp.float32))
 ''')
 
-BY_ROWS = Template('''
+FILES = {"numpy": NUMPY, "torch": TORCH, "jax": JAX}
+CASTS = {
+    "numpy": "{0}.astype({1}.dtype, copy=False)",
+    "torch": "{0}.to({1}.dtype)",
+    "jax": "{0}.astype({1}.dtype)",
+}
+SIZE = "\nBLOCK = 2**16  # elements worked on at a time: a few such arrays fit into a cache\n"
+_BY_ROWS = Template('''
 
 def _by_rows(f, lead, *rows, sums=()):
     """Return f(*rows), some rows at a time; its results at the places `sums` are added up."""
     flat = [a.reshape(-1, *a.shape[len(lead) :]) for a in rows]
-    step = max(1, BLOCK * len(flat[0]) // max(1, flat[0].${numel}))
-    if len(flat[0]) <= step${unless}:
+    count = len(flat[0])
+    step = max(1, BLOCK * count // max(1, *(${size} for a in flat)))
+    if count <= step${unless}:
         results = f(*rows)
         return results if isinstance(results, tuple) else (results,)
     whole = []
-    for start in range(0, len(flat[0]), step):
+    for start in range(0, count, step):
         results = f(*(a[start : start + step] for a in flat))
-        results = results if isinstance(results, tuple) else (results,)
-        whole = whole or [${new} for k, r in enumerate(results)]
-        for k, (a, r) in enumerate(zip(whole, results)):
-            a[...] = a + r if k in sums else a
-            if k not in sums:
-                a[start : start + step] = r
+        for k, part in enumerate(results if isinstance(results, tuple) else (results,)):
+            if start == 0:
+                whole.append(${sum} if k in sums else ${new})
+            if k in sums:
+                whole[k] += part
+            else:
+                whole[k][start : start + step] = part
     return tuple(
         a if k in sums else a.reshape(*lead, *a.shape[1:]) for k, a in enumerate(whole)
     )
 ''')
-SIZE = "\nBLOCK = 2**16  # elements worked on at a time: a few such arrays fit into a cache\n"
+BY_ROWS = {
+    "numpy": _BY_ROWS.substitute(
+        size="a.size",
+        unless="",
+        sum="np.zeros(part.shape)",
+        new="np.empty((count, *part.shape[1:]), part.dtype)",
+    ),
+    "torch": _BY_ROWS.substitute(
+        size="a.numel()",
+        unless=" or not rows[0].is_cpu or torch.compiler.is_compiling()",
+        sum="torch.zeros_like(part, dtype=torch.float64)",
+        new="part.new_empty((count, *part.shape[1:]))",
+    ),
+    "jax": "",
+}

@@ -6,11 +6,11 @@ from textwrap import fill, indent
 from sympy import Expr, IndexedBase
 
 from rmsnorm_math.codegen.derived import Derived
-from rmsnorm_math.codegen.files import BY_ROWS, CASTS, SIZE, UNLESS
+from rmsnorm_math.codegen.files import BY_ROWS, CASTS, SIZE
 from rmsnorm_math.codegen.program import Program
 
 
-def values(
+def filled(
     layer: Derived,
     arguments: Mapping[Expr, str],
     framework: str,
@@ -20,32 +20,141 @@ def values(
 ) -> dict[str, str]:
     """Return the text for each place in the template of a framework."""
     forward, backward = passes
-    label, every = layer.label, [*arguments.values()]
+    label, every, chosen = layer.label, [*arguments.values()], layer.differentiated
     (dy,) = layer.cotangent.values()
     arrays = [text for key, text in arguments.items() if isinstance(key, IndexedBase)]
-    smooth = [a for a in layer.differentiated if a in arrays]
+    smooth = [a for a in chosen if a in arrays]
     dots = {a: f"{a}_dot" for a in every}
     kept = [r.label for r in forward.results[1:]]
     given = [p.name for p in backward.parameters]
-    gradients = [f"d{a}" for a in layer.differentiated]
-    scalar = not forward.results[0].axes
-    wide = {*smooth, label, *map(dots.get, smooth), *([] if scalar else [dy])}
+    gradients = [f"d{a}" for a in chosen]
+    tensors = [a for a in every if a in arrays or a in chosen]
+    again = tensors if kept else [a for a in tensors if a in given]
+    saved = [*again, *([label] if label in given else []), *kept]
+    fixed = [a for a in every if a not in chosen]
+    wide = {*smooth, label, *(dots[a] for a in smooth)} | ({dy} if forward.results[0].axes else set())
     cast = CASTS[framework]
+    axis = backward.parameters[0].axes[:1]  # the rows'
 
     def call(function: str, names: Iterable[str]) -> str:
         return f"{function}({', '.join(f'_wide({a})' if a in wide else a for a in names)})"
 
-    def run(targets: list[str], function: str, names: list[str], results: Program) -> str:
+    def run(targets: list[str], function: str, program: Program) -> str:
+        names = [p.name for p in program.parameters]
         text = call(function, names)
-        if not blocks:
-            return f"{', '.join(targets)} = {text}"
-        axes = {p.name: p.axes for p in results.parameters}
-        row = results.parameters[0].axes[0] if function == "_backward" else None
-        ...
+        if blocks:
+            (first,) = axis
+            rows = [p.name for p in program.parameters if first in p.axes]
+            trailing = len(program.parameters[names.index(rows[0])].axes) - 1
+            lead = f"{rows[0]}.shape" + (f"[:-{trailing}]" if trailing else "")
+            sums = [k for k, r in enumerate(program.results) if first not in r.axes]
+            added = f", sums={sums}" if sums else ""
+            depth = "        " + "    " * (framework == "torch")
+            given_rows = ", ".join(rows)
+            text = (
+                f"_by_rows(\n{depth}lambda {given_rows}: {text},\n{depth}{lead}, {given_rows}{added}"
+                f"\n{depth[4:]})"
+            )
+        return f"{several(targets) if blocks else ', '.join(targets)} = {text}"
 
     def typed(names: Iterable[str], likes: Iterable[str], there: Iterable[str]) -> list[str]:
         there = [*there]
         return [
-            cast.format(n, a if a in there else dy) if a in smooth else n
+            cast.format(n, a if a in there else dy) if a in smooth and n not in kept else n
             for n, a in zip(names, likes, strict=True)
         ]
+
+    likes = smooth[0] if smooth else ""
+    (output,) = typed([label], [likes], every)
+    (output_dot,) = typed([f"{label}_dot"], [likes], every)
+    nothing = ["None" if a not in chosen else "" for a in every]
+    results = dict(zip(chosen, typed(gradients, chosen, [*given, *saved]), strict=True))
+    in_order = [results.get(a, "None") for a in every]
+    complaint = f'raise ValueError("{name} is not differentiated by {" or ".join(fixed)}")'
+    formulas = "\n".join(
+        fill(f"{key} = {expr}", 92, subsequent_indent="    ", break_long_words=False)
+        for key, expr in layer.output.items()
+    )
+    texts = {
+        "name": name,
+        "rule": "".join(word.capitalize() for word in name.split("_")),
+        "label": label,
+        "arguments": ", ".join(every),
+        "arguments_": several(every),
+        "formulas": indent(formulas, "    "),
+        "and_kept": f", and what {name}_backward takes: {', '.join(kept)}" if kept else "",
+        "run_forward": run([label, *kept], "_forward", forward),
+        "run_backward": run(gradients, "_backward", backward),
+        "given": ", ".join(given),
+        "gradients": ", ".join(gradients),
+        "cotangent": dy,
+        "outputs_": several([label if label in saved else "_", *kept]),
+        "saved_": several(saved),
+        "tensors_": several(tensors),
+        "dots_": several(dots.values()),
+        "count": str(1 + len(kept)),
+        "mark": line(2, f"ctx.mark_non_differentiable({', '.join(kept)})", kept),
+        "keep": "".join(line(2, f"ctx.{a} = {a}") for a in every if a not in tensors),
+        "fetch": "".join(line(2, f"{a} = ctx.{a}") for a in every if a not in tensors),
+        "as_tensors": "".join(
+            line(1, f"{a} = torch.as_tensor({a}, dtype=torch.float64)")
+            for a in chosen
+            if a not in arrays
+        ),
+        "size": SIZE if blocks else "",
+        "by_rows": BY_ROWS[framework] if blocks else "",
+        "tangent_arguments": call("", [*(dots[a] for a in chosen), *every])[1:-1],
+    }
+    if framework == "numpy":
+        texts["typed_output"] = ", ".join([output, *kept])
+        texts["typed_gradients"] = ", ".join(results.values())
+        texts["summed"] = (
+            "" if all({*axis} <= {*r.axes} for r in backward.results) else ", those that rows share summed over them"
+        )
+    elif framework == "torch":
+        places = [k for k, a in enumerate(every) if a in fixed]
+        texts["typed_output"] = several([output, *kept])
+        texts["typed_gradients"] = several(in_order)
+        texts["typed_tangent"] = several([output_dot, *("None" for _ in kept)])
+        texts["again"] = line(2, "if torch.is_grad_enabled():  # what was kept depends on the input", kept)
+        texts["again"] += line(3, f"{', '.join([label, *kept])} = {call('_forward', every)}", kept)
+        texts["refuse_gradients"] = line(
+            2, f"if any(ctx.needs_input_grad[k] for k in {places}):", fixed
+        ) + line(3, complaint, fixed)
+        moving = ", ".join(dots[a] for a in fixed)
+        texts["refuse_tangents"] = line(
+            2, f"if any(t is not None for t in [{moving}]):", fixed
+        ) + line(3, complaint, fixed)
+        texts["primals"] = line(
+            3, f"{several(tensors)} = (unpack_dual(t).primal for t in {tuple_of(tensors)})"
+        )
+        texts["zeros"] = "".join(
+            line(3, f"{dots[a]} = torch.zeros_like({a}) if {dots[a]} is None else {dots[a]}")
+            for a in chosen
+        )
+    else:
+        texts["typed_output"] = output
+        texts["typed_tangent"] = f"{output}, {output_dot}"
+        moving = ", ".join(dots[a] for a in fixed)
+        texts["refuse_tangents"] = line(
+            1, f"if not all(isinstance(t, SymbolicZero) for t in [{moving}]):", fixed
+        ) + line(2, complaint, fixed)
+        texts["zeros"] = "".join(
+            line(1, f"{dots[a]} = jnp.zeros_like({a}) if isinstance({dots[a]}, SymbolicZero) else {dots[a]}")
+            for a in chosen
+        )
+    return texts
+
+
+def several(names: Iterable[str]) -> str:
+    """Return names as a tuple is unpacked into, or returned."""
+    names = [*names]
+    return f"{names[0]}," if len(names) == 1 else ", ".join(names)
+
+
+def tuple_of(names: Iterable[str]) -> str:
+    return f"({several(names)})"
+
+
+def line(depth: int, text: str, when: object = True) -> str:
+    return "    " * depth + text + "\n" if when else ""

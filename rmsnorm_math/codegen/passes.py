@@ -10,7 +10,7 @@ from itertools import combinations
 
 from sympy import Expr, Indexed, Symbol
 
-from rmsnorm_math.codegen.nodes import parts
+from rmsnorm_math.codegen.nodes import Contraction, Reduction, parts
 from rmsnorm_math.codegen.program import Parameter, Program, Result, Statement
 from rmsnorm_math.errors import Refused
 
@@ -69,21 +69,27 @@ def passes(
         return found
 
     if kept is None:
-        size = lambda name: len(axes[name]) if {*rows} & {*axes[name]} else 0  # noqa: E731
+        size = {n: len(axes[n]) if {*rows} & {*axes[n]} else 0 for n in early}
         once = needed(gradients, ())
-        large = [name for name in early if name in once and size(name) == most]
-        small = {name for name in lines if name in early and 0 < size(name) < most}
+        large = [n for n in early if n in once and size[n] == most]
+        small = [n for n in early if n in once and n in lines and 0 < size[n] < most]
+        sums = {n for n in early if n in lines and lines[n].expr.atoms(Reduction, Contraction)}
 
-        def cost(choice: Collection[str]) -> tuple[int, int]:
+        def cost(choice: Collection[str]) -> tuple[int, ...]:
             found = needed(gradients, {*choice, *small})
-            inputs = [n for n in found if n in parameters and n in large]
-            if any(name not in choice for name in inputs):
-                return (len(large) * 2 + 1, 0)
-            again = sum(n in lines and n in early for n in found - {*choice, *small})
+            lacks = any(n not in choice for n in found if n in parameters and n in large)
             paid = {n for n in choice if n in lines and n != value}
-            return (len(choice) + len(paid), again)
+            again = found & {*early} & {*lines} - {*choice, *small}
+            return lacks, len(choice) + len(paid), len(again)
 
-        keep = {*_best(large, cost)} | small
+        chosen = _best(large, cost)
+
+        def cost_of_small(choice: Collection[str]) -> tuple[int, ...]:
+            again = needed(gradients, {*chosen, *choice}) & {*early} & {*lines}
+            again -= {*chosen, *choice}
+            return len(again & sums), len(choice), len(again)
+
+        keep = {*chosen, *_best(small, cost_of_small)}
     else:
         keep = {*kept}
         if unknown := sorted(keep - {*early}):
@@ -138,7 +144,7 @@ def _used(expr: Expr, known: Collection[str]) -> set[str]:
 
 
 def _best(
-    large: list[str], cost: Callable[[Collection[str]], tuple[int, int]]
+    large: list[str], cost: Callable[[Collection[str]], tuple[int, ...]]
 ) -> tuple[str, ...]:
     subsets = (c for r in range(len(large[:MOST]) + 1) for c in combinations(large[:MOST], r))
     return min(subsets, key=cost)

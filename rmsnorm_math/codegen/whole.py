@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from textwrap import fill, indent
+from textwrap import indent
 
-from sympy import Expr, IndexedBase, Symbol
+from sympy import Expr
 
-from rmsnorm_math.codegen.derived import Derived, derive
-from rmsnorm_math.codegen.files import BY_ROWS, FILES, SIZE
+from rmsnorm_math.codegen import SPELLINGS, Framework, body
+from rmsnorm_math.codegen.derived import derive
+from rmsnorm_math.codegen.files import FILES
+from rmsnorm_math.codegen.fill import filled
 from rmsnorm_math.codegen.nodes import axes_of, family, parts
 from rmsnorm_math.codegen.passes import passes
 from rmsnorm_math.codegen.program import Program, program
@@ -84,15 +86,22 @@ def layer_source(
         if kept is not None or blocks:
             raise Refused("JAX chooses itself what it keeps, and its blocks: leave both out.")
         forward, tangent = replace(forward, results=forward.results[:1]), layer.output | tangent
-    values = _values(layer, arguments, framework, name, forward, backward)
-    values |= _blocks(values, joint, forward, backward, framework) if blocks else {}
-    made = {
+    if blocks and _mixes_rows(forward, backward):
+        raise Refused(f"{name} cannot be computed in blocks: a row's result needs other rows.")
+    texts = filled(layer, arguments, framework, name, (forward, backward), blocks)
+    defined = {
         "forward": forward,
         "backward": backward,
         "tangent": program(tangent, layer.dots | arguments, where),
     }
-    values |= {k: definition(p, framework, f"_{k}") for k, p in made.items()}
-    return FILES[framework].substitute(values)
+    texts |= {k: _definition(recorded, framework, f"_{k}") for k, recorded in defined.items()}
+    return FILES[framework].substitute(texts)
+
+
+def _definition(recorded: Program, framework: str, name: str) -> str:
+    parameters = ", ".join(parameter.name for parameter in recorded.parameters)
+    lines = body(SPELLINGS[framework](recorded))
+    return f"def {name}({parameters}):\n" + indent("\n".join(lines), "    ") + "\n"
 
 
 def _mixes_rows(forward: Program, backward: Program) -> bool:

@@ -76,8 +76,12 @@ def outputs_of(name: str) -> dict[Any, Expr]:
     return derived(TABLE[name])
 
 
-def printed(layer: Layer, outputs: Mapping[Any, Expr], framework: Any) -> Callable[..., Any]:
-    return function(outputs, layer.arguments(), framework=framework)
+@functools.cache
+def printed(name: str, framework: Any) -> Callable[..., Any]:
+    """Return the printed function of a layer's output and gradients."""
+    from tests.layers.everything import TABLE
+
+    return function(outputs_of(name), TABLE[name].arguments(), framework=framework)
 
 
 def sizes(*indices: Idx) -> tuple[int, ...]:
