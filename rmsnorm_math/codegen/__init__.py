@@ -131,9 +131,7 @@ def function(
 def body(spelling: Spelling) -> list[str]:
     """Return the lines of a function, the last of which returns the results."""
     recorded = spelling.program
-    lines = []
-    for statement in recorded.statements:
-        lines.append(spelling.statement(statement))
+    lines = [spelling.statement(statement) for statement in recorded.statements]
     sizes = [f"{size} = {spelling.length(axis)}" for size, axis in recorded.lengths.items()]
     results = ", ".join(map(spelling.result, recorded.results))
     return [*sorted(sizes), *spelling.prelude(), *lines, f"return {results}"]

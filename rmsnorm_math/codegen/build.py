@@ -90,7 +90,8 @@ def lower(
     for key, expr in whole.items():
         scope = scopes.get(key) or _scope(key, expr, reader)
         reader.read(expr, {**_scope(None, expr, reader), **scope})
-    known = Known(reader.groups, reader.limits, reader.shapes, arguments, reader.order)
+    given = {*arguments} | {*reader.numbers.values()}
+    known = Known(reader.groups, reader.limits, reader.shapes, given, reader.order)
 
     for name, front, scope, read in defined:
         expr, axes = _named(settle(read, reader, known), [*scope.values()], known)

@@ -1,8 +1,8 @@
 """Sums of products in an order in which no array is larger than operands and results."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import reduce
-from itertools import combinations, permutations, product
+from itertools import combinations
 from math import inf
 
 from sympy import Add, Basic, Expr, Indexed, IndexedBase, Mul, Symbol, Tuple, expand_mul
@@ -18,9 +18,12 @@ from rmsnorm_math.codegen.nodes import (
     Total,
     another,
     axes_of,
+    canonical,
     family,
+    parts,
     rebuilt,
     rename,
+    renamings,
 )
 
 Line = tuple[str, Axes, Expr]
@@ -51,6 +54,14 @@ class Hoister:
     def __init__(self, sort, taken: set[str], limit: int, lengths) -> None:  # type: ignore[no-untyped-def]
         self.sort, self.taken, self.limit, self.lengths = sort, taken, limit, lengths
         self.lines: list[Line] = []
+
+    def add(self, name: str, axes: Axes, expr: Expr) -> None:
+        """Add a line; where it is one reduction, that has no other."""
+        before = len(self.lines)
+        value = self.flat(expr)
+        if len(self.lines) > before and value == element(*self.lines[-1][:2]):
+            _, axes, value = self.lines.pop()
+        self.lines.append((name, axes, value))
 
     def flat(self, node: Basic) -> Basic:
         """Return `node` with a name for each reduction in it."""
@@ -166,17 +177,13 @@ class Hoister:
 
     def _named(self, value: Expr) -> Expr:
         """Return the array that holds a reduction, with a line of its own unless there is one."""
-        value = self._canonical(value)
+        value = canonical(value)
         axes = self.sort(axes_of(value))
         for name, known, expr in self.lines:
-            if expr == value:
-                return element(name, known)
             if type(expr) is type(value) and len(known) == len(axes):
-                for order in permutations(axes):
-                    alike = all(family(a) == family(k) for a, k in zip(order, known, strict=True))
-                    names = dict(zip(known, order, strict=True))
-                    if alike and self._canonical(rename(expr, names)) == value:
-                        return element(name, order)
+                for names in renamings(known, axes):
+                    if canonical(rename(expr, names)) == value:
+                        return element(name, tuple(names[axis] for axis in known))
         stem = STEMS[type(value)]
         if isinstance(value, Total | Mean) and value.body.is_Mul:
             stem = "dot"
@@ -184,18 +191,32 @@ class Hoister:
         self.lines.append((name, axes, value))
         return element(name, axes)
 
-    def _canonical(self, value: Expr) -> Expr:
-        """Return a reduction whose bound axes have the first names that are free."""
-        met, names = axes_of(value), {}
-        for axis in value.over:
-            names[axis] = another(axis, met | {*names.values()})
-        if all(old == new for old, new in names.items()):
-            return value
-        if isinstance(value, Contraction):
-            over, *factors = value.args
-            new = Tuple(*(names[axis] for axis in over))
-            return Contraction(new, *(rename(f, names) for f in factors))
-        return value.func(rename(value.body, names), *(names[axis] for axis in value.over))
+
+def means(lines: list[Line], sizes: Mapping[Symbol, Symbol]) -> list[Line]:
+    """Write a mean for a sum that is divided by the length, unless that length is needed again."""
+    totals = {p for _, _, expr in lines for p in parts(expr) if isinstance(p, Total)}
+    for total in sorted(totals, key=lambda node: (node.count_ops(), str(node))):
+        if any(family(axis) not in sizes for axis in total.over):
+            continue
+        lengths = [sizes[family(axis)] for axis in total.over]
+        mean = Mul(*lengths) * Mean(*total.args)
+        other = [(name, axes, _put(expr, total, mean)) for name, axes, expr in lines]
+        before, after = (
+            sum(expr.count(size) for _, _, expr in tried for size in {*lengths})
+            for tried in (lines, other)
+        )
+        if after < before:
+            lines = other
+    return lines
+
+
+def _put(node: Basic, old: Basic, new: Basic) -> Basic:
+    """Return `node` with `new` for `old`, in `old` itself, too, where it holds others."""
+    if node == old:
+        return new
+    if isinstance(node, Indexed | Position):
+        return node
+    return rebuilt(node, (_put(arg, old, new) for arg in node.args))
 
 
 def _spanning(factors: list[Expr]) -> bool:

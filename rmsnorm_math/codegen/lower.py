@@ -30,6 +30,7 @@ from sympy import (
 )
 from sympy.core.function import Function
 from sympy.core.relational import Relational
+from sympy.functions.elementary.miscellaneous import MinMaxBase
 from sympy.logic.boolalg import Boolean, BooleanAtom
 
 from rmsnorm_math.codegen.axes import Axes, Groups
@@ -75,7 +76,7 @@ class Reader:
             return KroneckerDelta(*(self._place(arg, scope) for arg in node.args[:2]))
         if isinstance(node, DiracDelta):
             return S.Zero
-        plain = isinstance(node, Add | Mul | Function | Relational | Boolean) or node.is_Pow
+        plain = isinstance(node, Add | Mul | Function | MinMaxBase | Relational | Boolean) or node.is_Pow
         if plain or node.func.__name__ == "ExprCondPair":
             return rebuilt(node, (self.read(arg, scope) for arg in node.args))
         raise Refused(f"there is no code for {type(node).__name__} in {node}.")

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import count
+from itertools import count, permutations
 
-from sympy import Basic, Expr, Function, Idx, Indexed, IndexedBase, Symbol
+from sympy import Basic, Expr, Function, Idx, Indexed, IndexedBase, Symbol, Tuple
 
 Axes = tuple[Symbol, ...]
 
@@ -124,3 +124,35 @@ def rename(expr: Basic, names: Mapping[Symbol, Symbol]) -> Basic:
     if expr in names:
         return names[expr]
     return rebuilt(expr, (rename(arg, names) for arg in expr.args))
+
+
+def canonical(node: Basic) -> Basic:
+    """Return `node` with the first names that are free for its bound axes.
+
+    Reductions that differ in the names of their bound axes alone come out equal.
+    """
+    if isinstance(node, Indexed | Position):
+        return node
+    node = rebuilt(node, map(canonical, node.args))
+    if not isinstance(node, BINDERS):
+        return node
+    inner = {a for p in parts(Tuple(*node.args)) if isinstance(p, BINDERS) for a in p.over}
+    met = axes_of(node) | {a for a in inner if a not in node.over}
+    names: dict[Symbol, Symbol] = {}
+    for axis in node.over:
+        names[axis] = another(axis, met | {*names.values()})
+    if isinstance(node, Contraction):
+        over, *factors = node.args
+        new = Tuple(*(names[axis] for axis in over))
+        return Contraction(new, *(rename(f, names) for f in factors))
+    return node.func(rename(node.args[0], names), *(names[axis] for axis in node.over))
+
+
+def renamings(
+    axes: Iterable[Symbol], others: Iterable[Symbol]
+) -> Iterator[dict[Symbol, Symbol]]:
+    """Yield each way to call `axes` by those of `others` that are as long."""
+    axes = tuple(axes)
+    for chosen in permutations(sorted(others, key=str), len(axes)):
+        if all(family(one) == family(other) for one, other in zip(axes, chosen, strict=True)):
+            yield dict(zip(axes, chosen, strict=True))

@@ -27,7 +27,7 @@ from sympy import Expr, Indexed, Symbol
 
 from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.codegen.build import Key, Lowered, array_of, label_of, lower
-from rmsnorm_math.codegen.contract import Hoister, rank
+from rmsnorm_math.codegen.contract import Hoister, means, rank
 from rmsnorm_math.codegen.names import is_name, refuse_names
 from rmsnorm_math.codegen.nodes import (
     Axes,
@@ -41,8 +41,9 @@ from rmsnorm_math.codegen.nodes import (
     Total,
     axes_of,
 )
-from rmsnorm_math.codegen.share import settled, share
-from rmsnorm_math.codegen.stable import means, stable
+from rmsnorm_math.codegen.share import ordered, settled, share
+from rmsnorm_math.codegen.softmax import shifted
+from rmsnorm_math.codegen.stable import stable
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.indices import depends, nodes
 from rmsnorm_math.inputs import as_expressions, as_mapping
@@ -157,7 +158,7 @@ def program(
     _refuse(outputs, arguments, where)
     short = {key: abbreviate(expr, where) for key, expr in outputs.items()}
     needed = _needed(where, short)
-    lowered = stable(lower(short, arguments, needed, {**outputs, **where}))
+    lowered = lower(short, arguments, needed, {**outputs, **where})
     return _recorded(lowered, short)
 
 
@@ -193,11 +194,15 @@ def _needed(where: Mapping[Expr, Expr], exprs: Mapping[Key, Expr]) -> dict[Expr,
 def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
     ranks = [len(axes) for _, axes, _, _ in lowered.parameters]
     limit = max([1, *ranks, *(len(axes) for _, axes, _ in lowered.outputs)])
+    definitions, outputs_, made = shifted(
+        [(name, axes, stable(expr)) for name, axes, expr in lowered.definitions],
+        [(name, axes, stable(expr)) for name, axes, expr in lowered.outputs],
+        lowered.sort,
+        lowered.taken,
+    )
     hoister = Hoister(lowered.sort, lowered.taken, limit, lowered.sizes)
-    for lines in (lowered.definitions, lowered.outputs):
-        for name, axes, expr in lines:
-            value = hoister.flat(expr)
-            hoister.lines.append((name, axes, value))
+    for name, axes, expr in means(ordered(definitions + outputs_, made), lowered.sizes):
+        hoister.add(name, axes, expr)
     for name, _, expr in hoister.lines:
         if rank(expr) > limit:
             raise Refused(_too_large(name, expr, outputs))

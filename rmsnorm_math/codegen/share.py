@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations
 
-from sympy import Basic, Expr, Indexed, Mul, Number, Pow, Symbol, factor_terms
+from sympy import Basic, Dummy, Expr, Indexed, Mul, Number, Pow, Rational, Symbol, factor_terms
 from sympy.core.relational import Relational
 
 from rmsnorm_math.codegen.contract import Line, element
@@ -17,7 +17,35 @@ Change = Callable[[Basic, Expr], Basic]
 
 def share(lines: list[Line], sort: Sort, taken: set[str]) -> list[Line]:
     """Return lines that compute the same, each part once."""
-    lines = [(name, axes, _factored(expr)) for name, axes, expr in lines]
+    marks: dict[Expr, Symbol] = {}
+    lines = [(name, axes, _factored(_marked(expr, marks))) for name, axes, expr in lines]
+    lines = _shared(lines, sort, taken)
+    numbers = {mark: number for number, mark in marks.items()}
+    return [(name, axes, expr.xreplace(numbers)) for name, axes, expr in lines]
+
+
+def _marked(node: Basic, marks: dict[Expr, Symbol]) -> Basic:
+    """Return `node` with symbols for its long constants: SymPy would multiply them out."""
+    if isinstance(node, Indexed | Position):
+        return node
+    if isinstance(node, Expr) and node.is_number and node.is_real:
+        return marks.setdefault(node, Dummy(positive=True)) if _is_long(node) else node
+    if isinstance(node, Mul):
+        constant = Mul(*(f for f in node.args if f.is_number))
+        rest = Mul(*(_marked(f, marks) for f in node.args if not f.is_number))
+        return (-_marked(-constant, marks) if constant.is_negative else _marked(constant, marks)) * rest
+    return rebuilt(node, (_marked(arg, marks) for arg in node.args))
+
+
+def _is_long(number: Expr) -> bool:
+    """Return whether a constant is one number in the code, 0.7978845608028654 or 0.044715."""
+    if isinstance(number, Rational):
+        return max(abs(number.p), number.q) > 1000
+    return not number.is_Atom and bool(number.is_finite)
+
+
+def _shared(lines: list[Line], sort: Sort, taken: set[str]) -> list[Line]:
+    """Return lines that compute each part once."""
     while True:
         if (node := _again(lines)) is not None:
             lines = _with_line(lines, node, lambda e, by, n=node: e.xreplace({n: by}), sort, taken)
@@ -144,7 +172,9 @@ def settled(
     values: dict[str, str] = {}
     for name, axes, expr in [*lines]:
         other = getattr(getattr(expr, "base", expr), "name", None)
-        if name in results and other and getattr(expr, "indices", ()) == axes:
+        own = {n: a for n, a, _ in lines}.get(other, ())
+        here = getattr(expr, "indices", ())
+        if name in results and other and {*here} == {*axes} and (here == own or other not in made):
             lines = [line for line in lines if line[0] != name]
             if other in made and other not in values.values():
                 lines = [_renamed(line, other, name) for line in lines]
@@ -176,3 +206,12 @@ def _renamed(line: Line, old: str, new: str) -> Line:
 
     name, axes, expr = line
     return (new if name == old else name), axes, walk(expr)
+
+
+def ordered(lines: list[Line], made: list[Line]) -> list[Line]:
+    """Return the lines with each of `made` before the first that uses it."""
+    for line in reversed(made):
+        at = next((k for k, user in enumerate(lines) if uses([user])[line[0]]), None)
+        if at is not None:
+            lines = [*lines[:at], line, *lines[at:]]
+    return lines

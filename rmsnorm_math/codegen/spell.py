@@ -67,6 +67,7 @@ class Spelling:
             self.layouts[parameter.name] = (*parameter.axes, *unit)
             self.axes[parameter.name] = parameter.axes
         self.needs: list[str] = []
+        self.scalars: set[str] = set()
 
     # --- layouts -----------------------------------------------------------------------------
 
@@ -409,10 +410,6 @@ class Spelling:
         self.axes[statement.name] = statement.axes
         return f"{statement.name} = {text}"
 
-    def prelude(self) -> list[str]:
-        """Return the lines before the first statement."""
-        return []
-
     def result(self, result: Result) -> str:
         """Return what is returned for a result, with its axes in the order asked for."""
         node = element(result.name, self.axes.get(result.name, ()))
@@ -480,10 +477,11 @@ class Spelling:
     def function(self, node: Basic, want: Layout) -> Text:
         """Return a function's value."""
         name = node.func.__name__
-        texts = [self.text(arg, want)[0] for arg in node.args]
+        if not axes_of(node):
+            self.scalars |= {symbol.name for symbol in node.free_symbols}
         special: Callable[..., Text] | None = getattr(self, f"_print_{name}", None)
-        if special is not None:
-            return special(node, *texts)
+        if special is not None and name not in self.functions:
+            return special(node, want)
         if name not in self.functions:
             raise Refused(
                 f"there is no code for {name} in {node}: only for sums, powers, "
@@ -491,7 +489,19 @@ class Spelling:
                 f"Add it, as in FUNCTIONS['{self.word}']['{name}'] = 'module.function'."
             )
         word = self.functions[name]
-        return f"{word}({', '.join(texts)})", TIGHT
+        if word.split(".")[0] not in (self.module, "jnp"):
+            self.needs.append(f"import {word.rpartition('.')[0]}")
+        return f"{word}({', '.join(self.text(arg, want)[0] for arg in node.args)})", TIGHT
+
+    def prelude(self) -> list[str]:
+        """Return lines for the numbers that are arguments of functions: they take a type."""
+        numbers = [p.name for p in self.program.parameters if p.name in self.scalars]
+        return [f"{name} = {self.as_array(name)}" for name in numbers]
+
+    def as_array(self, name: str) -> str:
+        """Return a number as an array of the type of the others."""
+        arrays = any(p.axes for p in self.program.parameters)
+        return f"np.asarray({name}{f', dtype={self.like()}.dtype' if arrays else ''})"
 
 
 def _is_reciprocal(factor: Expr) -> bool:
