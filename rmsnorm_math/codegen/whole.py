@@ -9,7 +9,7 @@ from sympy import Expr
 from rmsnorm_math.codegen import SPELLINGS, Framework, body
 from rmsnorm_math.codegen.derived import derive
 from rmsnorm_math.codegen.files import FILES
-from rmsnorm_math.codegen.fill import filled
+from rmsnorm_math.codegen.places import filled
 from rmsnorm_math.codegen.nodes import axes_of, family, parts
 from rmsnorm_math.codegen.passes import passes
 from rmsnorm_math.codegen.program import Program, program
