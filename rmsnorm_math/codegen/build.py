@@ -90,6 +90,7 @@ def lower(
     for key, expr in whole.items():
         scope = scopes.get(key) or _scope(key, expr, reader)
         reader.read(expr, {**_scope(None, expr, reader), **scope})
+    _join_lost(reader, arguments, scopes)
     given = {*arguments} | {*reader.numbers.values()}
     known = Known(reader.groups, reader.limits, reader.shapes, given, reader.order)
 
@@ -111,6 +112,21 @@ def lower(
     _find_batch(result, arguments, reader)
     _find_order(result)
     return result
+
+
+def _join_lost(
+    reader: Reader, arguments: Iterable[Expr], scopes: Mapping[Key, Mapping[Expr, Expr]]
+) -> None:
+    """Take a result's axis that no argument has for the one that its index runs over elsewhere."""
+    find = reader.groups.find
+    places = [(array_of(key), at) for key in arguments for at in range(9)]
+    held = {find(place) for place in places if place[1] < reader.ranks.get(place[0], 0)}
+    for scope in scopes.values():
+        for dummy in scope.values():
+            if find(dummy) not in held:
+                alike = {find(d) for d in reader.order if d.name == dummy.name} & held
+                if len(alike) == 1:
+                    reader.groups.join(alike.pop(), dummy)
 
 
 def _number(key: Symbol, text: str) -> Symbol:

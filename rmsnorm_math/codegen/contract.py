@@ -5,7 +5,7 @@ from functools import reduce
 from itertools import combinations
 from math import inf
 
-from sympy import Add, Basic, Expr, Indexed, IndexedBase, Mul, Symbol, Tuple, expand_mul
+from sympy import Add, Basic, Expr, Indexed, IndexedBase, Integer, Mul, Symbol, Tuple, expand
 
 from rmsnorm_math.codegen.names import fresh
 from rmsnorm_math.codegen.nodes import (
@@ -74,23 +74,29 @@ class Hoister:
         return rebuilt(node, (self.flat(arg) for arg in node.args))
 
     def _sum(self, node: Reduction) -> Expr:
-        """Name a sum, its body as it is or, where that needs too large an array, distributed."""
+        """Name a sum, its body as it is or, where that needs too large an array, multiplied out."""
         lines, taken = [*self.lines], {*self.taken}
         value, need = self._attempt(node)
-        if need > self.limit:
-            terms = Add.make_args(expand_mul(node.body, deep=False))
-            if len(terms) > 1:
-                other = self.lines, self.taken
-                self.lines, self.taken = lines, taken
-                tries = [self._attempt(node.func(term, *node.over)) for term in terms]
-                if max(n for _, n in tries) < need:
-                    return Add(*(v for v, _ in tries))
-                self.lines, self.taken = other
+        if need <= self.limit:
+            return value
+        scale = Integer(1)
+        if isinstance(node, Mean):
+            scale = Mul(*(1 / self.lengths[family(axis)] for axis in node.over))
+        factors, over = self._network(node.body, {*node.over}, {*node.over} | axes_of(node.body))
+        terms = Add.make_args(_expanded(Mul(*factors)))
+        if len(terms) > 1:
+            other = self.lines, self.taken
+            self.lines, self.taken = lines, taken
+            tries = [self._attempt(Total(term, *self.sort(over))) for term in terms]
+            if max(n for _, n in tries) < need:
+                return scale * Add(*(v for v, _ in tries))
+            self.lines, self.taken = other
         return value
 
     def _attempt(self, node: Reduction) -> tuple[Expr, int]:
+        """Return the value of a sum, and the number of axes of the largest array for it."""
         before = len(self.lines)
-        scale, over = Mul(), {*node.over}
+        scale, over = Integer(1), {*node.over}
         if isinstance(node, Mean):
             factors = [self.flat(f) for f in Mul.make_args(node.body)]
             if _spanning(factors):
@@ -102,7 +108,7 @@ class Hoister:
         outside = [f for f in factors if not axes_of(f) & over]
         value = scale * Mul(*outside)
         for group in _components([f for f in factors if axes_of(f) & over], over):
-            value *= self._contract(group, over & axes_of(Mul(*group, evaluate=False)))
+            value *= self._contract(group, over & set().union(*map(axes_of, group)))
         made = [x for _, _, x in self.lines[before:]]
         return value, max(map(rank, [value, *made]))
 
@@ -152,7 +158,8 @@ class Hoister:
                     (other, more), right, _ = best[subset ^ part]
                     result = kept(subset, left | right)
                     widest = max(high, other, len(result))
-                    cost = (widest, work + more + 10.0 ** len(left | right))
+                    ready = all(isinstance(f, Indexed) for f in _single(factors, part, subset))
+                    cost = (widest, work + more + 10.0 ** len(left | right) - 0.5 * ready)
                     if cost < least:
                         least = cost
                         best[subset] = (cost, result, (part, subset ^ part))
@@ -190,6 +197,11 @@ class Hoister:
         name = fresh(stem, self.taken)
         self.lines.append((name, axes, value))
         return element(name, axes)
+
+
+def _expanded(body: Expr) -> Expr:
+    """Return a product multiplied out, its powers of sums, too."""
+    return expand(body, deep=False, power_base=False, power_exp=False, log=False, basic=False)
 
 
 def means(lines: list[Line], sizes: Mapping[Symbol, Symbol]) -> list[Line]:
@@ -231,6 +243,14 @@ def _halves(subset: int) -> Iterator[int]:
         if part > subset ^ part:
             yield part
         part = (part - 1) & subset
+
+
+def _single(factors: tuple[Expr, ...], part: int, subset: int) -> list[Expr | None]:
+    """Return the factors of two halves that are one factor each, None for others."""
+    return [
+        factors[half.bit_length() - 1] if half.bit_count() == 1 else None
+        for half in (part, subset ^ part)
+    ]
 
 
 def _components(factors: list[Expr], over: set[Symbol]) -> list[list[Expr]]:

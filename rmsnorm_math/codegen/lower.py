@@ -73,7 +73,10 @@ class Reader:
         if isinstance(node, Sum):
             return self._sum(node, scope)
         if isinstance(node, KroneckerDelta):
-            return KroneckerDelta(*(self._place(arg, scope) for arg in node.args[:2]))
+            places = [self._place(arg, scope) for arg in node.args[:2]]
+            if all(isinstance(place, Dummy) for place in places):
+                self.groups.join(*places)
+            return KroneckerDelta(*places)
         if isinstance(node, DiracDelta):
             return S.Zero
         plain = isinstance(node, Add | Mul | Function | MinMaxBase | Relational | Boolean) or node.is_Pow
@@ -190,7 +193,7 @@ def _decided(relation: Basic, axes: Axes) -> Basic:
 def _sum_over(body: Expr, axis: Dummy, axes: Axes) -> Expr:
     """Return the sum of `body`: deltas contracted, what does not depend on the axis before it."""
     total = []
-    for term in Add.make_args(_distributed(_outside(body), axis)):
+    for term in Add.make_args(_distributed(_outside(body))):
         factors = Mul.make_args(term)
         delta = next((f for f in factors if _meets(f, axis)), None)
         if delta is not None:
@@ -205,6 +208,8 @@ def _sum_over(body: Expr, axis: Dummy, axes: Axes) -> Expr:
             if length is None:
                 raise Refused(f"the length of the axis of {axis.name} is not known.")
             total.append(free * length)
+        elif isinstance(inside, Total):
+            total.append(free * Total(inside.body, *inside.over, axis))
         else:
             total.append(free * Total(inside, axis))
     return merged(total, axis)
@@ -228,8 +233,12 @@ def _meets(factor: Expr, axis: Dummy) -> bool:
     )
 
 
-def _has_delta(expr: Expr, axis: Dummy) -> bool:
-    return any(_meets(delta, axis) for delta in expr.atoms(KroneckerDelta))
+def _has_delta(expr: Expr) -> bool:
+    """Return whether a delta of two axes can be taken out of `expr`."""
+    return any(
+        isinstance(part, KroneckerDelta) and all(isinstance(a, Dummy) for a in part.args)
+        for part in parts(expr)
+    )
 
 
 def _outside(expr: Expr) -> Expr:
@@ -249,21 +258,21 @@ def _outside(expr: Expr) -> Expr:
     return expr.replace(lambda node: isinstance(node, Piecewise), out)
 
 
-def _distributed(expr: Expr, axis: Dummy) -> Expr:
-    """Expand just enough of `expr` to make every delta with `axis` a factor of its term."""
-    if not _has_delta(expr, axis):
+def _distributed(expr: Expr) -> Expr:
+    """Expand just enough of `expr` to make every delta of two axes a factor of its term."""
+    if not _has_delta(expr):
         return expr
     if isinstance(expr, Add):
-        return Add(*(_distributed(arg, axis) for arg in expr.args))
+        return Add(*map(_distributed, expr.args))
     if expr.is_Pow and expr.base.is_Add and expr.exp.is_Integer and expr.exp > 0:
         rest = expr.base ** (expr.exp - 1)
-        return Add(*(_distributed(arg * rest, axis) for arg in expr.base.args))
+        return Add(*(_distributed(arg * rest) for arg in expr.base.args))
     for factor in Mul.make_args(expr) if expr.is_Mul else ():
-        if not isinstance(factor, KroneckerDelta) and _has_delta(factor, axis):
+        if not isinstance(factor, KroneckerDelta) and _has_delta(factor):
             rest = Mul(*(f for f in expr.args if f is not factor))
-            terms = Add.make_args(_distributed(factor, axis))
+            terms = Add.make_args(_distributed(factor))
             if len(terms) > 1:
-                return Add(*(_distributed(rest * term, axis) for term in terms))
+                return Add(*(_distributed(rest * term) for term in terms))
     return expr
 
 

@@ -79,6 +79,13 @@ def axes_of(expr: Basic) -> set[Symbol]:
     return set().union(*map(axes_of, expr.args))
 
 
+def array_name(node: Basic) -> str:
+    """Return the name of an array whose element `node` is, or nothing."""
+    if isinstance(node, Indexed):
+        return str(node.base.name)
+    return node.name if isinstance(node, Symbol) else ""
+
+
 def parts(expr: Basic) -> Iterator[Basic]:
     """Yield every node of `expr`, those in front first; an element is one."""
     if not isinstance(expr, Indexed | Position):
@@ -144,7 +151,7 @@ def canonical(node: Basic) -> Basic:
     if isinstance(node, Contraction):
         over, *factors = node.args
         new = Tuple(*(names[axis] for axis in over))
-        return Contraction(new, *(rename(f, names) for f in factors))
+        return Contraction(new, *sorted((rename(f, names) for f in factors), key=str))
     return node.func(rename(node.args[0], names), *(names[axis] for axis in node.over))
 
 

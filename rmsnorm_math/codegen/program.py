@@ -202,7 +202,8 @@ def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
     )
     hoister = Hoister(lowered.sort, lowered.taken, limit, lowered.sizes)
     for name, axes, expr in means(ordered(definitions + outputs_, made), lowered.sizes):
-        hoister.add(name, axes, expr)
+        own = axes_of(expr)
+        hoister.add(name, axes if own == {*axes} else lowered.sort(own), expr)
     for name, _, expr in hoister.lines:
         if rank(expr) > limit:
             raise Refused(_too_large(name, expr, outputs))

@@ -9,7 +9,7 @@ from sympy.core.relational import Relational
 
 from rmsnorm_math.codegen.contract import Line, element
 from rmsnorm_math.codegen.names import fresh
-from rmsnorm_math.codegen.nodes import BINDERS, Axes, Contraction, Position, axes_of, rebuilt
+from rmsnorm_math.codegen.nodes import BINDERS, Axes, Contraction, Position, array_name, axes_of, rebuilt
 
 Sort = Callable[[Iterable[Symbol]], Axes]
 Change = Callable[[Basic, Expr], Basic]
@@ -149,10 +149,8 @@ def uses(lines: list[Line]) -> Counter[str]:
     counts: Counter[str] = Counter()
 
     def count(node: Basic) -> None:
-        if isinstance(node, Indexed):
-            counts[node.base.name] += 1
-        elif isinstance(node, Symbol):
-            counts[node.name] += 1
+        if name := array_name(node):
+            counts[name] += 1
         else:
             for arg in node.args:
                 count(arg)
@@ -171,7 +169,7 @@ def settled(
     """
     values: dict[str, str] = {}
     for name, axes, expr in [*lines]:
-        other = getattr(getattr(expr, "base", expr), "name", None)
+        other = array_name(expr)
         own = {n: a for n, a, _ in lines}.get(other, ())
         here = getattr(expr, "indices", ())
         if name in results and other and {*here} == {*axes} and (here == own or other not in made):
@@ -181,18 +179,15 @@ def settled(
             else:
                 values[name] = other
     counts = uses(lines)
-    for name, axes, expr in [*lines]:
-        once = name in made and name not in results and counts[name] == 1
-        user = next((l for l in lines if once and uses([l])[name]), None)
-        if user is None:
+    for name in [name for name, _, _ in lines if name in made - results and counts[name] == 1]:
+        axes, expr = next((a, e) for n, a, e in lines if n == name)
+        user, _, into = next(line for line in lines if uses([line])[name])
+        if into.has(*BINDERS) or not (
+            user in defined or isinstance(expr, Contraction) or not expr.has(*BINDERS)
+        ):
             continue
-        here = not user[2].has(*BINDERS)
-        if here and (user[0] in defined or isinstance(expr, Contraction) or not expr.has(*BINDERS)):
-            lines = [
-                (n, a, e.xreplace({element(name, axes): expr})) if n == user[0] else (n, a, e)
-                for n, a, e in lines
-                if n != name
-            ]
+        value = into.xreplace({element(name, axes): expr})
+        lines = [(n, a, value if n == user else e) for n, a, e in lines if n != name]
     return lines, values
 
 

@@ -15,6 +15,7 @@ from rmsnorm_math.codegen.nodes import (
     Largest,
     Position,
     Total,
+    array_name,
     axes_of,
     canonical,
     parts,
@@ -93,8 +94,7 @@ def _divided(lines: list[Line]) -> set[str]:
         for node in parts(expr):
             if isinstance(node, log) or _is_reciprocal(node):
                 inside = node.args[0]
-                found |= {p.base.name for p in parts(inside) if isinstance(p, Indexed)}
-                found |= {p.name for p in parts(inside) if isinstance(p, Symbol)}
+                found |= {array_name(part) for part in parts(inside)}
     return found
 
 
@@ -129,9 +129,7 @@ def _trial(pattern: Pattern) -> Pattern:
 
 
 def _is_scale(factor: Expr, patterns: list[Pattern]) -> bool:
-    base = factor.as_base_exp()[0]
-    name = getattr(getattr(base, "base", base), "name", None)
-    return name in {pattern.scale for pattern in patterns}
+    return array_name(factor.as_base_exp()[0]) in {pattern.scale for pattern in patterns}
 
 
 def _shift(
@@ -143,9 +141,8 @@ def _shift(
         if isinstance(node, Position):
             return node
         if isinstance(node, Indexed | Symbol):
-            name = getattr(getattr(node, "base", node), "name", "")
-            if name in scales:
-                axes, factor = scales[name]
+            if array_name(node) in scales:
+                axes, factor = scales[array_name(node)]
                 return node * rename(factor, dict(zip(axes, node.indices, strict=True)))
             return node
         if isinstance(node, exp):
@@ -163,7 +160,7 @@ def _shift(
         rest = []
         for factor in Mul.make_args(arg):
             base, power = factor.as_base_exp()
-            name = getattr(getattr(base, "base", base), "name", None)
+            name = array_name(base)
             pattern = next((p for p in patterns if name in (p.scale, p.shifted)), None)
             if pattern is None:
                 rest.append(factor)
@@ -194,7 +191,7 @@ def _unscaled(node: Basic, patterns: list[Pattern]) -> Basic:
             node = _together(node, patterns)
         if isinstance(node, Indexed | Symbol):
             for pattern in patterns:
-                if getattr(getattr(node, "base", node), "name", "") == pattern.scale:
+                if array_name(node) == pattern.scale:
                     return exp(element(pattern.largest, getattr(node, "indices", ())))
             return node
         return node if isinstance(node, Position) else rebuilt(node, map(walk, node.args))
@@ -207,7 +204,7 @@ def _together(node: Mul, patterns: list[Pattern]) -> Expr:
     for pattern in patterns:
         for factor in node.args:
             base, power = factor.as_base_exp()
-            if getattr(getattr(base, "base", None), "name", "") != pattern.shifted:
+            if array_name(base) != pattern.shifted:
                 continue
             outer = base.indices[: len(pattern.outer)]
             scale = element(pattern.scale, outer)

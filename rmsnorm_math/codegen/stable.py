@@ -89,7 +89,7 @@ def log_of(arg: Expr) -> Expr:
     if isinstance(arg, Mul):
         known = [f for f in arg.args if _positive(f)]
         if known:
-            return Add(*map(_log, known), log_of(Mul(*(f for f in arg.args if f not in known))))
+            return Add(*map(log_of, known), log_of(Mul(*(f for f in arg.args if f not in known))))
     return log(arg)
 
 
