@@ -14,7 +14,8 @@ ORDER = [
     ["inputs", "refusals", "conditions", "spans"],
     ["layers", "contraction", "explicit", "matrices"],
     ["calculus", "abbreviation", "numeric", "pitfalls"],
-    ["gradients", "codegen"],
+    ["gradients"],
+    ["codegen"],
     ["verify"],
 ]
 KNOW_RMSNORM = {"layers", "pitfalls", "verify"}

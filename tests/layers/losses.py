@@ -29,7 +29,7 @@ from tests.layers.record import (
 )
 
 t, z, y_, label = map(IndexedBase, ("t", "z", "a", "label"))
-half, lam = Rational(1, 2), Symbol("lambda", positive=True)
+half, lam = Rational(1, 2), Symbol("lam", positive=True)
 rows, target = {x[b, i]: normal(b, i)}, {t: normal(b, i)}
 labels = {label: np.array([1, 3, 5])}  # counted from 1, as the indices are
 shares = {t: (lambda v: v / v.sum(-1, keepdims=True))(between(0.1, 1, b, i))}
