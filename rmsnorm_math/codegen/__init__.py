@@ -10,7 +10,7 @@ from itertools import count
 from textwrap import fill, indent
 from typing import Any, Literal
 
-from sympy import Expr, Indexed, Symbol
+from sympy import Expr
 
 from rmsnorm_math.codegen.build import Key, label_of
 from rmsnorm_math.codegen.jax import Jax
@@ -20,7 +20,7 @@ from rmsnorm_math.codegen.program import Program, program
 from rmsnorm_math.codegen.spell import Spelling
 from rmsnorm_math.codegen.torch import Torch
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.indices import free_indices
+from rmsnorm_math.index.walk import free_indices
 
 Framework = Literal["numpy", "torch", "jax"]
 SPELLINGS: dict[str, type[Spelling]] = {"numpy": NumPy, "torch": Torch, "jax": Jax}
@@ -163,4 +163,3 @@ def _formula(formula: tuple[Key, Expr]) -> str:
 
 
 NUMBERS = count(1)
-_ = (Indexed, Symbol)

@@ -12,7 +12,7 @@ from rmsnorm_math.codegen.lower import ROWS, Reader, in_place, settle
 from rmsnorm_math.codegen.names import fresh, identifier
 from rmsnorm_math.codegen.nodes import Axes, Position, another, axes_of, family, parts
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.indices import free_indices, limits_of, nodes
+from rmsnorm_math.index.walk import free_indices, limits_of, nodes
 
 Key = str | Expr
 

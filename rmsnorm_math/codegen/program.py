@@ -45,7 +45,7 @@ from rmsnorm_math.codegen.share import ordered, settled, share
 from rmsnorm_math.codegen.softmax import shifted
 from rmsnorm_math.codegen.stable import stable
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.indices import depends, nodes
+from rmsnorm_math.index.walk import depends, nodes
 from rmsnorm_math.inputs import as_expressions, as_mapping
 from rmsnorm_math.refusals import refuse_expression
 
