@@ -3,9 +3,9 @@
 from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.calculus import contract, differentiate
 from rmsnorm_math.codegen import function, source
+from rmsnorm_math.codegen.whole import layer_source
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.explicit import instantiate
-from rmsnorm_math.codegen.whole import layer_source
 from rmsnorm_math.gradients import jacobian, jvp, vjp
 from rmsnorm_math.layers import l2_norm, layer_norm, mean_square, rms, rmsnorm, softmax
 from rmsnorm_math.matrices import matrix_form

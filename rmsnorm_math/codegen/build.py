@@ -8,7 +8,7 @@ from sympy import Basic, Expr, Idx, Indexed, Symbol
 
 from rmsnorm_math.codegen.axes import Axes as Known
 from rmsnorm_math.codegen.contract import Line, element
-from rmsnorm_math.codegen.lower import ROWS, Reader, in_place, settle
+from rmsnorm_math.codegen.lower import ROWS, Reader, settle
 from rmsnorm_math.codegen.names import fresh, identifier
 from rmsnorm_math.codegen.nodes import Axes, Position, another, axes_of, family, parts
 from rmsnorm_math.errors import Refused
@@ -247,12 +247,12 @@ def _find_batch(result: Lowered, arguments: Mapping[Expr, str], reader: Reader) 
         for axis in first
         if all(family(a) != axis or at == 0 for axes in seen for at, a in enumerate(axes))
         and all(
-            axis not in axes or axes[1:] and len(axes) == 2 or name in columns
+            axis not in axes or (axes[1:] and len(axes) == 2) or name in columns
             for name, axes in arrays
         )
         and all(axis not in axes[1:] for _, axes, _ in result.outputs)
         and not any(
-            another(axis, {axis}) in p.free_symbols or isinstance(p, Position) and axis in p.args
+            another(axis, {axis}) in p.free_symbols or (isinstance(p, Position) and axis in p.args)
             for _, _, e in lines
             for p in parts(e)
         )

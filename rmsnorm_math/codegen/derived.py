@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sympy import Add, Expr, Idx, Indexed, IndexedBase, KroneckerDelta, S, Sum, Symbol
+from sympy import Add, Expr, Idx, Indexed, IndexedBase, KroneckerDelta, S, Symbol
 from sympy.core.relational import Relational
 
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.gradients import jvp, vjp
-from rmsnorm_math.indices import free_indices
-from rmsnorm_math.inputs import as_expressions, as_mapping
+from rmsnorm_math.index.enter import enter
+from rmsnorm_math.index.ranges import span_of, survey
+from rmsnorm_math.index.walk import Ranges, free_indices
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Derived:
     """What a layer's file is printed from; names are those of the code."""
 
     label: str  # of the output
+    element: Expr  # of the output
     differentiated: tuple[str, ...]
     output: dict[str | Expr, Expr]
     gradients: dict[str | Expr, Expr]
@@ -26,7 +28,10 @@ class Derived:
 
 
 def derive(
-    output: Mapping[str | Expr, Expr], arguments: Mapping[Expr, str], wrt: Iterable[Expr] | None
+    output: Mapping[str | Expr, Expr],
+    arguments: Mapping[Expr, str],
+    wrt: Iterable[Expr] | None,
+    stated: Ranges,
 ) -> Derived:
     """Return the gradients and the tangent of one output, which is brought into form."""
     if len(output) != 1:
@@ -38,13 +43,13 @@ def derive(
     chosen = list(elements) if wrt is None else list(wrt)
     if unknown := [w for w in chosen if w not in arguments]:
         raise Refused(f"{unknown[0]} is no argument: differentiate by {list(arguments)}.")
-    if len(elements) > 1 and all(len(e.indices) < 2 for e in (*elements.values(),)) and len(out) < 2:
+    if len(elements) > 1 and max(len(e.indices) for e in elements.values()) < 2:
         raise Refused(
             f"which of {', '.join(arguments[e] for e in elements)} all rows share is not clear: "
             f"write what belongs to a row with its index, as in x[b, i] beside gamma[i]."
         )
     by = {w: elements.get(w, w) for w in chosen}
-    ranges = ranges_of(y, by.values(), arguments)
+    ranges = ranges_of([y, *by.values()], stated)
     cotangent = _element(f"d{label}", out)
     gradients = {
         _key(f"d{arguments[w]}", element): vjp(y, element, cotangent, ranges)
@@ -54,6 +59,7 @@ def derive(
     tangent = Add(*(jvp(y, element, tangents[w], ranges) for w, element in by.items()))
     return Derived(
         label,
+        _element(label, out),
         tuple(arguments[w] for w in chosen),
         {_key(label, _element(label, out)): y},
         gradients,
@@ -115,32 +121,17 @@ def elements_of(expr: Expr, arguments: Iterable[Expr]) -> dict[Expr, Expr]:
     return found
 
 
-def ranges_of(
-    expr: Expr, elements: Iterable[Expr], numbers: Iterable[Expr]
-) -> dict[Expr, tuple[Expr, Expr]]:
-    """Return the range of each free index of `expr` and of the elements.
-
-    An axis is as long as the sums over it; those whose end is one of `numbers` are over a part.
-    """
-    ends: dict[tuple[Expr, int], Expr] = {}
-    for total in expr.atoms(Sum):
-        for index, _, end in total.limits:
-            for node in total.function.atoms(Indexed):
-                for axis, s in enumerate(node.indices):
-                    if s == index and isinstance(end, Symbol) and end not in numbers:
-                        ends[node.base, axis] = end
-    ranges: dict[Expr, tuple[Expr, Expr]] = {}
-    nodes = [*expr.atoms(Indexed), *elements]
-    free = {*free_indices(expr), *(s for e in elements for s in getattr(e, "indices", ()))}
+def ranges_of(exprs: list[Expr], stated: Ranges) -> Ranges:
+    """Return the ranges of the free indices: a length of its own where no sum runs over an axis."""
+    ranges = dict(stated)
+    free = {s for expr in exprs for s in (*free_indices(expr), *_indices(expr))}
     for index in sorted(free, key=str):
-        lengths = {
-            ends[node.base, axis]
-            for node in nodes
-            for axis, s in enumerate(node.indices)
-            if s == index and (node.base, axis) in ends
-        }
-        end = min(lengths, key=str, default=Symbol(f"n_{index}", integer=True, positive=True))
-        ranges[index] = (S.One, end)
+        shown = survey(map(enter, exprs), ranges)
+        on_its_axes = set().union(*(at for at in shown.places.values() if index in at))
+        if span := span_of(index, shown):
+            ranges[index] = span
+        elif not on_its_axes & {*shown.limits}:
+            ranges[index] = (S.One, Symbol(f"n_{index}", integer=True, positive=True))
     return ranges
 
 

@@ -56,21 +56,21 @@ class _${rule}(torch.autograd.Function):
     def setup_context(ctx, inputs, output):
         ${arguments_} = inputs
         ${outputs_} = output
-        ctx.save_for_backward(${saved_})
-        ctx.save_for_forward(${tensors_})
+        ctx.save_for_backward(${saved})
+        ctx.save_for_forward(${tensors})
 ${mark}${keep}
     @staticmethod
     def backward(ctx, ${cotangent}, *_):
         ${saved_} = ctx.saved_tensors
-${fetch}${refuse_gradients}${again}        ${run_backward}
+${fetch_given}${refuse_gradients}${again}        ${run_backward}
         return ${typed_gradients}
 
 
 class _${rule}InEagerMode(_${rule}):  # torch.compile takes no Function that has a jvp
     @staticmethod
-    def jvp(ctx, ${dots_}):
+    def jvp(ctx, ${dots}):
         ${tensors_} = ctx.saved_tensors
-${fetch}${refuse_tangents}        with _set_fwd_grad_enabled(True):  # else a forward mode around this one is lost
+${fetch}${refuse_tangents}        with _set_fwd_grad_enabled(True):  # for a forward mode outside
 ${primals}${zeros}            ${label}_dot = _tangent(${tangent_arguments})
         return ${typed_tangent}
 
@@ -150,7 +150,9 @@ def _by_rows(f, lead, *rows, sums=()):
         results = f(*(a[start : start + step] for a in flat))
         for k, part in enumerate(results if isinstance(results, tuple) else (results,)):
             if start == 0:
-                whole.append(${sum} if k in sums else ${new})
+                whole.append(
+                    ${sum} if k in sums else ${new}
+                )
             if k in sums:
                 whole[k] += part
             else:

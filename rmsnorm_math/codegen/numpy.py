@@ -5,9 +5,7 @@ from sympy import Basic
 from rmsnorm_math.codegen.spell import TIGHT, Layout, Spelling, Text
 
 #: SymPy's functions that NumPy, PyTorch and JAX have under the same names.
-ALIKE = (
-    "exp log sin cos tan sinh cosh tanh asin acos atan asinh acosh atanh floor sign Abs ceiling"
-).split()
+ALIKE = ["exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "asin", "acos", "atan", "asinh", "acosh", "atanh", "floor", "sign", "Abs", "ceiling"]
 NUMPY = {"asin": "arcsin", "acos": "arccos", "atan": "arctan"}
 NUMPY |= {"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "Abs": "abs"}
 NUMPY |= {"ceiling": "ceil"}

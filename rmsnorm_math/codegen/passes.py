@@ -108,7 +108,8 @@ def passes(
             joint,
             [p for p in joint.parameters if p.name not in cotangents],
             [s for name, s in lines.items() if name in forward],
-            [*(r for r in joint.results if r.label == output), *(Result(n, n, axes[n]) for n in first)],
+            [r for r in joint.results if r.label == output]
+            + [Result(name, name, axes[name]) for name in first],
         ),
         _part(
             joint,
@@ -143,8 +144,6 @@ def _used(expr: Expr, known: Collection[str]) -> set[str]:
     return (elements | numbers) & {*known}
 
 
-def _best(
-    large: list[str], cost: Callable[[Collection[str]], tuple[int, ...]]
-) -> tuple[str, ...]:
+def _best(large: list[str], cost: Callable[[Collection[str]], tuple[int, ...]]) -> tuple[str, ...]:
     subsets = (c for r in range(len(large[:MOST]) + 1) for c in combinations(large[:MOST], r))
     return min(subsets, key=cost)

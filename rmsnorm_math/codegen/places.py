@@ -31,8 +31,10 @@ def filled(
     tensors = [a for a in every if a in arrays or a in chosen]
     again = tensors if kept else [a for a in tensors if a in given]
     saved = [*again, *([label] if label in given else []), *kept]
+    numbers = [a for a in every if a not in tensors]
     fixed = [a for a in every if a not in chosen]
-    wide = {*smooth, label, *(dots[a] for a in smooth)} | ({dy} if forward.results[0].axes else set())
+    wide = {*smooth, label, *(dots[a] for a in smooth)}
+    wide |= {dy} if forward.results[0].axes else set()  # a number takes any type
     cast = CASTS[framework]
     axis = backward.parameters[0].axes[:1]  # the rows'
 
@@ -51,10 +53,8 @@ def filled(
             added = f", sums={sums}" if sums else ""
             depth = "        " + "    " * (framework == "torch")
             given_rows = ", ".join(rows)
-            text = (
-                f"_by_rows(\n{depth}lambda {given_rows}: {text},\n{depth}{lead}, {given_rows}{added}"
-                f"\n{depth[4:]})"
-            )
+            lines = f"lambda {given_rows}: {text},", f"{lead}, {given_rows}{added}"
+            text = "\n".join(["_by_rows(", *(depth + part for part in lines), f"{depth[4:]})"])
         return f"{several(targets) if blocks else ', '.join(targets)} = {text}"
 
     def typed(names: Iterable[str], likes: Iterable[str], there: Iterable[str]) -> list[str]:
@@ -64,10 +64,12 @@ def filled(
             for n, a in zip(names, likes, strict=True)
         ]
 
+    def fetch(names: Iterable[str]) -> str:
+        return "".join(line(2, f"{a} = ctx.{a}") for a in names if a in numbers)
+
     likes = smooth[0] if smooth else ""
     (output,) = typed([label], [likes], every)
     (output_dot,) = typed([f"{label}_dot"], [likes], every)
-    nothing = ["None" if a not in chosen else "" for a in every]
     results = dict(zip(chosen, typed(gradients, chosen, [*given, *saved]), strict=True))
     in_order = [results.get(a, "None") for a in every]
     complaint = f'raise ValueError("{name} is not differentiated by {" or ".join(fixed)}")'
@@ -89,13 +91,17 @@ def filled(
         "gradients": ", ".join(gradients),
         "cotangent": dy,
         "outputs_": several([label if label in saved else "_", *kept]),
+        "saved": ", ".join(saved),
         "saved_": several(saved),
+        "tensors": ", ".join(tensors),
         "tensors_": several(tensors),
+        "dots": ", ".join(dots.values()),
         "dots_": several(dots.values()),
         "count": str(1 + len(kept)),
         "mark": line(2, f"ctx.mark_non_differentiable({', '.join(kept)})", kept),
-        "keep": "".join(line(2, f"ctx.{a} = {a}") for a in every if a not in tensors),
-        "fetch": "".join(line(2, f"{a} = ctx.{a}") for a in every if a not in tensors),
+        "keep": "".join(line(2, f"ctx.{a} = {a}") for a in numbers),
+        "fetch": fetch(every),
+        "fetch_given": fetch(every if kept else given),
         "as_tensors": "".join(
             line(1, f"{a} = torch.as_tensor({a}, dtype=torch.float64)")
             for a in chosen
@@ -108,15 +114,14 @@ def filled(
     if framework == "numpy":
         texts["typed_output"] = ", ".join([output, *kept])
         texts["typed_gradients"] = ", ".join(results.values())
-        texts["summed"] = (
-            "" if all({*axis} <= {*r.axes} for r in backward.results) else ", those that rows share summed over them"
-        )
+        alone = all({*axis} <= {*r.axes} for r in backward.results)
+        texts["summed"] = "" if alone else "; those of what rows share are summed over them"
     elif framework == "torch":
         places = [k for k, a in enumerate(every) if a in fixed]
         texts["typed_output"] = several([output, *kept])
         texts["typed_gradients"] = several(in_order)
         texts["typed_tangent"] = several([output_dot, *("None" for _ in kept)])
-        texts["again"] = line(2, "if torch.is_grad_enabled():  # what was kept depends on the input", kept)
+        texts["again"] = line(2, "if torch.is_grad_enabled():  # to go on from here", kept)
         texts["again"] += line(3, f"{', '.join([label, *kept])} = {call('_forward', every)}", kept)
         texts["refuse_gradients"] = line(
             2, f"if any(ctx.needs_input_grad[k] for k in {places}):", fixed
@@ -126,7 +131,7 @@ def filled(
             2, f"if any(t is not None for t in [{moving}]):", fixed
         ) + line(3, complaint, fixed)
         texts["primals"] = line(
-            3, f"{several(tensors)} = (unpack_dual(t).primal for t in {tuple_of(tensors)})"
+            3, f"{several(tensors)} = (unpack_dual(t).primal for t in {bracketed(tensors)})"
         )
         texts["zeros"] = "".join(
             line(3, f"{dots[a]} = torch.zeros_like({a}) if {dots[a]} is None else {dots[a]}")
@@ -140,21 +145,24 @@ def filled(
             1, f"if not all(isinstance(t, SymbolicZero) for t in [{moving}]):", fixed
         ) + line(2, complaint, fixed)
         texts["zeros"] = "".join(
-            line(1, f"{dots[a]} = jnp.zeros_like({a}) if isinstance({dots[a]}, SymbolicZero) else {dots[a]}")
+            line(1, f"if isinstance({dots[a]}, SymbolicZero):")
+            + line(2, f"{dots[a]} = jnp.zeros_like({a})")
             for a in chosen
         )
     return texts
 
 
 def several(names: Iterable[str]) -> str:
-    """Return names as a tuple is unpacked into, or returned."""
+    """Return names as what a tuple is unpacked into, or as what is returned as one."""
     names = [*names]
-    return f"{names[0]}," if len(names) == 1 else ", ".join(names)
+    return f"({names[0]},)" if len(names) == 1 else ", ".join(names)
 
 
-def tuple_of(names: Iterable[str]) -> str:
-    return f"({several(names)})"
+def bracketed(names: Iterable[str]) -> str:
+    """Return a tuple in parentheses."""
+    return f"({several(names).strip('()')})"
 
 
 def line(depth: int, text: str, when: object = True) -> str:
+    """Return an indented line, or nothing."""
     return "    " * depth + text + "\n" if when else ""

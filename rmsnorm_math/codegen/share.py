@@ -9,7 +9,15 @@ from sympy.core.relational import Relational
 
 from rmsnorm_math.codegen.contract import Line, element
 from rmsnorm_math.codegen.names import fresh
-from rmsnorm_math.codegen.nodes import BINDERS, Axes, Contraction, Position, array_name, axes_of, rebuilt
+from rmsnorm_math.codegen.nodes import (
+    BINDERS,
+    Axes,
+    Contraction,
+    Position,
+    array_name,
+    axes_of,
+    rebuilt,
+)
 
 Sort = Callable[[Iterable[Symbol]], Axes]
 Change = Callable[[Basic, Expr], Basic]

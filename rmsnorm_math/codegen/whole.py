@@ -4,17 +4,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from textwrap import indent
 
-from sympy import Expr
+from sympy import Expr, Indexed, IndexedBase, Mul, Sum, Symbol
 
 from rmsnorm_math.codegen import SPELLINGS, Framework, body
-from rmsnorm_math.codegen.derived import derive
+from rmsnorm_math.codegen.derived import Derived, derive
 from rmsnorm_math.codegen.files import FILES
-from rmsnorm_math.codegen.places import filled
 from rmsnorm_math.codegen.nodes import axes_of, family, parts
 from rmsnorm_math.codegen.passes import passes
-from rmsnorm_math.codegen.program import Program, program
+from rmsnorm_math.codegen.places import filled
+from rmsnorm_math.codegen.program import Program, Result, program
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.inputs import as_expressions, as_mapping
+from rmsnorm_math.index.walk import Ranges, free_indices
+from rmsnorm_math.inputs import as_expressions, as_mapping, as_ranges
+
+Names = list[str] | None
 
 
 def layer_source(
@@ -25,6 +28,7 @@ def layer_source(
     name: str = "layer",
     *,
     wrt: Iterable[Expr] | None = None,
+    ranges: Ranges | None = None,
     kept: Iterable[Expr] | None = None,
     blocks: bool = False,
 ) -> str:
@@ -43,6 +47,8 @@ def layer_source(
     wrt
         The arrays and symbols to differentiate by; by default all arrays that the output
         changes with smoothly.
+    ranges
+        As in `vjp`. An index whose axis no sum runs over has the length of the array.
     kept
         Keys of `where`, and arguments, that the backward pass gets from the forward pass; what
         else it needs it computes again. By default what needs least memory: inputs or the output,
@@ -77,10 +83,9 @@ def layer_source(
         raise Refused(f"there is no framework {framework!r}: choose one of {', '.join(FILES)}.")
     output = as_expressions(output, "the output", "{'y': y}")
     arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
-    layer = derive(output, arguments, wrt)
-    joint = program(layer.output | layer.gradients, layer.cotangent | arguments, where)
+    layer = derive(output, arguments, wrt, as_ranges(ranges))
     names = None if kept is None else [arguments.get(k, str(getattr(k, "base", k))) for k in kept]
-    forward, backward = passes(joint, layer.label, layer.cotangent.values(), names)
+    forward, backward = _passes(layer, arguments, where or {}, names)
     tangent = layer.tangent
     if framework == "jax":
         if kept is not None or blocks:
@@ -92,10 +97,47 @@ def layer_source(
     defined = {
         "forward": forward,
         "backward": backward,
-        "tangent": program(tangent, layer.dots | arguments, where),
+        "tangent": program(tangent, {**layer.dots, **arguments}, where),
     }
     texts |= {k: _definition(recorded, framework, f"_{k}") for k, recorded in defined.items()}
     return FILES[framework].substitute(texts)
+
+
+def _passes(
+    layer: Derived, arguments: Mapping[Expr, str], where: Mapping[Expr, Expr], kept: Names
+) -> tuple[Program, Program]:
+    """Return the forward and the backward pass, through the output where that needs less."""
+    label, given = layer.label, {**layer.cotangent, **arguments}
+    joint = program(layer.output | layer.gradients, given, where)
+    choices = [passes(joint, label, layer.cotangent.values(), kept)]
+    if kept is None and isinstance(layer.element, Indexed):
+        (y,) = layer.output.values()
+        through = program(layer.gradients, given, {**where, **_divisors(y), layer.element: y})
+        for line in through.statements:
+            if line.name == label:
+                results = (Result(label, label, line.axes), *through.results)
+                whole = replace(through, results=results)
+                choices.append(passes(whole, label, layer.cotangent.values()))
+
+    def cost(choice: tuple[Program, Program]) -> tuple[int, int]:
+        _, backward = choice
+        most = max(len(p.axes) for p in backward.parameters)
+        large = sum(len(p.axes) == most for p in backward.parameters)
+        return large, sum(len(recorded.statements) for recorded in choice)
+
+    return min(choices, key=cost)
+
+
+def _divisors(y: Expr) -> dict[Expr, Expr]:
+    """Return a name for each sum that `y` is divided by, as softmax is."""
+    powers = [f for f in Mul.make_args(y) if f.is_Pow and f.exp == -1 and isinstance(f.base, Sum)]
+    sums = [power.base for power in powers]
+    names = [f"divisor_{at}" if at > 1 else "divisor" for at, _ in enumerate(sums, 1)]
+    indices = [free_indices(total) for total in sums]
+    return {
+        IndexedBase(name)[tuple(own)] if own else Symbol(name): total
+        for name, own, total in zip(names, indices, sums, strict=True)
+    }
 
 
 def _definition(recorded: Program, framework: str, name: str) -> str:

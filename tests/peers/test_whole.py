@@ -25,15 +25,15 @@ NAMES = ["rmsnorm", "layer norm", "softmax", "swiglu", "cross-entropy of each ro
 
 
 @functools.cache
-def printed(name: str, framework: str, blocks: bool = False) -> Callable[..., Any]:
+def printed(name: str, framework: Any, blocks: bool = False) -> Any:
     layer = TABLE[name]
-    names = {getattr(k, "base", k): str(getattr(k, "base", k)) for k in [*layer.inputs, *layer.constants]}
+    keys = [getattr(key, "base", key) for key in [*layer.inputs, *layer.constants]]
     text = layer_source(
         {result("y", layer.out): layer.y},
-        names,
+        {key: str(key) for key in keys},
         framework=framework,
         name="f",
-        wrt=[getattr(k, "base", k) for k in layer.inputs],
+        wrt=keys[: len(layer.inputs)],
         blocks=blocks,
     )
     namespace: dict[str, Any] = {}
@@ -80,13 +80,17 @@ TRANSFORMS: dict[str, Callable[[Any], Any]] = {
     "jvp": lambda f: lambda *v: jvp(f, v, tuple(a.cos() for a in v)),
     "vmap": lambda f: lambda *v: vmap(f, randomness="error")(*(torch.stack([a, -a]) for a in v)),
     "vmap of grad": lambda f: lambda *v: vmap(grad(number(f)))(*(torch.stack([a, -a]) for a in v)),
-    "grad of vmap": lambda f: grad(lambda *v: vmap(number(f))(*(torch.stack([a, -a]) for a in v)).sum()),
+    "grad of vmap": lambda f: grad(
+        lambda *v: vmap(number(f))(*(torch.stack([a, -a]) for a in v)).sum()
+    ),
     "hessian": lambda f: hessian(number(f)),
     "forward twice": lambda f: jacfwd(jacfwd(number(f))),
     "forward, then reverse": lambda f: jacrev(jacfwd(number(f))),
     "reverse twice": lambda f: jacrev(jacrev(number(f))),
-    "jvp of vmap": lambda f: lambda *v: jvp(
-        vmap(f), tuple(torch.stack([a, -a]) for a in v), tuple(torch.stack([a, a]) for a in v)
+    "jvp of vmap": lambda f: (
+        lambda *v: jvp(
+            vmap(f), tuple(torch.stack([a, -a]) for a in v), tuple(torch.stack([a, a]) for a in v)
+        )
     ),
     "three times": lambda f: jacfwd(jacfwd(jacrev(number(f)))),
 }
