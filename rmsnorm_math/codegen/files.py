@@ -3,7 +3,7 @@
 from string import Template
 
 NUMPY = Template('''\
-import numpy as np
+${imports}import numpy as np
 ${size}
 
 def ${name}(${arguments}):
@@ -33,7 +33,7 @@ def _wide(a):
 ${by_rows}''')
 
 TORCH = Template('''\
-import torch
+${imports}import torch
 from torch.autograd.forward_ad import _set_fwd_grad_enabled, unpack_dual
 ${size}
 
@@ -92,7 +92,7 @@ def _wide(a):
 ${by_rows}''')
 
 JAX = Template('''\
-from functools import partial
+${imports}from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -141,7 +141,7 @@ def _by_rows(f, lead, *rows, sums=()):
     """Return f(*rows), some rows at a time; its results at the places `sums` are added up."""
     flat = [a.reshape(-1, *a.shape[len(lead) :]) for a in rows]
     count = len(flat[0])
-    step = max(1, BLOCK * count // max(1, *(${size} for a in flat)))
+    step = min(64, max(1, BLOCK * count // max(1, *(${size} for a in flat))))
     if count <= step${unless}:
         results = f(*rows)
         return results if isinstance(results, tuple) else (results,)

@@ -7,6 +7,7 @@ from itertools import count, permutations
 from sympy import Basic, Expr, Function, Idx, Indexed, IndexedBase, Symbol, Tuple
 
 Axes = tuple[Symbol, ...]
+Line = tuple[str, Axes, Expr]
 
 
 class Reduction(Function):  # type: ignore[misc]
@@ -77,6 +78,11 @@ def axes_of(expr: Basic) -> set[Symbol]:
     if isinstance(expr, IndexedBase | Idx) or not expr.args:
         return set()
     return set().union(*map(axes_of, expr.args))
+
+
+def element(name: str, axes: Axes) -> Expr:
+    """Return the array `name`, or the number if it has no axes."""
+    return IndexedBase(name)[axes] if axes else Symbol(name)
 
 
 def array_name(node: Basic) -> str:
@@ -155,9 +161,7 @@ def canonical(node: Basic) -> Basic:
     return node.func(rename(node.args[0], names), *(names[axis] for axis in node.over))
 
 
-def renamings(
-    axes: Iterable[Symbol], others: Iterable[Symbol]
-) -> Iterator[dict[Symbol, Symbol]]:
+def renamings(axes: Iterable[Symbol], others: Iterable[Symbol]) -> Iterator[dict[Symbol, Symbol]]:
     """Yield each way to call `axes` by those of `others` that are as long."""
     axes = tuple(axes)
     for chosen in permutations(sorted(others, key=str), len(axes)):

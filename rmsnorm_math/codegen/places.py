@@ -70,7 +70,13 @@ def filled(
     likes = smooth[0] if smooth else ""
     (output,) = typed([label], [likes], every)
     (output_dot,) = typed([f"{label}_dot"], [likes], every)
-    results = dict(zip(chosen, typed(gradients, chosen, [*given, *saved]), strict=True))
+    results = dict(
+        zip(
+            chosen,
+            typed(gradients, chosen, given if framework == "numpy" else [*given, *saved]),
+            strict=True,
+        )
+    )
     in_order = [results.get(a, "None") for a in every]
     complaint = f'raise ValueError("{name} is not differentiated by {" or ".join(fixed)}")'
     formulas = "\n".join(

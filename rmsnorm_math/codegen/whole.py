@@ -9,10 +9,12 @@ from sympy import Expr, Indexed, IndexedBase, Mul, Sum, Symbol
 from rmsnorm_math.codegen import SPELLINGS, Framework, body
 from rmsnorm_math.codegen.derived import Derived, derive
 from rmsnorm_math.codegen.files import FILES
+from rmsnorm_math.codegen.names import is_name
 from rmsnorm_math.codegen.nodes import axes_of, family, parts
 from rmsnorm_math.codegen.passes import passes
 from rmsnorm_math.codegen.places import filled
 from rmsnorm_math.codegen.program import Program, Result, program
+from rmsnorm_math.codegen.spell import Spelling
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.walk import Ranges, free_indices
 from rmsnorm_math.inputs import as_expressions, as_mapping, as_ranges
@@ -81,6 +83,8 @@ def layer_source(
     """
     if framework not in FILES:
         raise Refused(f"there is no framework {framework!r}: choose one of {', '.join(FILES)}.")
+    if not is_name(name):
+        raise Refused(f"{name!r} is no name in Python: call the layer otherwise.")
     output = as_expressions(output, "the output", "{'y': y}")
     arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
     layer = derive(output, arguments, wrt, as_ranges(ranges))
@@ -99,7 +103,10 @@ def layer_source(
         "backward": backward,
         "tangent": program(tangent, {**layer.dots, **arguments}, where),
     }
-    texts |= {k: _definition(recorded, framework, f"_{k}") for k, recorded in defined.items()}
+    spellings = {k: SPELLINGS[framework](recorded) for k, recorded in defined.items()}
+    texts |= {k: _definition(spelling, f"_{k}") for k, spelling in spellings.items()}
+    needs = dict.fromkeys(line for spelling in spellings.values() for line in spelling.needs)
+    texts["imports"] = "".join(f"{line}\n" for line in needs) + "\n" * bool(needs)
     return FILES[framework].substitute(texts)
 
 
@@ -140,10 +147,9 @@ def _divisors(y: Expr) -> dict[Expr, Expr]:
     }
 
 
-def _definition(recorded: Program, framework: str, name: str) -> str:
-    parameters = ", ".join(parameter.name for parameter in recorded.parameters)
-    lines = body(SPELLINGS[framework](recorded))
-    return f"def {name}({parameters}):\n" + indent("\n".join(lines), "    ") + "\n"
+def _definition(spelling: Spelling, name: str) -> str:
+    parameters = ", ".join(parameter.name for parameter in spelling.program.parameters)
+    return f"def {name}({parameters}):\n" + indent("\n".join(body(spelling)), "    ") + "\n"
 
 
 def _mixes_rows(forward: Program, backward: Program) -> bool:
