@@ -60,7 +60,9 @@ def filled(
     def typed(names: Iterable[str], likes: Iterable[str], there: Iterable[str]) -> list[str]:
         there = [*there]
         return [
-            cast.format(n, a if a in there else dy) if a in smooth and n not in kept else n
+            cast.format(n, a if a in there else dy)
+            if a in smooth and n not in kept and (a in there or dy in wide)
+            else n
             for n, a in zip(names, likes, strict=True)
         ]
 
