@@ -14,7 +14,8 @@ ORDER = [
     ["inputs", "refusals"],
     ["layers", "explicit", "matrices"],
     ["calculus", "abbreviation", "numeric", "pitfalls"],
-    ["gradients", "codegen"],
+    ["gradients"],
+    ["codegen"],
     ["verify"],
 ]
 KNOW_RMSNORM = {"layers", "pitfalls", "verify"}

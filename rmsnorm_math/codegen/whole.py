@@ -1,0 +1,167 @@
+"""A layer as one file: its forward pass, what is kept, its backward pass, and the rule for both."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from textwrap import indent
+
+from sympy import Expr, Indexed, IndexedBase, Mul, Sum, Symbol
+
+from rmsnorm_math.codegen import SPELLINGS, Framework, body
+from rmsnorm_math.codegen.derived import Derived, derive
+from rmsnorm_math.codegen.files import FILES
+from rmsnorm_math.codegen.names import is_name
+from rmsnorm_math.codegen.nodes import axes_of, family, parts
+from rmsnorm_math.codegen.passes import passes
+from rmsnorm_math.codegen.places import filled
+from rmsnorm_math.codegen.program import Program, Result, program
+from rmsnorm_math.codegen.spell import Spelling
+from rmsnorm_math.errors import Refused
+from rmsnorm_math.index.walk import Ranges, free_indices
+from rmsnorm_math.inputs import as_expressions, as_mapping, as_ranges
+
+Names = list[str] | None
+
+
+def layer_source(
+    output: Mapping[str | Expr, Expr],
+    arguments: Mapping[Expr, str],
+    where: Mapping[Expr, Expr] | None = None,
+    framework: Framework = "numpy",
+    name: str = "layer",
+    *,
+    wrt: Iterable[Expr] | None = None,
+    ranges: Ranges | None = None,
+    kept: Iterable[Expr] | None = None,
+    blocks: bool = False,
+) -> str:
+    r"""Return the text of a file with a layer and its derivative, derived from the layer alone.
+
+    Parameters
+    ----------
+    output
+        ``{name: expression}`` of the one output, or ``{y[b, i]: expression}``. What belongs to a
+        row has an index for it, as ``x[b, i]``; what all rows share has none, as ``gamma[i]``,
+        and its gradient is summed over them. The index of rows stands for any number of axes.
+    arguments, where, framework
+        As in `source`.
+    name
+        What the layer is called.
+    wrt
+        The arrays and symbols to differentiate by; by default all arrays that the output
+        changes with smoothly.
+    ranges
+        As in `vjp`. An index whose axis no sum runs over has the length of the array.
+    kept
+        Keys of `where`, and arguments, that the backward pass gets from the forward pass; what
+        else it needs it computes again. By default what needs least memory: inputs or the output,
+        and one number a row where that spares a sum. JAX chooses itself.
+    blocks
+        Whether NumPy and PyTorch work on some rows at a time, which is faster for large arrays
+        on a CPU. The layer must not mix rows.
+
+    Returns
+    -------
+    str
+        For NumPy a pair of functions. For PyTorch a function that applies an `autograd.Function`,
+        which can be differentiated again, in both modes, mapped and compiled. For JAX a function
+        with a `custom_jvp`, which JAX transposes, so that all its transformations work. Sums of
+        half precision are taken in float32.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `source` and `vjp`, or if it is not clear which arrays the rows share.
+
+    Examples
+    --------
+    >>> from rmsnorm_math import layer_source, rmsnorm
+    >>> from rmsnorm_math.notation import b, epsilon, gamma, x
+    >>> names = {x: "x", gamma: "gamma", epsilon: "eps"}
+    >>> text = layer_source({"y": rmsnorm(b)}, names, name="rms_norm")
+    >>> [line for line in text.splitlines() if line.startswith("def ")][:2]
+    ['def rms_norm(x, gamma, eps):', 'def rms_norm_backward(dy, x, gamma, r):']
+    """
+    if framework not in FILES:
+        raise Refused(f"there is no framework {framework!r}: choose one of {', '.join(FILES)}.")
+    if not is_name(name):
+        raise Refused(f"{name!r} is no name in Python: call the layer otherwise.")
+    output = as_expressions(output, "the output", "{'y': y}")
+    arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
+    layer = derive(output, arguments, wrt, as_ranges(ranges))
+    names = None if kept is None else [arguments.get(k, str(getattr(k, "base", k))) for k in kept]
+    forward, backward = _passes(layer, arguments, where or {}, names)
+    tangent = layer.tangent
+    if framework == "jax":
+        if kept is not None or blocks:
+            raise Refused("JAX chooses itself what it keeps, and its blocks: leave both out.")
+        forward, tangent = replace(forward, results=forward.results[:1]), layer.output | tangent
+    if blocks and _mixes_rows(forward, backward):
+        raise Refused(f"{name} cannot be computed in blocks: a row's result needs other rows.")
+    texts = filled(layer, arguments, framework, name, (forward, backward), blocks)
+    defined = {
+        "forward": forward,
+        "backward": backward,
+        "tangent": program(tangent, {**layer.dots, **arguments}, where),
+    }
+    spellings = {k: SPELLINGS[framework](recorded) for k, recorded in defined.items()}
+    texts |= {k: _definition(spelling, f"_{k}") for k, spelling in spellings.items()}
+    needs = dict.fromkeys(line for spelling in spellings.values() for line in spelling.needs)
+    texts["imports"] = "".join(f"{line}\n" for line in needs) + "\n" * bool(needs)
+    return FILES[framework].substitute(texts)
+
+
+def _passes(
+    layer: Derived, arguments: Mapping[Expr, str], where: Mapping[Expr, Expr], kept: Names
+) -> tuple[Program, Program]:
+    """Return the forward and the backward pass, through the output where that needs less."""
+    label, given = layer.label, {**layer.cotangent, **arguments}
+    joint = program(layer.output | layer.gradients, given, where)
+    choices = [passes(joint, label, layer.cotangent.values(), kept)]
+    if kept is None and isinstance(layer.element, Indexed):
+        (y,) = layer.output.values()
+        through = program(layer.gradients, given, {**where, **_divisors(y), layer.element: y})
+        for line in through.statements:
+            if line.name == label:
+                results = (Result(label, label, line.axes), *through.results)
+                whole = replace(through, results=results)
+                choices.append(passes(whole, label, layer.cotangent.values()))
+
+    def cost(choice: tuple[Program, Program]) -> tuple[int, int]:
+        _, backward = choice
+        most = max(len(p.axes) for p in backward.parameters)
+        large = sum(len(p.axes) == most for p in backward.parameters)
+        return large, sum(len(recorded.statements) for recorded in choice)
+
+    return min(choices, key=cost)
+
+
+def _divisors(y: Expr) -> dict[Expr, Expr]:
+    """Return a name for each sum that `y` is divided by, as softmax is."""
+    powers = [f for f in Mul.make_args(y) if f.is_Pow and f.exp == -1 and isinstance(f.base, Sum)]
+    sums = [power.base for power in powers]
+    names = [f"divisor_{at}" if at > 1 else "divisor" for at, _ in enumerate(sums, 1)]
+    indices = [free_indices(total) for total in sums]
+    return {
+        IndexedBase(name)[tuple(own)] if own else Symbol(name): total
+        for name, own, total in zip(names, indices, sums, strict=True)
+    }
+
+
+def _definition(spelling: Spelling, name: str) -> str:
+    parameters = ", ".join(parameter.name for parameter in spelling.program.parameters)
+    return f"def {name}({parameters}):\n" + indent("\n".join(body(spelling)), "    ") + "\n"
+
+
+def _mixes_rows(forward: Program, backward: Program) -> bool:
+    """Return whether a row's results need other rows, sums of gradients over all of them aside."""
+    rows = forward.parameters[0].axes[:1]
+    returned = {r.name for r in backward.results}
+    for statement in (*forward.statements, *backward.statements):
+        nodes = [*parts(statement.expr)]
+        over = {axis for node in nodes for axis in getattr(node, "over", ())}
+        if {*rows} & over and (statement in forward.statements or statement.name not in returned):
+            return True
+        axes = {axis for node in nodes for axis in axes_of(node)} - {*rows}
+        if {family(axis) for axis in axes} & {*rows}:
+            return True
+    return not rows or bool({*forward.lengths.values(), *backward.lengths.values()} & {*rows})
