@@ -307,7 +307,7 @@ def _multiprocessors(device):
 def _tile(rows, n, x):
     """Return rows and columns of a tile, the warps for it, and how many tiles are read ahead."""
     columns = triton.next_power_of_2(n) if n <= WIDEST else min(WIDEST, 4096)
-    block = max(1, (4096 if columns <= 128 else 8192) // columns) if n <= WIDEST else 1
+    block = max(1, min(1024, (4096 if columns <= 128 else 8192) // columns)) if n <= WIDEST else 1
     while block > 1 and rows < 2 * block * _multiprocessors(x.device):
         block //= 2
     size, loops = block * columns, 1 if n <= WIDEST else 2

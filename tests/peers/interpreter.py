@@ -1,4 +1,4 @@
-"""Triton's interpreter, made to round to bfloat16 as a GPU does: by itself it cuts the digits off."""
+"""Triton's interpreter, made to round to bfloat16 as a GPU does: by itself it truncates."""
 
 from typing import Any
 
