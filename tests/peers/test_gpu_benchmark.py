@@ -1,4 +1,4 @@
-"""benchmarks/gpu.py without a GPU: its comparison runs in the interpreter, its times are refused."""
+"""benchmarks/gpu.py without a GPU: it compares in the interpreter, and times nothing."""
 
 import subprocess
 import sys
