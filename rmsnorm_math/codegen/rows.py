@@ -131,11 +131,8 @@ def rows(program: Program) -> Rows:
     late = _late(lines)
     wide = [result for result in program.results if len(result.axes) == 2]
     for line in lines:
-        if (
-            line.name in late
-            and not line.over
-            and roles[line.name] in (TILE, ROW)
-            or (line.over and line.along and late & _used([line]))
+        if (line.name in late and not line.over and roles[line.name] in (TILE, ROW)) or (
+            line.over and line.along and late & _used([line])
         ):
             raise Refused(_twice(line.name, late & _used([line])))
     for result in wide:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sympy import Add, Basic, Expr, Max, Min, Mul, Piecewise, S, Symbol, pi
+from sympy import Add, Basic, Expr, Max, Min, Mul, Piecewise, S, Symbol
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, BooleanTrue, Not, Or
 
