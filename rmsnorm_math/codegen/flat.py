@@ -116,7 +116,7 @@ class Flat:
         body = self.hoisted(self.flat(rename(node.body, dict.fromkeys(columns, self.column))))
         name = name or self.fresh(type(node).__name__.lower())
         if over == {self.row, self.column}:
-            inner = self.add(Line(self.fresh(f"{name}_of_row"), body, node.func))
+            inner = self.add(Line(self.fresh(f"row_{name}"), body, node.func))
             return self.add(Line(name, inner, node.func, along=False))
         if self.row in over and isinstance(node, Largest):
             raise Refused(f"{node} is the largest over all rows: a row kernel only adds rows up.")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sympy import Symbol, cos, cosh, erf, exp, log, sin, sinh, tan, tanh
 
-from rmsnorm_math.codegen.flat import NUMBER, ROW, TILE, WEIGHT, Flat, Line
+from rmsnorm_math.codegen.flat import NUMBER, PLACE, ROW, TILE, WEIGHT, Flat, Line
 from rmsnorm_math.codegen.nodes import Logistic, Softplus
 from rmsnorm_math.codegen.program import Program
 from rmsnorm_math.errors import Refused
@@ -103,9 +103,9 @@ class Rows:
 
     def refuse_names(self, reserved: set[str]) -> None:
         """Raise if a name would stand for two things in the code."""
-        lengths = {size.name for size in self.program.lengths}
+        lengths = {PLACE.name, *(size.name for size in self.program.lengths)}
         for name in {*self.roles, *(result.label for result in self.program.results)} - lengths:
-            if name in reserved or name.endswith("_") or name.startswith(("out_", "sum_", "_")):
+            if name in reserved or name.endswith("_") or name.startswith(("out_", "sum_", "_")) or name.endswith(("_ptr", "_row", "_col", "_out")):
                 raise Refused(
                     f"{name} has a meaning of its own in a row kernel: call it otherwise."
                 )
@@ -124,8 +124,11 @@ class Rows:
         return [*(line for one in self.passes for line in one.parts), *self.parts]
 
 
-def rows(program: Program) -> Rows:
-    """Return `program` as passes over rows, or raise `Refused` with the reason why it has none."""
+def rows(program: Program, *, keep: bool = True) -> Rows:
+    """Return `program` as passes over rows, or raise `Refused` with the reason why it has none.
+
+    With `keep`, elements that take long to compute are kept for later passes.
+    """
     flat = Flat(program)
     roles, lines = flat.roles, flat.lines
     late = _late(lines)
@@ -166,7 +169,7 @@ def rows(program: Program) -> Rows:
     kept = tuple(
         name
         for name, line in elements.items()
-        if line.expr.has(*COSTLY) and sum(name in names for names in needed) > 1
+        if keep and line.expr.has(*COSTLY) and sum(name in names for names in needed) > 1
     )
     passes, seen = [], set()
     for k, group in enumerate(groups):
