@@ -27,6 +27,8 @@ class Language:
         For and, or, not.
     number
         A constant in an expression of elements, whose type it must not change.
+    whole
+        An integer, where it may meet another one.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Language:
     choice: str
     words: tuple[str, str, str]
     number: str
+    whole: str = "{0}"
 
     def spell(self, expr: Basic, names: Callable[[str], str], typed: bool = True) -> str:
         """Return the code of `expr`; `typed` where it is an element, not a value of the row."""
@@ -46,7 +49,8 @@ class Language:
         def constant(value: Expr) -> Text:
             if value in (S.Infinity, S.NegativeInfinity, S.NaN):
                 raise Refused(f"there is no code for {value} in a row kernel.")
-            digits = str(value) if value.is_Integer else repr(float(value.evalf(17)))
+            short = value.is_Integer and abs(value) < 2**31
+            digits = self.whole.format(value) if short else repr(float(value.evalf(17)))
             text = number.format(digits)
             return text, LOOSE if text.startswith("-") else TIGHT
 
@@ -99,7 +103,7 @@ class Language:
                 )
             form = self.functions[name]
             texts = [code(arg)[0] for arg in args]
-            return form.format(*texts, one=number.format(1), zero=number.format(0)), TIGHT
+            return form.format(*texts, one=constant(S.One)[0], zero=constant(S.Zero)[0]), TIGHT
 
         def choose(node: Piecewise) -> Text:
             *pieces, (last, condition) = node.args
@@ -140,67 +144,3 @@ class Language:
             return call(node.func.__name__, *node.args)
 
         return code(expr)[0]
-
-
-PYTHON = Language(
-    "numba",
-    {
-        **{
-            name: f"np.{name}({{0}})"
-            for name in ("exp", "log", "sin", "cos", "tan", "tanh", "sqrt", "sinh", "cosh")
-        },
-        "Abs": "abs({0})",
-        "sign": "np.sign({0})",
-        "erf": "math.erf({0})",
-        "pow": "({0}) ** ({1})",
-        "Max": "max({0}, {1})",
-        "Min": "min({0}, {1})",
-        "Heaviside": "((np.sign({0}) + {one}) / ({one} + {one}))",  # 1/2 at 0
-        "Logistic": "({one} / ({one} + np.exp(-({0}))))",
-        "Softplus": "(max({0}, {zero}) + np.log1p(np.exp(-abs({0}))))",
-    },
-    "({1} if {0} else {2})",
-    ("and", "or", "not "),
-    "T({0})",
-)
-TRITON = Language(
-    "triton",
-    {
-        **{name: f"tl.{name}({{0}})" for name in ("exp", "log", "sin", "cos", "sqrt", "erf")},
-        "Abs": "tl.abs({0})",
-        "sign": "tl.where({0} > 0, 1.0, tl.where({0} < 0, -1.0, 0.0))",
-        "tanh": "(2 * tl.sigmoid(2 * ({0})) - 1)",
-        "sinh": "((tl.exp({0}) - tl.exp(-({0}))) / 2)",
-        "cosh": "((tl.exp({0}) + tl.exp(-({0}))) / 2)",
-        "tan": "(tl.sin({0}) / tl.cos({0}))",
-        "Max": "tl.maximum({0}, {1})",
-        "Min": "tl.minimum({0}, {1})",
-        "Heaviside": "tl.where({0} > 0, 1.0, tl.where({0} < 0, 0.0, 0.5))",
-        "Logistic": "tl.sigmoid({0})",
-        "Softplus": "(tl.maximum({0}, 0.0) + tl.log(1 + tl.exp(-tl.abs({0}))))",
-    },
-    "tl.where({0}, {1}, {2})",
-    ("&", "|", "~"),
-    "{0}",
-)
-C = Language(
-    "c",
-    {
-        **{
-            name: f"{name}({{0}})"
-            for name in ("exp", "log", "sin", "cos", "tan", "tanh", "sqrt", "sinh", "cosh", "erf")
-        },
-        "Abs": "fabs({0})",
-        "sign": "(({0} > 0) - ({0} < 0))",
-        "pow": "pow({0}, {1})",
-        "Max": "fmax({0}, {1})",
-        "Min": "fmin({0}, {1})",
-        "Heaviside": "((({0} > 0) - ({0} < 0) + {one}) / 2)",
-        "Logistic": "({one} / ({one} + exp(-({0}))))",
-        "Softplus": "(fmax({0}, {zero}) + log1p(exp(-fabs({0}))))",
-    },
-    "({0} ? {1} : {2})",
-    ("&&", "||", "!"),
-    "(REAL){0}",
-)
-TORCH = Language("torch", {"pow": "({0}) ** ({1})", "sqrt": "({0}) ** 0.5"}, "{1}", ("&", "|", "~"), "{0}")

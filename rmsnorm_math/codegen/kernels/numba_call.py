@@ -1,14 +1,10 @@
-"""The function around a kernel in Numba: it looks at arguments, and makes and shapes the results."""
+"""The function around a kernel in Numba: it looks at arguments, makes and shapes the results."""
 
-from rmsnorm_math.codegen.flat import NUMBER, ROW, TILE, WEIGHT
+from rmsnorm_math.codegen.kernels.flat import NUMBER, ROW, TILE, WEIGHT
+from rmsnorm_math.codegen.kernels.languages import PYTHON
+from rmsnorm_math.codegen.kernels.plan import Rows
+from rmsnorm_math.codegen.kernels.text import indented
 from rmsnorm_math.codegen.nodes import Mean
-from rmsnorm_math.codegen.rows import Rows
-from rmsnorm_math.codegen.scalar import PYTHON
-
-
-def indented(lines: list[str]) -> list[str]:
-    """Return lines a step further to the right."""
-    return [f"    {line}" if line else line for line in lines]
 
 
 def wrapper(plan: Rows, name: str, docstring: str) -> list[str]:

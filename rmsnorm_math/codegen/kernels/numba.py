@@ -2,11 +2,12 @@
 
 from sympy import Expr, Pow, Symbol
 
-from rmsnorm_math.codegen.arguments import indented, wrapper
-from rmsnorm_math.codegen.flat import NUMBER, PLACE, ROW, TILE, WEIGHT, Line
+from rmsnorm_math.codegen.kernels.flat import NUMBER, PLACE, ROW, TILE, WEIGHT, Line
+from rmsnorm_math.codegen.kernels.languages import PYTHON
+from rmsnorm_math.codegen.kernels.numba_call import wrapper
+from rmsnorm_math.codegen.kernels.plan import Pass, Rows
+from rmsnorm_math.codegen.kernels.text import indented, listed
 from rmsnorm_math.codegen.nodes import Largest, Mean
-from rmsnorm_math.codegen.rows import Pass, Rows
-from rmsnorm_math.codegen.scalar import PYTHON
 
 HEAD = """\
 import math
@@ -86,7 +87,7 @@ class Numba:
         kept = [f"{name} = np.empty(n, {self.tiles[0]}.dtype)" for name in plan.kept]
         loop = ["for row in range(task * ROWS, min(rows, (task + 1) * ROWS)):", *indented(body)]
         lines += ["for task in numba.prange((rows + ROWS - 1) // ROWS):", *indented([*kept, *loop])]
-        return [f"def _rows({', '.join(arguments)}):", *indented(lines)]
+        return [*listed("def _rows(", arguments, "):"), *indented(lines)]
 
     def one_pass(self, one: Pass) -> list[str]:
         """Return what a pass along the row computes, a chunk at a time where sums need it."""
