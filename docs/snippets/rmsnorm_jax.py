@@ -49,9 +49,10 @@ _rms_norm.defvjp(forward, backward)
 
 def gradients(dy, x, gamma, rstd):
     xhat = rstd * x
-    dot = jnp.mean(dy * gamma * xhat, axis=-1, keepdims=True)
+    t = dy * xhat
+    dot = jnp.mean(gamma * t, axis=-1, keepdims=True)
     dx = rstd * (dy * gamma - dot * xhat)
-    dgamma = (dy * xhat).reshape(-1, dy.shape[-1]).sum(0)
+    dgamma = t.reshape(-1, dy.shape[-1]).sum(0)
     return dx, dgamma
 
 

@@ -43,9 +43,10 @@ def backward(dy, x, gamma, rstd, out=None):
 
 def gradients(dy, x, gamma, rstd):
     xhat = rstd * x
-    dot = np.mean(dy * gamma * xhat, axis=-1, keepdims=True)
+    t = dy * xhat
+    dot = np.mean(gamma * t, axis=-1, keepdims=True)
     dx = rstd * (dy * gamma - dot * xhat)
-    dgamma = (dy * xhat).reshape(-1, dy.shape[-1]).sum(0)
+    dgamma = t.reshape(-1, dy.shape[-1]).sum(0)
     return dx, dgamma
 
 

@@ -10,17 +10,18 @@ from itertools import count
 from textwrap import fill, indent
 from typing import Any, Literal
 
-from sympy import Expr, Indexed, Symbol
+from sympy import Expr
 
-from rmsnorm_math.codegen.build import Key, label_of
+from rmsnorm_math.codegen.build import label_of
 from rmsnorm_math.codegen.jax import Jax
 from rmsnorm_math.codegen.names import is_name, quoted
 from rmsnorm_math.codegen.numpy import NumPy
 from rmsnorm_math.codegen.program import Program, program
+from rmsnorm_math.codegen.record import Key
 from rmsnorm_math.codegen.spell import Spelling
 from rmsnorm_math.codegen.torch import Torch
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.indices import free_indices
+from rmsnorm_math.index.walk import free_indices
 
 Framework = Literal["numpy", "torch", "jax"]
 SPELLINGS: dict[str, type[Spelling]] = {"numpy": NumPy, "torch": Torch, "jax": Jax}
@@ -77,9 +78,7 @@ def source(
     <BLANKLINE>
     """
     if framework not in SPELLINGS:
-        raise Refused(
-            f"there is no framework {framework!r}: choose one of {', '.join(SPELLINGS)}."
-        )
+        raise Refused(f"there is no framework {framework!r}: choose one of {', '.join(SPELLINGS)}.")
     if not is_name(name):
         raise Refused(f"{name!r} is no name in Python: call the function otherwise.")
     recorded = program(outputs, arguments, where)
@@ -143,7 +142,9 @@ def _docstring(recorded: Program, arguments: Mapping[Expr, str]) -> str:
     renamed = ", ".join(f"{text} for {key}" for key, text in arguments.items() if text != str(key))
     arrays = [p for p in recorded.parameters if p.axes]
     axes = {p.name: [axis.name for axis in p.axes] + ["1"] * p.column for p in arrays}
-    shapes = ", ".join(f"{name} ({', '.join(own)}{',' * (len(own) < 2)})" for name, own in axes.items())
+    shapes = ", ".join(
+        f"{name} ({', '.join(own)}{',' * (len(own) < 2)})" for name, own in axes.items()
+    )
     plain = recorded.batch is not None and all(len(own) < 3 for own in axes.values())
     notes = [f"With {renamed}."] if renamed else []
     notes += [] if plain else [f"Shapes: {shapes}."]
@@ -163,4 +164,3 @@ def _formula(formula: tuple[Key, Expr]) -> str:
 
 
 NUMBERS = count(1)
-_ = (Indexed, Symbol)

@@ -52,7 +52,7 @@ class Axes:
         self,
         groups: Groups,
         limits: Mapping[Dummy, Limit],
-        shapes: Mapping[Hashable, Expr],
+        shapes: Mapping[tuple[Expr, int], Expr],
         given: Iterable[Expr],
         order: Iterable[Dummy],
     ) -> None:

@@ -1,5 +1,7 @@
 """How JAX spells a program: mostly as NumPy does."""
 
+from typing import ClassVar
+
 from rmsnorm_math.codegen.numpy import ALIKE, NUMPY, NumPy
 from rmsnorm_math.codegen.spell import Spelling
 
@@ -10,7 +12,9 @@ class Jax(NumPy):
     word = "jax"
     module = "jnp"
     imports = ("import jax.numpy as jnp",)
-    functions = {name: f"jnp.{NUMPY.get(name, name)}" for name in ALIKE} | {
+    functions: ClassVar[dict[str, str]] = {
+        name: f"jnp.{NUMPY.get(name, name)}" for name in ALIKE
+    } | {
         "erf": "jax.scipy.special.erf",
         "erfc": "jax.scipy.special.erfc",
         "Logistic": "jax.nn.sigmoid",

@@ -1,134 +1,32 @@
 """From index notation to arrays with named axes; see `program` for what comes out.
 
-`Reader.read` gives every bound index a dummy of its own, and learns which axes are one.
-`settle` then contracts what deltas are left, makes a condition of a sum over a part of an axis,
-and names the axes, so that sums that differ in their indices alone are equal.
+`settle` contracts what deltas are left, makes a condition of a sum over a part of an axis, and
+names the axes that are bound, so that sums that differ in their indices alone are equal.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from sympy import (
     Add,
     And,
     Basic,
-    DiracDelta,
     Dummy,
     Eq,
     Expr,
-    Idx,
     Indexed,
-    IndexedBase,
     KroneckerDelta,
     Mul,
-    Number,
-    NumberSymbol,
     Piecewise,
     S,
-    Sum,
     Symbol,
     Tuple,
 )
-from sympy.core.function import Function
 from sympy.core.relational import Relational
-from sympy.functions.elementary.miscellaneous import MinMaxBase
-from sympy.logic.boolalg import Boolean, BooleanAtom
 
-from rmsnorm_math.codegen.axes import Axes, Groups
+from rmsnorm_math.codegen.axes import Axes
 from rmsnorm_math.codegen.nodes import Position, Reduction, Total, another, axes_of, parts, rebuilt
+from rmsnorm_math.codegen.read import Reader
 from rmsnorm_math.errors import Refused
-
-ROWS = Symbol("rows", integer=True)
-
-
-class Reader:
-    """Reads expressions over the arrays in `names` and the `numbers`, which are symbols.
-
-    With `rows`, arrays that are written with one index have any number of axes before it.
-    """
-
-    def __init__(self, names: Mapping[Expr, str], lengths: Iterable[Expr], rows: bool) -> None:
-        self.names, self.lengths, self.rows = names, {*lengths}, rows
-        self.numbers: dict[Expr, Expr] = {}
-        self.groups = Groups()
-        self.limits: dict[Dummy, tuple[Expr, Expr]] = {}
-        self.ranks: dict[Expr, int] = {}
-        self.shapes: dict[tuple[Expr, int], Expr] = {}
-        self.order: list[Dummy] = []
-        self.lenient = False  # whether what has no value is passed over
-
-    def read(self, node: Basic, scope: Mapping[Expr, Dummy]) -> Basic:
-        """Return `node` over arrays; `scope` holds its free indices."""
-        if node in scope:
-            return Position(scope[node])
-        if node in self.numbers:
-            return self.numbers[node]
-        if isinstance(node, Number | NumberSymbol | BooleanAtom) or node in self.lengths:
-            return node
-        if isinstance(node, Symbol | Idx):
-            if self.lenient:
-                return node
-            raise Refused(_no_value(node))
-        if isinstance(node, Indexed):
-            return self._element(node, scope)
-        if isinstance(node, Sum):
-            return self._sum(node, scope)
-        if isinstance(node, KroneckerDelta):
-            places = [self._place(arg, scope) for arg in node.args[:2]]
-            if all(isinstance(place, Dummy) for place in places):
-                self.groups.join(*places)
-            return KroneckerDelta(*places)
-        if isinstance(node, DiracDelta):
-            return S.Zero
-        plain = isinstance(node, Add | Mul | Function | MinMaxBase | Relational | Boolean) or node.is_Pow
-        if plain or node.func.__name__ == "ExprCondPair":
-            return rebuilt(node, (self.read(arg, scope) for arg in node.args))
-        raise Refused(f"there is no code for {type(node).__name__} in {node}.")
-
-    def dummy(self, name: str) -> Dummy:
-        """Return an index of its own."""
-        self.order.append(Dummy(name, integer=True))
-        return self.order[-1]
-
-    def _place(self, index: Expr, scope: Mapping[Expr, Dummy]) -> Expr:
-        """Return an index: its dummy, a number, or an array of numbers."""
-        if index in scope:
-            return scope[index]
-        return self.read(index, scope)
-
-    def _element(self, node: Indexed, scope: Mapping[Expr, Dummy]) -> Expr:
-        if node.base not in self.names and not self.lenient:
-            raise Refused(_no_value(node.base))
-        axes: list[Dummy] = []
-        chosen: list[tuple[Dummy, Expr]] = []
-        for at, index in enumerate(node.indices):
-            place = (node.base, at)
-            if index in scope:
-                axes.append(scope[index])
-            elif isinstance(index, Indexed):  # x[label[b]]: the sum of those that have the label
-                axes.append(self.dummy("k"))
-                chosen.append((axes[-1], self.read(index, scope)))
-            else:
-                raise Refused(f"{node} is no whole array: only plain indices are printed.")
-            self.groups.join(place, axes[-1])
-            if node.base.shape:
-                self.shapes[place] = node.base.shape[at]
-        self.ranks[node.base] = len(axes)
-        front = (ROWS,) if self.rows and len(axes) == 1 else ()
-        value: Expr = IndexedBase(self.names.get(node.base, "_"))[(*front, *axes)]
-        for axis, label in chosen:
-            value = Total(KroneckerDelta(axis, label) * value, axis)
-        return value
-
-    def _sum(self, node: Sum, scope: Mapping[Expr, Dummy]) -> Expr:
-        *inner, (index, lower, upper) = node.limits
-        dummy = self.dummy(index.name)
-        self.limits[dummy] = (self.read(lower, scope), self.read(upper, scope))
-        body = node.func(node.function, *inner) if inner else node.function
-        return Total(self.read(body, {**scope, index: dummy}), dummy)
-
-
-def _no_value(node: Expr) -> str:
-    return f"{node} has no value: add it to the arguments, as in {{{node}: '{node}'}}."
 
 
 def settle(node: Basic, reader: Reader, axes: Axes) -> Basic:
@@ -160,7 +58,7 @@ def settle(node: Basic, reader: Reader, axes: Axes) -> Basic:
     def named(expr: Expr, dummy: Dummy) -> Expr:
         return in_place(expr, {dummy: axes.name(dummy)})
 
-    return _as_choices(walk(node), axes)
+    return _as_choices(_outside(walk(node)), axes)
 
 
 def in_place(expr: Basic, names: Mapping[Dummy, Symbol]) -> Basic:
@@ -242,9 +140,15 @@ def _has_delta(expr: Expr) -> bool:
 
 
 def _outside(expr: Expr) -> Expr:
-    """Return `expr` with the deltas that every branch of a choice has before the choice."""
+    """Return `expr` with what every branch of a choice has before the choice.
+
+    That is its deltas, and everything where the choice is between something and 0 by a position.
+    """
 
     def out(choice: Piecewise) -> Expr:
+        (value, condition), *others = choice.args
+        if others == [(0, True)] and condition.has(Position):
+            return _outside(value) * Piecewise((1, condition), (0, True))
         common: set[Expr] | None = None
         for value, _ in choice.args:
             deltas = {f for f in Mul.make_args(value) if isinstance(f, KroneckerDelta)}

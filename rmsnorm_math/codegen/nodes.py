@@ -7,6 +7,7 @@ from itertools import count, permutations
 from sympy import Basic, Expr, Function, Idx, Indexed, IndexedBase, Symbol, Tuple
 
 Axes = tuple[Symbol, ...]
+Line = tuple[str, Axes, Expr]
 
 
 class Reduction(Function):  # type: ignore[misc]
@@ -79,6 +80,18 @@ def axes_of(expr: Basic) -> set[Symbol]:
     return set().union(*map(axes_of, expr.args))
 
 
+def element(name: str, axes: Axes) -> Expr:
+    """Return the array `name`, or the number if it has no axes."""
+    return IndexedBase(name)[axes] if axes else Symbol(name)
+
+
+def array_name(node: Basic) -> str:
+    """Return the name of an array whose element `node` is, or nothing."""
+    if isinstance(node, Indexed):
+        return str(node.base.name)
+    return node.name if isinstance(node, Symbol) else ""
+
+
 def parts(expr: Basic) -> Iterator[Basic]:
     """Yield every node of `expr`, those in front first; an element is one."""
     if not isinstance(expr, Indexed | Position):
@@ -148,9 +161,7 @@ def canonical(node: Basic) -> Basic:
     return node.func(rename(node.args[0], names), *(names[axis] for axis in node.over))
 
 
-def renamings(
-    axes: Iterable[Symbol], others: Iterable[Symbol]
-) -> Iterator[dict[Symbol, Symbol]]:
+def renamings(axes: Iterable[Symbol], others: Iterable[Symbol]) -> Iterator[dict[Symbol, Symbol]]:
     """Yield each way to call `axes` by those of `others` that are as long."""
     axes = tuple(axes)
     for chosen in permutations(sorted(others, key=str), len(axes)):

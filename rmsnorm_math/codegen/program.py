@@ -21,16 +21,16 @@ what is computed.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from sympy import Expr, Indexed, Symbol
 
 from rmsnorm_math.abbreviation import abbreviate
-from rmsnorm_math.codegen.build import Key, Lowered, array_of, label_of, lower
-from rmsnorm_math.codegen.contract import Hoister, means, rank
+from rmsnorm_math.codegen.build import label_of, lower
+from rmsnorm_math.codegen.contract import rank
+from rmsnorm_math.codegen.hoist import Hoister, means
+from rmsnorm_math.codegen.lines import ordered, settled
 from rmsnorm_math.codegen.names import is_name, refuse_names
 from rmsnorm_math.codegen.nodes import (
-    Axes,
     Contraction,
     Largest,
     Logistic,
@@ -41,11 +41,13 @@ from rmsnorm_math.codegen.nodes import (
     Total,
     axes_of,
 )
-from rmsnorm_math.codegen.share import ordered, settled, share
+from rmsnorm_math.codegen.order import Lowered, array_of
+from rmsnorm_math.codegen.record import Key, Parameter, Program, Result, Statement
+from rmsnorm_math.codegen.share import share
 from rmsnorm_math.codegen.softmax import shifted
 from rmsnorm_math.codegen.stable import stable
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.indices import depends, nodes
+from rmsnorm_math.index.walk import depends, nodes
 from rmsnorm_math.inputs import as_expressions, as_mapping
 from rmsnorm_math.refusals import refuse_expression
 
@@ -65,85 +67,6 @@ __all__ = [
     "axes_of",
     "program",
 ]
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """An array that is passed.
-
-    Attributes
-    ----------
-    name
-        Its name in the code.
-    axes
-        Those of the element that it is written with, in order: ``(b, i)`` for ``x[b, i]``.
-    column
-        Whether its array has a further, last axis of length 1: the key was an element, ``r[b]``.
-    key
-        What it stands for: a base, a symbol or an element.
-    """
-
-    name: str
-    axes: Axes
-    column: bool
-    key: Expr
-
-
-@dataclass(frozen=True)
-class Statement:
-    """The line ``name = expr``; `axes` are those of the value, in order."""
-
-    name: str
-    axes: Axes
-    expr: Expr
-
-
-@dataclass(frozen=True)
-class Result:
-    """What is returned as `label`: the array called `name`, its axes in the order `axes`.
-
-    Where that array lacks one of the axes, it is the same all along it.
-    """
-
-    label: str
-    name: str
-    axes: Axes
-
-
-@dataclass(frozen=True)
-class Program:
-    """What a printed function computes.
-
-    Attributes
-    ----------
-    parameters
-        In the order of the function's arguments.
-    lengths
-        ``{symbol in an expression: axis}``, for the lengths that are needed as numbers.
-    statements
-        In order: each uses parameters and those before it.
-    results
-        In the order in which they are returned. A name may be a parameter's.
-    batch
-        The axis that stands for any number of leading axes, or None. It is that of an index which
-        only ever stands before one other, or ``rows``, which is added in front where every
-        array is written with one index: the array of ``x[i]`` has the axes ``(rows, i)``.
-    axes
-        All axes, in the order that arrays show.
-    formulas
-        What is returned, as it is written: ``(key, expression)``.
-    notes
-        What a reader must be told, a sentence each.
-    """
-
-    parameters: tuple[Parameter, ...]
-    lengths: Mapping[Symbol, Symbol]
-    statements: tuple[Statement, ...]
-    results: tuple[Result, ...]
-    batch: Symbol | None
-    axes: Axes
-    formulas: tuple[tuple[Key, Expr], ...]
-    notes: tuple[str, ...]
 
 
 def program(
@@ -200,18 +123,18 @@ def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
         lowered.sort,
         lowered.taken,
     )
-    hoister = Hoister(lowered.sort, lowered.taken, limit, lowered.sizes)
+    hoister = Hoister(lowered, limit)
     for name, axes, expr in means(ordered(definitions + outputs_, made), lowered.sizes):
         own = axes_of(expr)
         hoister.add(name, axes if own == {*axes} else lowered.sort(own), expr)
     for name, _, expr in hoister.lines:
         if rank(expr) > limit:
-            raise Refused(_too_large(name, expr, outputs))
+            raise Refused(_too_large(name, expr))
     given = {name for name, _, _ in (*lowered.definitions, *lowered.outputs)}
     lines = share(hoister.lines, lowered.sort, lowered.taken)
     results = {name for name, _, _ in lowered.outputs}
-    made = {name for name, _, _ in lines} - given
-    lines, values = settled(lines, made, results, given - results)
+    new = {name for name, _, _ in lines} - given
+    lines, values = settled(lines, new, results, given - results)
     used = set().union(*(expr.free_symbols for _, _, expr in lines)) if lines else set()
     return Program(
         parameters=tuple(Parameter(*entry) for entry in lowered.parameters),
@@ -227,7 +150,7 @@ def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
     )
 
 
-def _too_large(name: str, expr: Expr, outputs: Mapping[Key, Expr]) -> str:
+def _too_large(name: str, expr: Expr) -> str:
     axes = max((axes_of(node) for node in expr.atoms(Expr) | {expr}), key=len)
     text = ", ".join(sorted(axis.name for axis in axes))
     return (

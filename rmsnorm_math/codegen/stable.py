@@ -7,11 +7,17 @@ from sympy import (
     Add,
     Basic,
     Expr,
+    Ge,
+    Gt,
     Heaviside,
     Indexed,
     Integer,
+    Le,
+    Lt,
     Max,
+    Min,
     Mul,
+    Piecewise,
     Pow,
     S,
     cosh,
@@ -32,10 +38,19 @@ def stable(node: Basic) -> Basic:
         node = _guarded(node)
     if not isinstance(node, Mul):
         return _simple(rebuilt(node, map(stable, node.args)))
-    return _product(Mul(*map(stable, node.args)))
+    return _product(Mul(*(_inside(arg) for arg in node.args)))
+
+
+def _inside(factor: Expr) -> Expr:
+    """Return a factor with what it is made of in stable form: a power waits for its product."""
+    if isinstance(factor, Pow) and not isinstance(factor, exp):
+        return Pow(stable(factor.base), stable(factor.exp))
+    return stable(factor)
 
 
 def _simple(node: Basic) -> Basic:
+    if isinstance(node, Piecewise):
+        return _bounded(node)
     if isinstance(node, log):
         return log_of(node.args[0])
     if isinstance(node, Add):
@@ -43,6 +58,27 @@ def _simple(node: Basic) -> Basic:
     if isinstance(node, Pow) and node.exp.is_negative:
         return _product(node)
     return node
+
+
+def _bounded(node: Piecewise) -> Basic:
+    """Bound exponents in a branch by what the conditions say: both branches are computed."""
+    if len(node.args) != 2:
+        return node
+    (first, condition), (second, _) = node.args
+    if not isinstance(condition, Gt | Ge | Lt | Le) or condition.rhs != 0:
+        return node
+    x, positive = condition.lhs, isinstance(condition, Gt | Ge)
+
+    def bounded(branch: Expr, sign: int) -> Expr:
+        def bound(power: Expr) -> Expr:
+            ratio = power.exp / x
+            low = ratio.is_number and sign * ratio > 0
+            return exp(ratio * (Min(x, 0) if sign > 0 else Max(x, 0))) if low else power
+
+        return branch.replace(lambda part: isinstance(part, exp), bound)
+
+    first = bounded(first, -1 if positive else 1)
+    return Piecewise((first, condition), (bounded(second, 1 if positive else -1), True))
 
 
 def _complement(node: Add) -> Expr:
@@ -119,7 +155,30 @@ def _product(node: Expr) -> Expr:
         else:
             factors.append(factor)
     product = Mul(*factors)
-    return _absorbed(_without_steps(product))
+    return _absorbed(_multiplied(_without_steps(product)))
+
+
+def _multiplied(node: Expr) -> Expr:
+    """Multiply a sum of exponentials by logistic functions that take them up, as in tanh."""
+    factors = Mul.make_args(node)
+    for factor in factors:
+        base, power = factor.as_base_exp()
+        if not (isinstance(base, Add) and base.has(exp) and power.is_Integer and power > 0):
+            continue
+        for other in factors:
+            own, times = other.as_base_exp()
+            if isinstance(own, Logistic) and times.is_Integer and times >= power:
+                out = Mul(*(f for f in factors if isinstance(f, exp)))
+                unit = own * exp(out.exp / power if isinstance(out, exp) else 0)
+                terms = [_absorbed(unit * term) for term in base.args]
+                if not any(term.has(exp) for term in terms):
+                    rest = node / factor / own**power / out
+                    return _multiplied(rest * _complement_all(Add(*terms)) ** power)
+    return node
+
+
+def _complement_all(node: Expr) -> Expr:
+    return _complement(node) if isinstance(node, Add) else node
 
 
 def _reciprocal_of_cosh(node: Expr, base: Expr, times: Expr) -> Iterator[Expr]:

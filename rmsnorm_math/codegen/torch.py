@@ -1,10 +1,13 @@
 """How PyTorch spells a program."""
 
+from typing import ClassVar
+
 from sympy import Basic
 
+from rmsnorm_math.codegen.layout import PRODUCT, SIGN, TIGHT, Layout, Text
 from rmsnorm_math.codegen.nodes import axes_of
 from rmsnorm_math.codegen.numpy import ALIKE
-from rmsnorm_math.codegen.spell import PRODUCT, SIGN, TIGHT, Layout, Spelling, Text
+from rmsnorm_math.codegen.spell import Spelling
 
 
 class Torch(Spelling):
@@ -13,7 +16,9 @@ class Torch(Spelling):
     word = "torch"
     module = "torch"
     imports = ("import torch",)
-    functions = {name: f"torch.{name.lower().replace('ceiling', 'ceil')}" for name in ALIKE} | {
+    functions: ClassVar[dict[str, str]] = {
+        name: f"torch.{name.lower().replace('ceiling', 'ceil')}" for name in ALIKE
+    } | {
         "erf": "torch.erf",
         "erfc": "torch.erfc",
         "Logistic": "torch.sigmoid",
@@ -21,10 +26,10 @@ class Torch(Spelling):
     options = "dim={}, keepdim=True"
     over = "dim={}"
 
-    def _print_Max(self, node: Basic, want: Layout) -> Text:
+    def _max(self, node: Basic, want: Layout) -> Text:
         return self._bounded(node, want, "maximum", "min")
 
-    def _print_Min(self, node: Basic, want: Layout) -> Text:
+    def _min(self, node: Basic, want: Layout) -> Text:
         return self._bounded(node, want, "minimum", "max")
 
     def _bounded(self, node: Basic, want: Layout, word: str, bound: str) -> Text:
@@ -38,10 +43,10 @@ class Torch(Spelling):
             )
         return first, TIGHT
 
-    def _print_Heaviside(self, node: Basic, want: Layout) -> Text:
+    def _heaviside(self, node: Basic, want: Layout) -> Text:
         return f"(torch.sign({self.text(node.args[0], want)[0]}) + 1)/2", PRODUCT
 
-    def _print_Softplus(self, node: Basic, want: Layout) -> Text:
+    def _softplus(self, node: Basic, want: Layout) -> Text:
         return f"-torch.nn.functional.logsigmoid({self.text(-node.args[0], want)[0]})", SIGN
 
     def as_array(self, name: str) -> str:
