@@ -10,6 +10,7 @@ import ml_dtypes
 import numpy as np
 import torch
 
+import tests.peers.interpreter  # noqa: F401  rounds to bfloat16
 from tests.snippets.cases import ROOT, Arrays, Implementation, load
 
 jax.config.update("jax_enable_x64", True)
@@ -20,8 +21,9 @@ DTYPES = {
     "bfloat16": ml_dtypes.bfloat16,
     "float16": np.float16,
 }
-numpy_snippet, torch_snippet, jax_snippet, numba_snippet = (
-    load(ROOT / f"docs/snippets/rmsnorm_{name}.py") for name in ("numpy", "torch", "jax", "numba")
+numpy_snippet, torch_snippet, jax_snippet, numba_snippet, triton_snippet = (
+    load(ROOT / f"docs/snippets/rmsnorm_{name}.py")
+    for name in ("numpy", "torch", "jax", "numba", "triton")
 )
 
 
@@ -105,6 +107,9 @@ SNIPPETS: dict[str, Implementation] = {
     "NumPy snippet": through_numpy(numpy_snippet),
     "PyTorch snippet": through_torch(
         lambda x, gamma, eps: torch_snippet.rms_norm(x, x.shape[-1:], gamma, eps)
+    ),
+    "Triton snippet": through_torch(
+        lambda x, gamma, eps: triton_snippet.rms_norm(x, x.shape[-1:], gamma, eps)
     ),
     "JAX snippet": jax_snippet_passes,
     "Numba snippet": through_numpy(numba_snippet),

@@ -1,0 +1,1 @@
+"""Row kernels: a program whose sums run along a row, or over the rows, as one fused kernel."""
