@@ -1,0 +1,102 @@
+"""Run a function over the cases, each twice and interleaved with others, and report."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sympy import Expr
+
+from rmsnorm_math.errors import Refused
+from rmsnorm_math.verify.cases import UNIT, makers
+from rmsnorm_math.verify.diagnosis import LARGE, Others
+from rmsnorm_math.verify.layer import Layer
+from rmsnorm_math.verify.report import Ran, Report, report
+from rmsnorm_math.verify.traits import facts
+from rmsnorm_math.verify.trial import Call, Trial, attempt, prepared
+
+KEPT = 20_000  # elements: of larger trials that fail, the first alone is kept
+
+
+def run(
+    call: Call,
+    layer: Layer,
+    title: str,
+    *,
+    dtype: str,
+    shapes: Sequence[tuple[int, ...]] | None = None,
+    values: Mapping[Expr, Sequence[float]] | None = None,
+    factor: float = 1,
+    others: Others = (),
+    again: bool = True,
+) -> Report:
+    """Return the report on `call`, which is given a case and copies of its arguments."""
+    if dtype not in UNIT:
+        raise Refused(f"dtype is {dtype!r}; write one of {', '.join(map(repr, UNIT))}.")
+    if not factor > 0:
+        raise Refused(f"the tolerance is {factor!r}; write a factor above 0, such as 4.")
+    cases: list[Ran] = []
+    kept: list[tuple[int, Trial]] = []
+    before: tuple[int, Trial, Trial] | None = None
+    with np.errstate(all="ignore"):
+        for make in makers(layer, dtype, shapes, values):
+            case = make()
+            asked = prepared(case, dtype, factor)
+            if asked is None:
+                continue
+            number = len(cases)
+            cases.append(Ran(make, str(case), facts(case)))
+            trial = attempt(call, asked)
+            if before is not None and again:
+                _again(call, *before)
+            before = (number, asked, trial)
+            _keep(kept, number, trial)
+        if before is not None and again:
+            _again(call, *before)
+        if not cases:
+            raise Refused(
+                "there is no case in which the outputs are finite: check the layer, or ask for "
+                "other values."
+            )
+        kept = [(at, trial) for at, trial in kept if trial.failed() or trial.case.elements <= LARGE]
+        return report(layer, title, dtype, cases, kept, others)
+
+
+def _keep(kept: list[tuple[int, Trial]], number: int, trial: Trial) -> None:
+    """Keep what a report or a diagnosis can need: small trials, and those that failed."""
+    if trial.case.elements <= LARGE or (trial.failed() and trial.case.elements <= KEPT):
+        kept.append((number, trial))
+    elif trial.failed() and not any(t.case.elements > KEPT for _, t in kept):
+        kept.append((number, trial))
+    elif trial.failed():
+        kept.append((number, _emptied(trial)))
+
+
+def _emptied(trial: Trial) -> Trial:
+    return trial
+
+
+def _again(call: Call, number: int, asked: Trial, first: Trial) -> None:
+    """Call once more, other cases having been in between: what was right has to be so again."""
+    del number
+    if first.failed():
+        return
+    second = attempt(call, asked)
+    names = asked.case.layer.names
+    wrong = [name for at, name in enumerate(names) if second.wrong(at)]
+    if second.faults or wrong:
+        says = f"{' and '.join(wrong)} is wrong" if wrong else next(iter(second.faults.values()))
+        first.faults["again"] = (
+            f"{says} when called again with the same arguments, which were right the first time "
+            "(something is kept between calls)"
+        )
+
+
+def checked(function: Any, layer: Layer, name: str) -> tuple[Call, str]:
+    """Return what calls `function` with a case's arguments, and its title."""
+    title = f"{name}({layer.signature})"
+    if not callable(function):
+        raise Refused(f"expected a function {title}, got {type(function).__name__}")
+    return lambda _case, given: function(*given), title
+
+
+__all__ = ["Callable", "checked", "run"]
