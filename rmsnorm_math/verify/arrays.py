@@ -20,6 +20,8 @@ from sympy import (
     Max,
     Min,
     Mul,
+    Number,
+    NumberSymbol,
     Piecewise,
     Pow,
     Product,
@@ -93,7 +95,7 @@ class Arrays:
         return found
 
     def _find(self, expr: Expr, of: Callable[[Expr], Any], *, magnitudes: bool) -> Any:
-        if expr.is_number:
+        if isinstance(expr, Number | NumberSymbol):
             return abs(float(expr)) if magnitudes else float(expr)
         if isinstance(expr, Add):
             return _reduce(np.add, map(of, expr.args))

@@ -103,7 +103,7 @@ def makers(
     sizes, kinds of weights and layouts are dealt out by chance, each as often as the others.
     """
     given = [(tuple(shape), 12) for shape in shapes] if shapes else None
-    plan = given or [(s, 7) for s in SMALL] + [(s, 3) for s in LARGE]
+    plan = given or [(s, 6) for s in SMALL] + [(s, 3) for s in LARGE]
     deck = [(shape, number) for shape, count in plan for number in range(count)]
     choices = (
         _scales(layer, dtype),

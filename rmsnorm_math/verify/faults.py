@@ -10,9 +10,12 @@ from rmsnorm_math.verify.arrays import Array, Arrays
 from rmsnorm_math.verify.layer import Layer
 from rmsnorm_math.verify.trial import Trial
 
+NOT_SUMMED = "not summed over the batch"
+ALONG_COLUMNS = "each row's mean is broadcast along the wrong axis (keepdims is missing)"
+
 #: Of one value for each row and column, in the shape of the input: what comes back, and its name.
 OF_ROWS: tuple[tuple[str, Callable[[Array], Any]], ...] = (
-    ("not summed over the batch", lambda v: v),
+    (NOT_SUMMED, lambda v: v),
     (
         "summed over the first axis alone; sum over all but the last",
         lambda v: v.sum(0),
@@ -50,7 +53,7 @@ def faults(
                 yield says, of(values)
     elif len(indices) == 2:
         for says, narrow in (
-            ("each row's mean is broadcast along the wrong axis (keepdims is missing)", Sum),
+            (ALONG_COLUMNS, Sum),
             (
                 "each row's mean, with its factors, is broadcast along the wrong axis "
                 "(keepdims is missing)",

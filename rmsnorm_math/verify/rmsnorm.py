@@ -12,6 +12,7 @@ from rmsnorm_math.gradients import vjp
 from rmsnorm_math.layers import layer_norm, rms, rmsnorm
 from rmsnorm_math.notation import b, epsilon, gamma, i, j, m, x, ybar
 from rmsnorm_math.verify.layer import Layer, layer_of
+from rmsnorm_math.verify.wild import WILD
 
 PLACES = ("inside", "outside", "max")
 RESIDUAL, DRES = IndexedBase("residual"), IndexedBase("dres")
@@ -35,10 +36,15 @@ class Convention:
             raise Refused(f"epsilons is {given!r}; write numbers that are not negative: (1e-5,).")
         return {epsilon: tuple(given)}
 
-    @cached_property
     def others(self) -> list[tuple[str, dict[str, Expr]]]:
-        """What else may have been meant: a sentence, and what would be right then."""
-        return [*(_other_forwards if self.kind == "forward" else _other_backwards)(self.options)]
+        """Return what else it may be: a sentence, and the outputs of which it would be true."""
+        return self._others
+
+    @cached_property
+    def _others(self) -> list[tuple[str, dict[str, Expr]]]:
+        if self.kind == "forward":
+            return [*_other_forwards(self.options)]
+        return [*_seen(self), *_other_backwards(self.options)]
 
 
 def backward_of(
@@ -142,6 +148,24 @@ def _other_forwards(options: tuple[Any, ...]) -> Any:
 
 def _of(y: Expr, residual: bool) -> Expr:
     return _with_residual(y) if residual else y
+
+
+def _seen(convention: Convention) -> Any:
+    eps, _, weight, residual, outputs = convention.options
+    if eps != "inside" or not weight:
+        return
+    short = dict(convention.layer.short)
+    for seen in WILD:
+        if seen.change is not None and "dx" in outputs:
+            wrong = seen.change(short)
+            yield seen.says, {name: wrong[name] for name in outputs if name in wrong}
+    if residual and "dx" in outputs:
+        before = (short["dx"] - DRES[b, j]).replace(
+            lambda node: isinstance(node, Indexed) and node.base == ybar,
+            lambda node: node + DRES[node.indices],
+        )
+        says = "dres is added to dy, before the Jacobian; it belongs after it, to dx"
+        yield says, {"dx": before}
 
 
 def _other_backwards(options: tuple[Any, ...]) -> Any:

@@ -26,7 +26,7 @@ def run(
     shapes: Sequence[tuple[int, ...]] | None = None,
     values: Mapping[Expr, Sequence[float]] | None = None,
     factor: float = 1,
-    others: Others = (),
+    others: Others = tuple,
     again: bool = True,
 ) -> Report:
     """Return the report on `call`, which is given a case and copies of its arguments."""

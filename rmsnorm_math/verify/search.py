@@ -92,20 +92,21 @@ class Suspects:
                     yield Suspect(both, self._with(at, wrong, convention), self._sum(changed, at, values))
                     if len(self.terms) > 1:
                         local = (says, self._at(convention.says, at))
-                        terms = self._with(at, convention(wrong))
+                        terms = self._with(at, wrong, convention, alone=True)
                         yield Suspect(local, terms, self._sum(self.right, at, values))
-            for other, _ in self.conventions:
+        for number, (convention, _) in enumerate(self.conventions):
+            for other, _ in self.conventions[number + 1 :]:
                 terms = tuple(other(convention(t)) for t in self.terms)
                 values = [self.laid(self.arrays.value(t)) for t in terms]
-                if other is not convention and all(v is not None for v in values):
+                if all(v is not None for v in values):
                     yield Suspect((convention.says, other.says), lambda t=terms: t, sum(values))
         singles = list(self.one())
         for says, factor, more in of_whole(self.terms, self.setting):
             for single in singles:
                 yield self._whole((*single.says, says), factor, more, single.terms, single.values)
 
-    def crossed(self, got: Array, close: Callable[[Array], Array]) -> Iterator[Suspect]:
-        """Yield the formulas with a slip in each of two terms that are `close` to `got`."""
+    def crossed(self, close: Callable[[Array], Array]) -> Iterator[Suspect]:
+        """Yield the formulas with a slip in each of two terms that are `close`."""
         lists = [[*self.slips[at], *self._local(at)] for at in range(len(self.terms))]
         for left in range(len(lists)):
             for right in range(left + 1, len(lists)):
@@ -142,10 +143,16 @@ class Suspects:
         made = terms if callable(terms) else lambda: tuple(terms)
         return Suspect(says, lambda: (*(factor * t for t in made()), more), by * values + extra)
 
-    def _with(self, at: int, term: Expr, convention: Convention | None = None) -> Callable[[], Terms]:
+    def _with(
+        self, at: int, term: Expr, convention: Convention | None = None, *, alone: bool = False
+    ) -> Callable[[], Terms]:
         def terms() -> Terms:
             found = with_terms(self.terms, at, term)
-            return tuple(convention(t) if convention else t for t in found)
+            follows = [convention and (number == at or not alone) for number in range(len(found))]
+            return tuple(
+                convention(t) if convention and follows[number] else t
+                for number, t in enumerate(found)
+            )
 
         return terms
 
