@@ -20,6 +20,7 @@ class Ran:
     make: Callable[[], Case]
     text: str
     facts: dict[str, bool]
+    empty: bool
 
 
 @dataclass(frozen=True)
@@ -121,10 +122,17 @@ def _where(indices: list[int], cases: Sequence[Ran]) -> str:
         return "in every case"
     text = f"in {len(indices)} of {len(cases)} cases"
     marked = set(indices)
+    shown = [at for at, case in enumerate(cases) if at in marked or not case.empty]
+    best: tuple[int, str] = (len(shown), "")
     for trait in dict.fromkeys(trait for case in cases for trait in case.facts):
-        if all(case.facts.get(trait, False) == (at in marked) for at, case in enumerate(cases)):
+        having = {at for at in shown if cases[at].facts.get(trait, False)}
+        if having == marked:
             return f"{text}: exactly those where {trait}"
-    return f"{text}, the first with {cases[min(indices)].text}"
+        if marked < having and len(having) < best[0]:
+            best = len(having), trait
+    first = f"the first with {cases[min(indices)].text}"
+    only = f"only where {best[1]}, " if 4 * len(marked) >= 3 * best[0] and best[1] else ""
+    return f"{text}, {only}{first}"
 
 
 def _element(trial: Trial, output: int, name: str) -> str:

@@ -44,7 +44,8 @@ def run(
             if asked is None:
                 continue
             number = len(cases)
-            cases.append(Ran(make, str(case), facts(case)))
+            empty = all(right.size == 0 or not right.any() for right in asked.right)
+            cases.append(Ran(make, str(case), facts(case), empty))
             trial = attempt(call, asked)
             if before is not None and again:
                 _again(call, *before)
