@@ -13,7 +13,7 @@ from rmsnorm_math.codegen import function
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.indices import anonymous, free_indices, freshen
 from rmsnorm_math.inputs import as_expressions, as_mapping
-from rmsnorm_math.verify.arrays import Array, Arrays, labels_of
+from rmsnorm_math.verify.arrays import Arrays, labels_of
 
 #: The end of an axis: the symbol that a sum over it ends at, or a base with the axis's place.
 Axis = Any
@@ -305,6 +305,3 @@ def parts_of(expr: Expr) -> Iterator[Expr]:
     yield from sorted(
         terms, key=lambda t: (t.has(Sum), bool(t.could_extract_minus_sign()), t.count_ops(), str(t))
     )
-
-
-__all__ = ["Array", "Layer", "layer_of", "parts_of"]

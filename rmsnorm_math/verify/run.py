@@ -1,13 +1,13 @@
 """Run a function over the cases, each twice and interleaved with others, and report."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from sympy import Expr
 
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.verify.cases import UNIT, makers
+from rmsnorm_math.verify.cases import UNIT, Case, makers
 from rmsnorm_math.verify.diagnosis import LARGE, Others
 from rmsnorm_math.verify.layer import Layer
 from rmsnorm_math.verify.report import Ran, Report, report
@@ -30,20 +30,12 @@ def run(
     again: bool = True,
 ) -> Report:
     """Return the report on `call`, which is given a case and copies of its arguments."""
-    if dtype not in UNIT:
-        raise Refused(f"dtype is {dtype!r}; write one of {', '.join(map(repr, UNIT))}.")
-    if not factor > 0:
-        raise Refused(f"the tolerance is {factor!r}; write a factor above 0, such as 4.")
     cases: list[Ran] = []
     kept: list[tuple[int, Trial]] = []
     before: tuple[int, Trial, Trial] | None = None
     with np.errstate(all="ignore"):
-        for make in makers(layer, dtype, shapes, values):
-            case = make()
-            asked = prepared(case, dtype, factor)
-            if asked is None:
-                continue
-            number = len(cases)
+        for make, asked in asked_for(layer, dtype, shapes, values, factor):
+            number, case = len(cases), asked.case
             empty = all(right.size == 0 or not right.any() for right in asked.right)
             cases.append(Ran(make, str(case), facts(case), empty))
             trial = attempt(call, asked)
@@ -53,27 +45,44 @@ def run(
             _keep(kept, number, trial)
         if before is not None and again:
             _again(call, *before)
-        if not cases:
-            raise Refused(
-                "there is no case in which the outputs are finite: check the layer, or ask for "
-                "other values."
-            )
         kept = [(at, trial) for at, trial in kept if trial.failed() or trial.case.elements <= LARGE]
         return report(layer, title, dtype, cases, kept, others)
+
+
+def asked_for(
+    layer: Layer,
+    dtype: str,
+    shapes: Sequence[tuple[int, ...]] | None,
+    values: Mapping[Expr, Sequence[float]] | None,
+    factor: float,
+) -> Iterator[tuple[Callable[[], Case], Trial]]:
+    """Yield each case whose outputs are finite, as what makes it, with what is right."""
+    if dtype not in UNIT:
+        raise Refused(f"dtype is {dtype!r}; write one of {', '.join(map(repr, UNIT))}.")
+    if not factor > 0:
+        raise Refused(f"the tolerance is {factor!r}; write a factor above 0, such as 4.")
+    found = False
+    for make in makers(layer, dtype, shapes, values):
+        with np.errstate(all="ignore"):
+            asked = prepared(make(), dtype, factor)
+        if asked is not None:
+            found = True
+            yield make, asked
+    if not found:
+        raise Refused(
+            "there is no case in which the outputs are finite: check the layer, or ask for other "
+            "values."
+        )
 
 
 def _keep(kept: list[tuple[int, Trial]], number: int, trial: Trial) -> None:
     """Keep what a report or a diagnosis can need: small trials, and those that failed."""
     if trial.case.elements <= LARGE or (trial.failed() and trial.case.elements <= KEPT):
         kept.append((number, trial))
-    elif trial.failed() and not any(t.case.elements > KEPT for _, t in kept):
-        kept.append((number, trial))
     elif trial.failed():
-        kept.append((number, _emptied(trial)))
-
-
-def _emptied(trial: Trial) -> Trial:
-    return trial
+        others = [(at, t) for at, t in kept if t.case.elements > KEPT and t.faults == trial.faults]
+        if not others:
+            kept.append((number, trial))
 
 
 def _again(call: Call, number: int, asked: Trial, first: Trial) -> None:
@@ -98,6 +107,3 @@ def checked(function: Any, layer: Layer, name: str) -> tuple[Call, str]:
     if not callable(function):
         raise Refused(f"expected a function {title}, got {type(function).__name__}")
     return lambda _case, given: function(*given), title
-
-
-__all__ = ["Callable", "checked", "run"]

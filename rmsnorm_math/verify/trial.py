@@ -1,6 +1,6 @@
 """One run of a function on one case: what came back, and how it compares."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,7 +115,7 @@ def attempt(call: Call, trial: Trial) -> Trial:
         values = call(case, given)
     except Exception as error:  # noqa: BLE001 (whatever it raises is reported)
         kind = type(error).__name__
-        result.faults[f"raises {kind}"] = f"raises {kind} ({error})"
+        result.faults[f"raises {kind}"] = getattr(error, "says", f"raises {kind} ({error})")
         return result
     values = (values,) if len(names) == 1 and not _is_single(values) else values
     if isinstance(values, tuple | list) and len(values) == len(names):
@@ -188,6 +188,3 @@ def _wider(dtype: np.dtype[Any], wanted: str) -> bool:
 def held(values: Array | None, dtype: str) -> bool:
     """Whether `dtype` holds the values exactly."""
     return values is not None and np.array_equal(rounded(values, dtype), values, equal_nan=True)
-
-
-__all__ = ["Call", "Sequence", "Trial", "attempt", "held", "prepared", "tolerance"]
