@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sympy import Expr, Indexed, cosh, exp, sinh
 
+from rmsnorm_math.errors import Refused
 from rmsnorm_math.verify.arrays import Array
 from rmsnorm_math.verify.layer import Layer
 
@@ -102,7 +103,7 @@ def makers(
     The first case of each shape hides nothing: random values near 1, eps = 0.1. In the others
     sizes, kinds of weights and layouts are dealt out by chance, each as often as the others.
     """
-    given = [(tuple(shape), 12) for shape in shapes] if shapes else None
+    given = [(_as_shape(shape, shapes), 12) for shape in shapes] if shapes is not None else None
     plan = given or [(s, 6) for s in SMALL] + [(s, 3) for s in LARGE]
     deck = [(shape, number) for shape, count in plan for number in range(count)]
     choices = (
@@ -121,6 +122,16 @@ def makers(
             for choice, pile in zip(choices, dealt, strict=True)
         ]
         yield partial(_case, layer, dtype, seed, shape, number == 1 and len(shape) == 2, *chosen)
+
+
+def _as_shape(shape: Any, shapes: Any) -> tuple[int, ...]:
+    if not isinstance(shape, tuple | list) or not shape:
+        raise Refused(f"shapes is {shapes!r}; write a list of shapes, such as [(4, 8), (2, 64)].")
+    if not all(isinstance(length, int) and length >= 0 for length in shape) or not shape[-1]:
+        raise Refused(
+            f"a shape is {tuple(shape)!r}; write the lengths of the axes, the last of them not 0."
+        )
+    return tuple(shape)
 
 
 def _scales(layer: Layer, dtype: str) -> tuple[float, ...]:

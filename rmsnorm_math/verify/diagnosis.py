@@ -83,13 +83,17 @@ class Diagnosis:
         if found := self._named(output, dtype):
             return found
         for lower in (name for name in UNIT if UNIT[name] > UNIT[dtype]):
-            if not all(held(trial.got[output], lower) for trial in trials):
+            if not all(
+                held(trial.got[output], lower) and not self._misshapen(trial, output)
+                for trial in trials
+            ):
                 continue
             note = f"it is computed or kept in {lower}, not in {dtype}"
             if not any(trial.wrong(output, lower) for trial in trials):
                 ask = f"; if that is meant, say dtype={lower!r}"
                 return [(f"the formula is right; {note}{ask}",)]
-            return [(*says[:-1], f"{says[-1]}; {note}") for says in self._named(output, lower)]
+            if found := self._named(output, lower):
+                return [(*says[:-1], f"{says[-1]}; {note}") for says in found]
         if dtype == "float16" and _overflows(output, trials):
             return [
                 (

@@ -18,6 +18,9 @@ from rmsnorm_math.verify.arrays import Arrays, labels_of
 #: The end of an axis: the symbol that a sum over it ends at, or a base with the axis's place.
 Axis = Any
 
+#: The number of rows, where no sum runs over them.
+ROWS = Symbol("rows", integer=True, positive=True)
+
 
 @dataclass(frozen=True, eq=False)
 class Layer:
@@ -91,19 +94,18 @@ class Layer:
     @cached_property
     def axes(self) -> dict[Expr, tuple[Axis, ...]]:
         """The axes of each array: those that an index has in common are the same."""
-        return _axes(
+        found = _axes(
             [*self.outputs.values()],
             {key: d for key, d in self.where.items() if isinstance(key, Indexed)},
         )
+        rows = _rows_of(found)
+        count = rows if rows is None or isinstance(rows, Symbol) else ROWS
+        return {b: tuple(count if a == rows else a for a in axes) for b, axes in found.items()}
 
     @cached_property
     def rows(self) -> Axis | None:
         """The axis that stands for any number of leading ones, if there is such an axis."""
-        many = [axes for axes in self.axes.values() if len(axes) > 1]
-        first = {axes[0] for axes in many}
-        if len(first) != 1 or any(len(axes) > 2 or axes[1] in first for axes in many):
-            return None
-        return first.pop()
+        return _rows_of(self.axes)
 
     @cached_property
     def column(self) -> Axis | None:
@@ -239,6 +241,14 @@ def _same(left: Expr, right: Expr) -> bool:
     a, b = free_indices(left), free_indices(right)
     names = dict(zip(b, a, strict=False))
     return len(a) == len(b) and anonymous(left) == anonymous(freshen(right).xreplace(names))
+
+
+def _rows_of(axes_of: Mapping[Expr, tuple[Axis, ...]]) -> Axis | None:
+    many = [axes for axes in axes_of.values() if len(axes) > 1]
+    first = {axes[0] for axes in many}
+    if len(first) != 1 or any(len(axes) > 2 or axes[1] in first for axes in many):
+        return None
+    return first.pop()
 
 
 def _linear(expr: Expr, base: Expr) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from sympy import Expr, Indexed, IndexedBase, S, nsimplify
+from sympy import Expr, Indexed, IndexedBase, Pow, S, nsimplify
 
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.gradients import vjp
@@ -142,6 +142,12 @@ def _other_forwards(options: tuple[Any, ...]) -> Any:
             f"gamma is used as it is, where {offset:g} + gamma was asked for (offset={offset:g})",
             {"y": _of(_forward_expr(eps, 0, weight), residual)},
         )
+    (spread,) = (p for p in layer_norm(b).atoms(Pow) if p.exp == -S.Half)
+    y = _forward_expr("inside", offset, weight).xreplace({1 / rms(b): spread})
+    yield (
+        "x is divided by its standard deviation, not by its root mean square",
+        {"y": _of(y, residual)},
+    )
     centred = layer_norm(b) if weight else layer_norm(b).xreplace({gamma[i]: S.One})
     yield "this is LayerNorm: the mean of x is subtracted", {"y": _of(centred, residual)}
 

@@ -175,6 +175,8 @@ def _as_array(value: Any, name: str, trial: Trial, index: int) -> Array | None:
     except Exception as error:  # noqa: BLE001 (whatever it raises is reported)
         faults[name] = f"{name} does not convert to an array ({type(error).__name__}: {error})"
         return None
+    if not array.size and 0 in shape and not hasattr(value, "shape"):
+        array = array.reshape(shape)  # lists cannot say how long their rows would be
     if array.shape != shape:
         faults[name] = f"{name} has shape {array.shape} where {shape} is right"
     return array
