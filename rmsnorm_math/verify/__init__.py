@@ -1,45 +1,63 @@
-"""Check anyone's forward and backward of RMSNorm against the derivation.
+"""Check anyone's forward and backward pass against the derivation: RMSNorm's, or any layer's.
 
 Everything here needs NumPy; the rest of the package does not.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from sympy import IndexedBase
+from sympy import Expr
 
-from rmsnorm_math import notation as symbols
-from rmsnorm_math.codegen import function
-from rmsnorm_math.errors import Refused
-from rmsnorm_math.gradients import vjp
-from rmsnorm_math.layers import rms as derived_rms
-from rmsnorm_math.layers import rmsnorm
-from rmsnorm_math.notation import b, i, j, m
-from rmsnorm_math.verify.cases import UNIT, Array, grid
-from rmsnorm_math.verify.mistakes import RMS, Formula, Mistake, mean, rms
-from rmsnorm_math.verify.report import Report, report
-from rmsnorm_math.verify.trial import Formulas, attempt
-from rmsnorm_math.verify.wrong_forwards import FORWARD
-from rmsnorm_math.verify.wrong_gradients import BACKWARD
+from rmsnorm_math.verify.layer import layer_of
+from rmsnorm_math.verify.report import Report
+from rmsnorm_math.verify.rmsnorm import backward_of, forward_of
+from rmsnorm_math.verify.run import checked, run
 
-__all__ = ["Report", "assert_backward", "assert_forward", "check_backward", "check_forward"]
+__all__ = [
+    "Report",
+    "assert_backward",
+    "assert_forward",
+    "assert_right",
+    "check",
+    "check_backward",
+    "check_forward",
+]
+
+Shapes = Sequence[tuple[int, ...]] | None
 
 
-def check_backward(backward: Callable[..., Any], *, dtype: str = "float64") -> Report:
-    """Run a backward pass of RMSNorm over designed inputs and compare it with the derivation.
+def check(
+    function: Callable[..., Any],
+    outputs: Mapping[Any, Expr],
+    arguments: Mapping[Expr, str],
+    where: Mapping[Expr, Expr] | None = None,
+    *,
+    dtype: str = "float64",
+    shapes: Shapes = None,
+    values: Mapping[Expr, Sequence[float]] | None = None,
+    tolerance: float = 1,
+) -> Report:
+    """Run a function over designed inputs and compare it with what `outputs` say.
 
     Parameters
     ----------
-    backward : callable
-        ``backward(dy, x, gamma, eps)`` returns ``(dx, dgamma)``. It is given NumPy arrays: dy and x
-        of shape (..., n), gamma of shape (n,), and eps as a float. Its results may be anything that
-        ``numpy.asarray`` takes: dx of x's shape, dgamma of gamma's.
+    function : callable
+        Given NumPy arrays and numbers in the order of `arguments`, it returns the outputs in
+        theirs. They may be anything that ``numpy.asarray`` takes.
+    outputs, arguments, where
+        The three arguments of `rmsnorm_math.source`. An argument that `where` defines, such as
+        ``rstd[b]`` with ``{rstd[b]: 1/rms(b)}``, is computed from the others before the call. A
+        leading index such as b stands for any number of axes.
     dtype : {'float64', 'float32', 'float16', 'bfloat16'}
         The dtype of the inputs and the precision asked of the results. For bfloat16, which NumPy
-        lacks, the inputs are float32 arrays whose values bfloat16 holds exactly.
+        lacks, the arrays are float32, the inputs' values such as bfloat16 holds. With a half
+        precision, arguments that `where` defines are in float32.
+    shapes : sequence of tuples of int, optional
+        Shapes of the argument with most axes, if the function takes not all: ``[(4, 8), (2, 64)]``.
+    values : mapping, optional
+        ``{epsilon: (1e-5,)}``: the values that a number takes, if the function takes not all.
+    tolerance : float
+        A factor of the error that is allowed, for approximate instructions.
 
     Returns
     -------
@@ -49,8 +67,86 @@ def check_backward(backward: Callable[..., Any], *, dtype: str = "float64") -> R
     Raises
     ------
     TypeError, ValueError
-        If ``backward`` cannot be called or ``dtype`` is none of the four. Whatever ``backward``
-        itself raises is part of the report.
+        If `function` cannot be called, `source` refuses the three arguments, or an option is none
+        of those named. Whatever `function` itself raises is part of the report.
+
+    Examples
+    --------
+    >>> from rmsnorm_math import softmax, vjp
+    >>> from rmsnorm_math.notation import b, i, j, m, x, ybar
+    >>> from rmsnorm_math.verify import check
+    >>> dx = vjp(softmax(b), x[b, j], ybar[b, i], {b: (1, m)})
+    >>> def backward(dy, s):
+    ...     return s * (dy - (s * dy).sum(-1, keepdims=True))
+    >>> from sympy import IndexedBase
+    >>> s = IndexedBase("s")
+    >>> check(backward, {"dx": dx}, {ybar: "dy", s: "s", x: "x"}, {s[b, i]: softmax(b)}).ok
+    False
+    """
+    layer = layer_of(outputs, arguments, where)
+    call, title = checked(function, layer, getattr(function, "__name__", "function"))
+    return run(
+        call, layer, title, dtype=dtype, shapes=shapes, values=values, factor=tolerance
+    )
+
+
+def assert_right(
+    function: Callable[..., Any],
+    outputs: Mapping[Any, Expr],
+    arguments: Mapping[Expr, str],
+    where: Mapping[Expr, Expr] | None = None,
+    **options: Any,
+) -> None:
+    """Raise AssertionError with the text of `check`'s report unless all is right."""
+    _assert(check(function, outputs, arguments, where, **options))
+
+
+def check_backward(
+    backward: Callable[..., Any],
+    *,
+    dtype: str = "float64",
+    eps: str = "inside",
+    offset: float = 0,
+    gamma: bool = True,
+    residual: bool = False,
+    outputs: Sequence[str] | None = None,
+    epsilons: Sequence[float] | None = None,
+    shapes: Shapes = None,
+    tolerance: float = 1,
+) -> Report:
+    """Run a backward pass of RMSNorm over designed inputs and compare it with the derivation.
+
+    Parameters
+    ----------
+    backward : callable
+        ``backward(dy, x, gamma, eps)`` returns ``(dx, dgamma)``. It is given NumPy arrays: dy and x
+        of shape (..., n), gamma of shape (n,), and eps as a float. Its results may be anything that
+        ``numpy.asarray`` takes: dx of x's shape, dgamma of gamma's.
+    dtype, shapes, tolerance
+        As for `check`; shapes are those of x.
+    eps : {'inside', 'outside', 'max'}
+        sqrt(mean(x**2) + eps), sqrt(mean(x**2)) + eps, or sqrt(max(mean(x**2), eps)).
+    offset : float
+        Added to gamma: 1 for the convention y = (1 + gamma) * x / r.
+    gamma : bool
+        False for a layer without a weight: ``backward(dy, x, eps)`` returns dx.
+    residual : bool
+        True for ``backward(dy, x, gamma, eps, dres)``, which adds dres to dx.
+    outputs : sequence of {'dx', 'dgamma'}, optional
+        What comes back, in its order: ``("dx",)`` where dgamma is computed elsewhere.
+    epsilons : sequence of float, optional
+        The values of eps, if not all will do: ``(1e-5,)`` for one that is fixed in the source.
+
+    Returns
+    -------
+    Report
+        With ``ok``, ``worst`` and ``diagnosis``; ``str`` gives the whole text.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``backward`` cannot be called, or an option is none of those named. Whatever
+        ``backward`` itself raises is part of the report.
 
     Examples
     --------
@@ -64,12 +160,21 @@ def check_backward(backward: Callable[..., Any], *, dtype: str = "float64") -> R
     >>> print(report.diagnosis)
     dx: the second term is missing: the rms was taken for a constant, but it depends on x
     """
-    return _check(
-        backward, "backward(dy, x, gamma, eps)", ("dx", "dgamma"), dtype, _truth, _scale, BACKWARD
+    convention = backward_of(eps, offset, gamma, residual, outputs)
+    call, title = checked(backward, convention.layer, "backward")
+    return run(
+        call,
+        convention.layer,
+        title,
+        dtype=dtype,
+        shapes=shapes,
+        values=convention.epsilons(epsilons),
+        factor=tolerance,
+        others=convention.others,
     )
 
 
-def assert_backward(backward: Callable[..., Any], *, dtype: str = "float64") -> None:
+def assert_backward(backward: Callable[..., Any], **options: Any) -> None:
     """Raise AssertionError with the text of `check_backward`'s report unless all is right.
 
     Examples
@@ -80,24 +185,31 @@ def assert_backward(backward: Callable[..., Any], *, dtype: str = "float64") -> 
     AssertionError: backward(dy, x, gamma, eps) in float64: wrong in ... cases
     ...
     """
-    _assert(check_backward(backward, dtype=dtype))
+    _assert(check_backward(backward, **options))
 
 
 def check_forward(
-    forward: Callable[..., Any], *, dtype: str = "float64", eps: str = "inside", offset: float = 0
+    forward: Callable[..., Any],
+    *,
+    dtype: str = "float64",
+    eps: str = "inside",
+    offset: float = 0,
+    gamma: bool = True,
+    residual: bool = False,
+    epsilons: Sequence[float] | None = None,
+    shapes: Shapes = None,
+    tolerance: float = 1,
 ) -> Report:
     """Run a forward of RMSNorm over designed inputs and compare it with its definition.
 
     Parameters
     ----------
     forward : callable
-        ``forward(x, gamma, eps)`` returns y, of x's shape (..., n).
-    dtype : {'float64', 'float32', 'float16', 'bfloat16'}
+        ``forward(x, gamma, eps)`` returns y, of x's shape (..., n); ``forward(x, eps)`` where
+        gamma is False, ``forward(x, gamma, eps, residual)`` where residual is True: y is that of
+        x + residual.
+    dtype, eps, offset, gamma, residual, epsilons, shapes, tolerance
         As for `check_backward`.
-    eps : {'inside', 'outside', 'max'}
-        sqrt(mean(x**2) + eps), sqrt(mean(x**2)) + eps, or sqrt(max(mean(x**2), eps)).
-    offset : float
-        Added to gamma: 1 for the convention y = (1 + gamma) * x / r.
 
     Returns
     -------
@@ -107,7 +219,7 @@ def check_forward(
     Raises
     ------
     TypeError, ValueError
-        If ``forward`` cannot be called, or ``dtype`` or ``eps`` is none of those named.
+        If ``forward`` cannot be called, or an option is none of those named.
 
     Examples
     --------
@@ -119,80 +231,25 @@ def check_forward(
     >>> check_forward(forward, eps="outside").ok
     True
     """
-    if eps not in RMS:
-        message = f"eps is {eps!r}; write one of {', '.join(map(repr, RMS))}"
-        raise Refused(message)
+    convention = forward_of(eps, offset, gamma, residual)
+    call, title = checked(forward, convention.layer, "forward")
+    return run(
+        call,
+        convention.layer,
+        title,
+        dtype=dtype,
+        shapes=shapes,
+        values=convention.epsilons(epsilons),
+        factor=tolerance,
+        others=convention.others,
+    )
 
-    def truth(x: Array, gamma: Array, epsilon: float) -> tuple[Array]:
-        return ((offset + gamma) * x / RMS[eps](x, epsilon),)
 
-    def scale(x: Array, gamma: Array, epsilon: float) -> tuple[Array]:
-        return ((abs(offset) + abs(gamma)) * abs(x) / RMS[eps](x, epsilon),)
-
-    mistakes = [replace(mistake, y=_shifted(mistake.y, offset)) for mistake in FORWARD]
-    return _check(forward, "forward(x, gamma, eps)", ("y",), dtype, truth, scale, mistakes)
-
-
-def assert_forward(
-    forward: Callable[..., Any], *, dtype: str = "float64", eps: str = "inside", offset: float = 0
-) -> None:
+def assert_forward(forward: Callable[..., Any], **options: Any) -> None:
     """Raise AssertionError with the text of `check_forward`'s report unless all is right."""
-    _assert(check_forward(forward, dtype=dtype, eps=eps, offset=offset))
+    _assert(check_forward(forward, **options))
 
 
 def _assert(found: Report) -> None:
     if not found.ok:
         raise AssertionError(str(found))
-
-
-def _check(
-    callee: Any,
-    signature: str,
-    outputs: Sequence[str],
-    dtype: str,
-    truth: Formulas,
-    scale: Formulas,
-    mistakes: Sequence[Mistake],
-) -> Report:
-    if not callable(callee):
-        message = f"expected a function {signature}, got {type(callee).__name__}"
-        raise Refused(message)
-    if dtype not in UNIT:
-        message = f"dtype is {dtype!r}; write one of {', '.join(map(repr, UNIT))}"
-        raise Refused(message)
-    inputs = signature.partition("(")[2].rstrip(")").split(", ")
-    with np.errstate(all="ignore"):
-        trials = [attempt(callee, inputs, outputs, case, truth, scale) for case in grid(dtype)]
-        return report(signature, outputs, dtype, trials, mistakes)
-
-
-def _shifted(formula: Formula | None, offset: float) -> Formula:
-    """Return the formula with `offset` added to gamma."""
-    assert formula is not None
-    return lambda x, gamma, eps: formula(x, gamma + offset, eps)
-
-
-def _truth(dy: Array, x: Array, gamma: Array, eps: float) -> tuple[Array, Array]:
-    """Return the right dx and dgamma, by the code printed from the derivation."""
-    dx, dgamma = _derived()(dy, x, gamma, eps)
-    return dx, dgamma
-
-
-@cache
-def _derived() -> Callable[..., Any]:
-    y, cotangent, batch = rmsnorm(b), symbols.ybar[b, i], {b: (1, m)}
-    outputs = {
-        "dx": vjp(y, symbols.x[b, j], cotangent, batch),
-        "dgamma": vjp(y, symbols.gamma[j], cotangent, batch),
-    }
-    names = {symbols.ybar: "dy", symbols.x: "x", symbols.gamma: "gamma", symbols.epsilon: "eps"}
-    r, xhat = IndexedBase("r"), symbols.xhat
-    where = {r[b]: derived_rms(b), xhat[b, i]: symbols.x[b, i] / r[b]}
-    return function(outputs, names, where)
-
-
-def _scale(dy: Array, x: Array, gamma: Array, eps: float) -> tuple[Array, Array]:
-    """Return what rounding is relative to: the sums of the magnitudes of the terms."""
-    r = rms(x, eps)
-    xhat, v = abs(x / r), abs(gamma * dy)
-    return (v + xhat * mean(v * xhat)) / r, (abs(dy) * xhat).reshape(-1, gamma.size).sum(0)

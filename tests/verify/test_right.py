@@ -26,7 +26,7 @@ def in_plain_lists(dy, x, gamma, eps):
     dgamma = [0.0] * n
 
     def of_row(dy, x):
-        if isinstance(x[0], list):
+        if not x or isinstance(x[0], list):
             return [of_row(*row) for row in zip(dy, x, strict=True)]
         r = (sum(v * v for v in x) / n + eps) ** 0.5
         dot = sum(g * d * v for g, d, v in zip(gamma, dy, x, strict=True))
@@ -40,9 +40,13 @@ def in_plain_lists(dy, x, gamma, eps):
 RIGHT = [by_xhat, by_r_cubed, by_rstd, by_jacobian, by_complex_step, in_plain_lists]
 
 
+SLOW = {by_jacobian, by_complex_step}
+FEW = [(3,), (2, 3), (5, 7), (2, 2, 4), (0, 8), (37, 7)]
+
+
 @pytest.mark.parametrize("backward", RIGHT)
 def test_a_right_backward_passes_however_it_is_written(backward):
-    report = check_backward(backward)
+    report = check_backward(backward, shapes=FEW if backward in SLOW else None)
     assert report.ok, str(report)
     assert not report.diagnosis
     assert "right in all" in str(report)
@@ -79,7 +83,7 @@ class WithBuffers:
     """Give out the same memory at every call, as kernels do."""
 
     def __init__(self):
-        self.memory = np.empty(10_000)
+        self.memory = np.empty(20_000)
 
     def __call__(self, dy, x, gamma, eps):
         dx, dgamma = by_xhat(dy, x, gamma, eps)

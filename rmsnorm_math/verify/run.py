@@ -1,0 +1,109 @@
+"""Run a function over the cases, each twice and interleaved with others, and report."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sympy import Expr
+
+from rmsnorm_math.errors import Refused
+from rmsnorm_math.verify.cases import UNIT, Case, makers
+from rmsnorm_math.verify.diagnosis import LARGE, Others
+from rmsnorm_math.verify.layer import Layer
+from rmsnorm_math.verify.report import Ran, Report, report
+from rmsnorm_math.verify.traits import facts
+from rmsnorm_math.verify.trial import Call, Trial, attempt, prepared
+
+KEPT = 20_000  # elements: of larger trials that fail, the first alone is kept
+
+
+def run(
+    call: Call,
+    layer: Layer,
+    title: str,
+    *,
+    dtype: str,
+    shapes: Sequence[tuple[int, ...]] | None = None,
+    values: Mapping[Expr, Sequence[float]] | None = None,
+    factor: float = 1,
+    others: Others = tuple,
+    again: bool = True,
+) -> Report:
+    """Return the report on `call`, which is given a case and copies of its arguments."""
+    cases: list[Ran] = []
+    kept: list[tuple[int, Trial]] = []
+    before: tuple[int, Trial, Trial] | None = None
+    with np.errstate(all="ignore"):
+        for make, asked in asked_for(layer, dtype, shapes, values, factor):
+            number, case = len(cases), asked.case
+            empty = all(right.size == 0 or not right.any() for right in asked.right)
+            cases.append(Ran(make, str(case), facts(case), empty))
+            trial = attempt(call, asked)
+            if before is not None and again:
+                _again(call, *before)
+            before = (number, asked, trial)
+            _keep(kept, number, trial)
+        if before is not None and again:
+            _again(call, *before)
+        kept = [(at, trial) for at, trial in kept if trial.failed() or trial.case.elements <= LARGE]
+        return report(layer, title, dtype, cases, kept, others)
+
+
+def asked_for(
+    layer: Layer,
+    dtype: str,
+    shapes: Sequence[tuple[int, ...]] | None,
+    values: Mapping[Expr, Sequence[float]] | None,
+    factor: float,
+) -> Iterator[tuple[Callable[[], Case], Trial]]:
+    """Yield each case whose outputs are finite, as what makes it, with what is right."""
+    if dtype not in UNIT:
+        raise Refused(f"dtype is {dtype!r}; write one of {', '.join(map(repr, UNIT))}.")
+    if not factor > 0:
+        raise Refused(f"the tolerance is {factor!r}; write a factor above 0, such as 4.")
+    found = False
+    for make in makers(layer, dtype, shapes, values):
+        with np.errstate(all="ignore"):
+            asked = prepared(make(), dtype, factor)
+        if asked is not None:
+            found = True
+            yield make, asked
+    if not found:
+        raise Refused(
+            "there is no case in which the outputs are finite: check the layer, or ask for other "
+            "values."
+        )
+
+
+def _keep(kept: list[tuple[int, Trial]], number: int, trial: Trial) -> None:
+    """Keep what a report or a diagnosis can need: small trials, and those that failed."""
+    if trial.case.elements <= LARGE or (trial.failed() and trial.case.elements <= KEPT):
+        kept.append((number, trial))
+    elif trial.failed():
+        others = [(at, t) for at, t in kept if t.case.elements > KEPT and t.faults == trial.faults]
+        if not others:
+            kept.append((number, trial))
+
+
+def _again(call: Call, number: int, asked: Trial, first: Trial) -> None:
+    """Call once more, other cases having been in between: what was right has to be so again."""
+    del number
+    if first.failed():
+        return
+    second = attempt(call, asked)
+    names = asked.case.layer.names
+    wrong = [name for at, name in enumerate(names) if second.wrong(at)]
+    if second.faults or wrong:
+        says = f"{' and '.join(wrong)} is wrong" if wrong else next(iter(second.faults.values()))
+        first.faults["again"] = (
+            f"{says} when called again with the same arguments, which were right the first time "
+            "(something is kept between calls)"
+        )
+
+
+def checked(function: Any, layer: Layer, name: str) -> tuple[Call, str]:
+    """Return what calls `function` with a case's arguments, and its title."""
+    title = f"{name}({layer.signature})"
+    if not callable(function):
+        raise Refused(f"expected a function {title}, got {type(function).__name__}")
+    return lambda _case, given: function(*given), title
