@@ -32,6 +32,7 @@ extensions = [
     "discover",
     "examples",
     "katex",
+    "project",
     "run_here",
     "site_fixes",
     "take",

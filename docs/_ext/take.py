@@ -1,7 +1,7 @@
 """Let readers take a page with them: as a notebook, as a script, and one zip file that both need.
 
-The zip file holds the package and what lies beside the pages: helpers, data, snippets. With
-it beside them, notebook and script run anywhere.
+The zip file holds the package, so that pip installs it, and what lies beside the pages: helpers,
+data, snippets. With it beside them, notebook and script run anywhere.
 """
 
 import ast
@@ -15,9 +15,11 @@ from pathlib import Path
 
 import nbformat
 from myst_nb.core.read import read_myst_markdown_notebook
+from project import TEXTS
 from sphinx.directives.code import LiteralIncludeReader
 
 FOLDER, BUNDLE = "notebooks", "rmsnorm_math.zip"
+PROJECT = r"```\{project\} (\w+)\n```"
 LINKS = """
 <p class="take">Take this page with you: <a href="{0}.ipynb" download>notebook</a>,
 <a href="{0}.py" download>script</a>, and <a href="{1}" download>rmsnorm_math.zip</a>,
@@ -49,6 +51,7 @@ def bundle(docs):
     files = {path.relative_to(docs.parent): path for path in package.rglob("*.py")}
     beside = [*docs.glob("*.py"), *docs.glob("[!_]*/**/*")]
     files |= {path.relative_to(docs): path for path in beside if path.name != "conf.py"}
+    files |= {Path(name): docs.parent / name for name in ("LICENSE", "README.md", "pyproject.toml")}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, path in sorted(files.items()):
@@ -79,6 +82,7 @@ def cells(path, config):
     for cell in book.cells:
         if cell.cell_type == "markdown":
             cell.source = re.sub(r"```\{toctree\}.*?```\n?", "", cell.source, flags=re.DOTALL)
+            cell.source = re.sub(PROJECT, lambda of: TEXTS[of[1]](), cell.source)
             cell.source = re.sub(INCLUDED, partial(included, path.parent, config), cell.source)
             cell.source = re.sub(r"(?m)^:{3,}\{tab-item\} (.*)", r"**\1**\n", cell.source)
             cell.source = re.sub(r"(?m)^:.*\n|^:{3,}\s*\Z", "", cell.source)
