@@ -81,5 +81,7 @@ nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_execution_timeout = 120
 nb_merge_streams = True
+nb_code_prompt_show = "Show the code"
+nb_code_prompt_hide = "Hide the code"
 nb_render_markdown_format = "myst"  # tables and formulas in the output of a cell
 KernelManager.transport_encryption.default_value = "auto"  # plain TCP is a warning
