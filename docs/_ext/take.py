@@ -81,7 +81,7 @@ def cells(path, config):
     book = read_myst_markdown_notebook(path.read_text("utf-8"))
     for cell in book.cells:
         if cell.cell_type == "markdown":
-            cell.source = re.sub(r"```\{toctree\}.*?```\n?", "", cell.source, flags=re.DOTALL)
+            cell.source = re.sub(r"```\{(toctree|index)\}.*?```\n?", "", cell.source, flags=re.DOTALL)
             cell.source = re.sub(PROJECT, lambda of: TEXTS[of[1]](), cell.source)
             cell.source = re.sub(INCLUDED, partial(included, path.parent, config), cell.source)
             cell.source = re.sub(r"(?m)^:{3,}\{tab-item\} (.*)", r"**\1**\n", cell.source)
