@@ -22,7 +22,7 @@ class Line:
         self.equation, self.number = equation(left, right), number
 
     def _repr_latex_(self):
-        return rf"$\displaystyle {latex(self.equation)} \tag{{{self.number}}}$"
+        return rf"$$\displaystyle {latex(self.equation)} \tag{{{self.number}}}$$"
 
     def __repr__(self):
         return str(self.equation)

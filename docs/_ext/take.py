@@ -1,4 +1,6 @@
-"""Let readers take a page with them: as a notebook, as a script, and one zip file that both need.
+"""Let readers take a page with them: as a notebook with its outputs, and as a script.
+
+Both need one zip file beside them.
 
 The zip file holds the package, so that pip installs it, and what lies beside the pages: helpers,
 data, snippets. With it beside them, notebook and script run anywhere.
@@ -14,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import nbformat
+from jupyter_cache import get_cache
 from myst_nb.core.read import read_myst_markdown_notebook
 from project import TEXTS
 from sphinx.directives.code import LiteralIncludeReader
@@ -36,8 +39,15 @@ if not os.path.exists("formulas.py"):
 sys.path.insert(0, "")"""
 INCLUDED = re.compile(r"```\{literalinclude\} (?P<file>.*)\n(?P<options>(?::.*\n)*)```")
 DISPLAY = """\
-def display(value):
-    print(value.data if type(value).__name__ == "Markdown" else value)"""
+import IPython.display
+
+def display(*values):
+    for value in values:
+        kind = type(value).__name__
+        if value is not None and kind != "HTML":
+            print(value.data if kind == "Markdown" else value)
+
+IPython.display.display = display"""
 TRY = """\
 try:
 {}
@@ -77,9 +87,11 @@ def included(folder, config, directive):
 
 
 def cells(path, config):
-    """Return a page's cells, without what only Sphinx reads."""
+    """Return a page's cells with their outputs, without what only Sphinx reads."""
     book = read_myst_markdown_notebook(path.read_text("utf-8"))
+    _, book = get_cache(config.nb_execution_cache_path).merge_match_into_notebook(book)
     for cell in book.cells:
+        cell.metadata = {"tags": cell.metadata["tags"]} if "tags" in cell.metadata else {}
         if cell.cell_type == "markdown":
             cell.source = re.sub(r"```\{(toctree|index)\}.*?```\n?", "", cell.source, flags=re.DOTALL)
             cell.source = re.sub(PROJECT, lambda of: TEXTS[of[1]](), cell.source)

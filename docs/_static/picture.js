@@ -82,7 +82,8 @@
     name('g', beside([g1, g2], 24));
     const side = -16 / unit * (Math.sign(x1 * g1 + x2 * g2) || 1) / length;   // away from ȳ
     name('d', [d[0] / 2 + side * x1, d[1] / 2 + side * x2], unit * Math.hypot(...d) > 16);
-    name('y', beside(y, -20), r > 0);
+    const off = 17 / unit / length;   // beside the ray
+    name('y', [y[0] + off * x2, y[1] - off * x1], r > 0);
   }
   const keep = () => history.replaceState(null, '', STATE + SLIDERS.map((slider) => slider.value).join(','));
   form.addEventListener('input', update);
