@@ -29,7 +29,7 @@ def install(session: nox.Session, *groups: str) -> None:
 
 def sphinx(session: nox.Session, builder: str) -> None:
     """Build with every warning an error."""
-    strict = ("-W", "-n", "--keep-going", "-q", "-d", BUILD / "doctrees")
+    strict = ("-W", "-n", "--keep-going", "-q", "-j", "auto", "-d", BUILD / "doctrees")
     session.run("sphinx-build", "-b", builder, *strict, "docs", BUILD / builder)
 
 
@@ -97,12 +97,6 @@ def judge(session: nox.Session, script: str, *arguments: str) -> None:
         session.run("python", "-c", node, "node", script, BUILD / "html", *arguments)
 
 
-@nox.session(default=False, tags=["site"])
-def axe(session: nox.Session) -> None:
-    """Look for what keeps people out, on every page, light and dark; needs Chromium."""
-    judge(session, "axe.mjs", *session.posargs)
-
-
 @nox.session(default=False)
 def lighthouse(session: nox.Session) -> None:
     """Judge every page as a phone gets it, median of five; needs Chromium and some minutes."""
@@ -117,7 +111,7 @@ def run_speed(session: nox.Session) -> None:
 
 @nox.session(default=False, tags=["site"])
 def browser(session: nox.Session) -> None:
-    """Read and run the built site in Chromium, and what it offers for download elsewhere."""
+    """Read, judge and run the built site in Chromium, and what it offers elsewhere."""
     # without the package: what is downloaded must run outside the repository
     groups = nox.project.dependency_groups(PROJECT, "browser")
     session.install(*PROJECT["project"]["dependencies"], *groups)
@@ -255,7 +249,7 @@ def reproducible(session: nox.Session) -> None:
 def mutation(session: nox.Session) -> None:
     """Change the package at one place at a time; each change must fail a test. Takes an hour.
 
-    `nox -s mutation -- "rmsnorm_math.conditions*"` takes one module; `mutmut results`,
+    `nox -s mutation -- "rmsnorm_math.index.conditions*"` takes one module; `mutmut results`,
     `mutmut show NAME` in the session's environment say what survived.
     """
     install(session, "test")

@@ -12,12 +12,13 @@ import re
 import textwrap
 import tomllib
 import zipfile
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import jupytext
 import nbformat
 from jupyter_cache import get_cache
-from myst_nb.core.read import read_myst_markdown_notebook
 from project import TEXTS
 from sphinx.directives.code import LiteralIncludeReader
 
@@ -88,8 +89,9 @@ def included(folder, config, directive):
 
 def cells(path, config):
     """Return a page's cells with their outputs, without what only Sphinx reads."""
-    book = read_myst_markdown_notebook(path.read_text("utf-8"))
-    _, book = get_cache(config.nb_execution_cache_path).merge_match_into_notebook(book)
+    book = jupytext.reads(path.read_text("utf-8"), "md:myst")
+    with suppress(KeyError):  # of a page with a cell that fails nothing is kept
+        _, book = get_cache(config.nb_execution_cache_path).merge_match_into_notebook(book)
     for cell in book.cells:
         cell.metadata = {"tags": cell.metadata["tags"]} if "tags" in cell.metadata else {}
         if cell.cell_type == "markdown":
