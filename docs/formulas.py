@@ -16,7 +16,7 @@ def equation(left, right):
 
 
 class Line:
-    """A numbered equation `left = right`: a formula on the page, SymPy's text where it is printed."""
+    """A numbered equation: a formula on a page, SymPy's text where it is printed."""
 
     def __init__(self, number, left, right):
         self.equation, self.number = equation(left, right), number

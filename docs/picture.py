@@ -138,7 +138,9 @@ def picture():
         for name, value in numbers(*START.values()).items()
     }
     trials = [START, *(dict(zip(START, values, strict=True)) for values in TRIALS)]
-    check = [[trial, {k: float(v) for k, v in numbers(*trial.values()).items()}] for trial in trials]
+    check = [
+        [trial, {k: float(v) for k, v in numbers(*trial.values()).items()}] for trial in trials
+    ]
     panel = PANEL.format(check=escape(json.dumps(check)), sliders=sliders, **shown)
     scripts = f'<script>{script()}</script><script defer src="_static/picture.js"></script>'
     return HTML(f"{show(fig, alt=ALT).data}{panel}{scripts}")

@@ -46,9 +46,7 @@ def links():
 def citation():
     """Return as Markdown what CITATION.cff says, for a list of references and as BibTeX."""
     cff = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
-    people = [
-        p.get("name") or f"{p['family-names']}, {p['given-names']}" for p in cff["authors"]
-    ]
+    people = [p.get("name") or f"{p['family-names']}, {p['given-names']}" for p in cff["authors"]]
     version = pyproject()["project"]["version"]
     address = setting("site-url") or setting("repository-url")
     fields = {

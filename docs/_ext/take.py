@@ -95,7 +95,9 @@ def cells(path, config):
     for cell in book.cells:
         cell.metadata = {"tags": cell.metadata["tags"]} if "tags" in cell.metadata else {}
         if cell.cell_type == "markdown":
-            cell.source = re.sub(r"```\{(toctree|index)\}.*?```\n?", "", cell.source, flags=re.DOTALL)
+            cell.source = re.sub(
+                r"```\{(toctree|index)\}.*?```\n?", "", cell.source, flags=re.DOTALL
+            )
             cell.source = re.sub(PROJECT, lambda of: TEXTS[of[1]](), cell.source)
             cell.source = re.sub(INCLUDED, partial(included, path.parent, config), cell.source)
             cell.source = re.sub(r"(?m)^:{3,}\{tab-item\} (.*)", r"**\1**\n", cell.source)

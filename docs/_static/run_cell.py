@@ -44,7 +44,9 @@ def html(markdown):
     from mdit_py_plugins.dollarmath import dollarmath_plugin
 
     # MyST's tabs and what unfolds: one below the other, each with its label
-    markdown = re.sub(r"^:::\{(?:tab-item|dropdown)\} (.*)$", r"**\1**\n", markdown, flags=re.MULTILINE)
+    markdown = re.sub(
+        r"^:::\{(?:tab-item|dropdown)\} (.*)$", r"**\1**\n", markdown, flags=re.MULTILINE
+    )
     markdown = re.sub(r"^:.*$", "", markdown, flags=re.MULTILINE)
     parser = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin)
     return parser.render(markdown)
