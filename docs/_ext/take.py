@@ -1,7 +1,9 @@
-"""Let readers take a page with them: as a notebook, as a script, and one zip file that both need.
+"""Let readers take a page with them: as a notebook with its outputs, and as a script.
 
-The zip file holds the package and what lies beside the pages: helpers, data, snippets. With
-it beside them, notebook and script run anywhere.
+Both need one zip file beside them.
+
+The zip file holds the package, so that pip installs it, and what lies beside the pages: helpers,
+data, snippets. With it beside them, notebook and script run anywhere.
 """
 
 import ast
@@ -10,14 +12,18 @@ import re
 import textwrap
 import tomllib
 import zipfile
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import jupytext
 import nbformat
+from jupyter_cache import get_cache
+from project import TEXTS
 from sphinx.directives.code import LiteralIncludeReader
 
 FOLDER, BUNDLE = "notebooks", "rmsnorm_math.zip"
+PROJECT = r"```\{project\} (\w+)\n```"
 LINKS = """
 <p class="take">Take this page with you: <a href="{0}.ipynb" download>notebook</a>,
 <a href="{0}.py" download>script</a>, and <a href="{1}" download>rmsnorm_math.zip</a>,
@@ -34,8 +40,15 @@ if not os.path.exists("formulas.py"):
 sys.path.insert(0, "")"""
 INCLUDED = re.compile(r"```\{literalinclude\} (?P<file>.*)\n(?P<options>(?::.*\n)*)```")
 DISPLAY = """\
-def display(value):
-    print(value.data if type(value).__name__ == "Markdown" else value)"""
+import IPython.display
+
+def display(*values):
+    for value in values:
+        kind = type(value).__name__
+        if value is not None and kind != "HTML":
+            print(value.data if kind == "Markdown" else value)
+
+IPython.display.display = display"""
 TRY = """\
 try:
 {}
@@ -49,6 +62,7 @@ def bundle(docs):
     files = {path.relative_to(docs.parent): path for path in package.rglob("*.py")}
     beside = [*docs.glob("*.py"), *docs.glob("[!_]*/**/*")]
     files |= {path.relative_to(docs): path for path in beside if path.name != "conf.py"}
+    files |= {Path(name): docs.parent / name for name in ("LICENSE", "README.md", "pyproject.toml")}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, path in sorted(files.items()):
@@ -74,11 +88,17 @@ def included(folder, config, directive):
 
 
 def cells(path, config):
-    """Return a page's cells, without what only Sphinx reads."""
+    """Return a page's cells with their outputs, without what only Sphinx reads."""
     book = jupytext.reads(path.read_text("utf-8"), "md:myst")
+    with suppress(KeyError):  # of a page with a cell that fails nothing is kept
+        _, book = get_cache(config.nb_execution_cache_path).merge_match_into_notebook(book)
     for cell in book.cells:
+        cell.metadata = {"tags": cell.metadata["tags"]} if "tags" in cell.metadata else {}
         if cell.cell_type == "markdown":
-            cell.source = re.sub(r"```\{toctree\}.*?```\n?", "", cell.source, flags=re.DOTALL)
+            cell.source = re.sub(
+                r"```\{(toctree|index)\}.*?```\n?", "", cell.source, flags=re.DOTALL
+            )
+            cell.source = re.sub(PROJECT, lambda of: TEXTS[of[1]](), cell.source)
             cell.source = re.sub(INCLUDED, partial(included, path.parent, config), cell.source)
             cell.source = re.sub(r"(?m)^:{3,}\{tab-item\} (.*)", r"**\1**\n", cell.source)
             cell.source = re.sub(r"(?m)^:.*\n|^:{3,}\s*\Z", "", cell.source)

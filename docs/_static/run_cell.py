@@ -43,8 +43,10 @@ def html(markdown):
     from markdown_it import MarkdownIt
     from mdit_py_plugins.dollarmath import dollarmath_plugin
 
-    # MyST's tabs: one below the other, each with its label
-    markdown = re.sub(r"^:::\{tab-item\} (.*)$", r"**\1**\n", markdown, flags=re.MULTILINE)
+    # MyST's tabs and what unfolds: one below the other, each with its label
+    markdown = re.sub(
+        r"^:::\{(?:tab-item|dropdown)\} (.*)$", r"**\1**\n", markdown, flags=re.MULTILINE
+    )
     markdown = re.sub(r"^:.*$", "", markdown, flags=re.MULTILINE)
     parser = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin)
     return parser.render(markdown)
