@@ -52,7 +52,7 @@ def test_what_could_not_be_fetched_is_said_and_fetched_at_the_next_press(
     page.context.route(f"**/{missing}", lambda route: route.abort())
     first = page.locator("div.cell:has(.run-bar)").first
     press(first)
-    expect(first.locator(".run-error")).to_contain_text("Press Run to try again.")
+    expect(first.locator(".run-error")).to_contain_text("Press the button to try again.")
     page.context.unroute_all()
     press(first)
     expect(first.locator(".run-error")).to_have_count(0)
