@@ -6,11 +6,11 @@ from html import escape
 from itertools import count
 from typing import get_args
 
+from formulas import tabs
 from IPython.display import HTML, Markdown
 from layer_text import Unreadable, read
 from sympy import Idx, Indexed, IndexedBase, KroneckerDelta, Sum, Symbol, latex
 
-from formulas import tabs
 from rmsnorm_math import Refused, abbreviate, jacobian, source, vjp
 from rmsnorm_math.codegen import Framework
 
@@ -68,11 +68,13 @@ def answer(text):
 
 
 def derive(text):
-    """Return formulas, `[what, LaTeX]`, and code by framework, of the layer that a text describes."""
+    """Return the formulas, `[what, LaTeX]`, and the code by framework, of the layer in a text."""
     layer = read(text)
     y, output = layer.formula, layer.element
     free = list(output.indices) if isinstance(output, Indexed) else []
-    if unknown := sorted({str(s) for s in y.free_symbols if isinstance(s, Idx)} - {*map(str, free)}):
+    if unknown := sorted(
+        {str(s) for s in y.free_symbols if isinstance(s, Idx)} - {*map(str, free)}
+    ):
         raise Unreadable(f"the index {unknown[0]} is free on the right: put it on the left, or sum")
     ranges = ranges_of(layer, free)
     bar = IndexedBase(f"{output.base}bar") if free else Symbol(f"{output}bar")
@@ -99,7 +101,9 @@ def ranges_of(layer, free):
     y, ranges = layer.formula, dict(layer.ranges)
     bound = {limit[0] for node in y.atoms(Sum) for limit in node.limits}
     for index in free:
-        axes = {(e.base, at) for e in y.atoms(Indexed) for at, s in enumerate(e.indices) if s == index}
+        axes = {
+            (e.base, at) for e in y.atoms(Indexed) for at, s in enumerate(e.indices) if s == index
+        }
         others = {e.indices[at] for base, at in axes for e in y.atoms(Indexed) if e.base == base}
         if index not in ranges and not others & bound:
             letter = LENGTHS.get(str(index), str(index).upper())

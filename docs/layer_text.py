@@ -1,4 +1,4 @@
-"""A layer as a short text, such as `y[i] = gamma[i]*x[i]/sqrt(Sum(x[k]**2, (k, 1, n))/n + epsilon)`.
+"""A layer as a short text, such as `y[i] = x[i]/sqrt(Sum(x[k]**2, (k, 1, n))/n + epsilon)`.
 
 The text may come from an address that anybody wrote. So it is never run: Python's own parser reads
 it, and what becomes of it is listed here, node by node. What is not listed is refused, with its
@@ -74,16 +74,18 @@ def read(text):
     *parts, (element, (line, value)) = reader.definitions.items()
     formula = reader.expand(value, line)
     if not isinstance(formula, sympy.Expr) or formula.has(sympy.I, sympy.nan, sympy.zoo):
-        reader.refuse(f"{formula} is no real number")
+        raise reader.refused(f"{formula} is no real number")
     output = getattr(element, "base", element)
     ranks = {}
     for found in sorted(formula.atoms(sympy.Indexed), key=str):
         if found.base == output:
-            reader.refuse(f"{output} is the output, and stands on the right as well")
+            raise reader.refused(f"{output} is the output, and stands on the right as well")
         if ranks.setdefault(found.base, len(found.indices)) != len(found.indices):
-            reader.refuse(f"{found.base} has different numbers of indices: each is an axis of it")
+            raise reader.refused(
+                f"{found.base} has different numbers of indices: each is an axis of it"
+            )
     if output in formula.free_symbols:
-        reader.refuse(f"{output} is the output, and stands on the right as well")
+        raise reader.refused(f"{output} is the output, and stands on the right as well")
     return Layer(element, formula, {key: value for key, (_, value) in parts}, reader.ranges)
 
 
@@ -127,30 +129,36 @@ class Reader:
         self.line = node.lineno
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and not node.value:
             if not isinstance(node.annotation, ast.Tuple) or len(node.annotation.elts) != 2:
-                self.refuse(f"write the range of {node.target.id} as {node.target.id}: (1, n)")
+                raise self.refused(
+                    f"write the range of {node.target.id} as {node.target.id}: (1, n)"
+                )
             self.ranges[self.name(node.target)] = tuple(map(self.build, node.annotation.elts))
         elif isinstance(node, ast.Assign) and len(node.targets) == 1:
             target = node.targets[0]
             if not isinstance(target, ast.Name | ast.Subscript):
-                self.refuse("a name or an element stands on the left, as in y[i] = ...")
+                raise self.refused("a name or an element stands on the left, as in y[i] = ...")
             key = self.build(target)
             if isinstance(key, sympy.Indexed):
                 if not all(isinstance(s, Idx) for s in key.indices):
-                    self.refuse(f"the indices of {key} on the left are plain letters: y[i] = ...")
+                    raise self.refused(
+                        f"the indices of {key} on the left are plain letters: y[i] = ..."
+                    )
             elif not isinstance(key, Symbol) or isinstance(key, Idx):
-                self.refuse(f"{key} is used as an index below, and cannot be given a value")
+                raise self.refused(f"{key} is used as an index below, and cannot be given a value")
             if any(self.same(key, other) for other in self.definitions):
-                self.refuse(f"{key} is defined twice")
+                raise self.refused(f"{key} is defined twice")
             self.definitions[key] = self.line, self.build(node.value)
         else:
-            self.refuse("a line is a definition, y[i] = ..., or the range of an index, b: (1, m)")
+            raise self.refused(
+                "a line is a definition, y[i] = ..., or the range of an index, b: (1, m)"
+            )
 
     @staticmethod
     def same(one, other):
         return getattr(one, "base", one) == getattr(other, "base", other)
 
-    def refuse(self, message):
-        raise Unreadable(message, self.line)
+    def refused(self, message):
+        return Unreadable(message, self.line)
 
     def name(self, node):
         """Return what a bare name stands for."""
@@ -158,9 +166,9 @@ class Reader:
         if name == "pi":
             return sympy.pi
         if name in FUNCTIONS:
-            self.refuse(f"{name} is a function: {name}(x[i])")
+            raise self.refused(f"{name} is a function: {name}(x[i])")
         if name in self.bases:
-            self.refuse(f"{name} has elements elsewhere, so write which one: {name}[i]")
+            raise self.refused(f"{name} has elements elsewhere, so write which one: {name}[i]")
         if name in self.indices:
             return Idx(name)
         known = getattr(notation, name, None)
@@ -179,7 +187,7 @@ class Reader:
                 return sympy.true if node.value else sympy.false
             case ast.Constant(value=int() | float()):
                 if abs(node.value) > LARGEST or node.value != node.value:
-                    self.refuse(f"numbers go to {LARGEST} here")
+                    raise self.refused(f"numbers go to {LARGEST} here")
                 return Integer(node.value) if isinstance(node.value, int) else Rational(
                     str(node.value))  # fmt: skip
             case ast.UnaryOp(op=ast.USub()):
@@ -208,38 +216,40 @@ class Reader:
             case ast.Tuple():
                 return sympy.Tuple(*map(self.build, node.elts))
             case ast.Call(func=ast.Name()):
-                self.refuse(f"{node.func.id}(...) is not among what this page reads: {NAMES}")
-        self.refuse(f"{ast.unparse(node)[:60]} is not among what this page reads")
+                raise self.refused(
+                    f"{node.func.id}(...) is not among what this page reads: {NAMES}"
+                )
+        raise self.refused(f"{ast.unparse(node)[:60]} is not among what this page reads")
 
     def call(self, node):
         name, given = node.func.id, node.args
         for limit in given[1:] if name in ("Sum", "Product") else ():
             if not (isinstance(limit, ast.Tuple) and len(limit.elts) == 3):
-                self.refuse(f"write the limits of a {name} as (k, 1, n)")
+                raise self.refused(f"write the limits of a {name} as (k, 1, n)")
             if not (isinstance(limit.elts[0], ast.Name) and limit.elts[0].id in self.indices):
-                self.refuse(f"a {name} counts with an index, a plain letter: (k, 1, n)")
+                raise self.refused(f"a {name} counts with an index, a plain letter: (k, 1, n)")
         if name in ("Sum", "Product") and len(given) < 2:
-            self.refuse(f"a {name} needs its limits: {name}(x[k], (k, 1, n))")
+            raise self.refused(f"a {name} needs its limits: {name}(x[k], (k, 1, n))")
         try:
             return FUNCTIONS[name](*map(self.build, given))
         except (TypeError, ValueError, AttributeError) as error:
             what = str(error).strip().partition("\n")[0] or "it does not take this"
-            self.refuse(f"{ast.unparse(node)[:60]}: {what}")
+            raise self.refused(f"{ast.unparse(node)[:60]}: {what}")
 
     def power(self, base, exponent):
         if base.is_number and exponent.is_number and not (base in (0, 1) or abs(exponent) <= 64):
-            self.refuse("a power of a number goes to 64 here")
+            raise self.refused("a power of a number goes to 64 here")
         if base.is_Integer and base.p.bit_length() > 400:
-            self.refuse(f"numbers go to {LARGEST} here")
+            raise self.refused(f"numbers go to {LARGEST} here")
         return base**exponent
 
     def element(self, node):
         parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         if len(parts) > 5 or any(isinstance(part, ast.Slice | ast.Starred) for part in parts):
-            self.refuse(f"{ast.unparse(node)[:60]}: an index for each axis, as in x[b, i]")
+            raise self.refused(f"{ast.unparse(node)[:60]}: an index for each axis, as in x[b, i]")
         name = node.value.id
         if name in FUNCTIONS or name in self.indices:
-            self.refuse(f"{name} is a function or an index: give the array another name")
+            raise self.refused(f"{name} is a function or an index: give the array another name")
         return IndexedBase(name)[tuple(map(self.build, parts))]
 
     def expand(self, expr, line):
@@ -257,13 +267,15 @@ class Reader:
 
     def put(self, key, value, element):
         if len(key.indices) != len(element.indices):
-            self.refuse(f"{element} and {key} have different numbers of indices")
+            raise self.refused(f"{element} and {key} have different numbers of indices")
         value = self.apart(value, element)
         return value.xreplace(dict(zip(key.indices, element.indices, strict=True)))
 
     def apart(self, value, other):
         """Return `value`, its bound indices renamed where `other` has indices of their names."""
-        bound = {limit[0] for node in value.atoms(sympy.Sum, sympy.Product) for limit in node.limits}
+        bound = {
+            limit[0] for node in value.atoms(sympy.Sum, sympy.Product) for limit in node.limits
+        }
         taken = {s for s in other.atoms(Idx)} | value.atoms(Idx)
         free = (Idx(f"{letter}_{at}" if at else letter) for at in range(9) for letter in LETTERS)
         new = {}
