@@ -81,9 +81,7 @@ def read(text):
         if found.base == output:
             raise reader.refused(f"{output} is the output, and stands on the right as well")
         if ranks.setdefault(found.base, len(found.indices)) != len(found.indices):
-            raise reader.refused(
-                f"{found.base} has different numbers of indices: each is an axis of it"
-            )
+            raise reader.refused(f"{found.base} has different numbers of indices")
     if output in formula.free_symbols:
         raise reader.refused(f"{output} is the output, and stands on the right as well")
     return Layer(element, formula, {key: value for key, (_, value) in parts}, reader.ranges)
@@ -129,9 +127,7 @@ class Reader:
         self.line = node.lineno
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and not node.value:
             if not isinstance(node.annotation, ast.Tuple) or len(node.annotation.elts) != 2:
-                raise self.refused(
-                    f"write the range of {node.target.id} as {node.target.id}: (1, n)"
-                )
+                raise self.refused(f"write the range as {node.target.id}: (1, n)")
             self.ranges[self.name(node.target)] = tuple(map(self.build, node.annotation.elts))
         elif isinstance(node, ast.Assign) and len(node.targets) == 1:
             target = node.targets[0]
@@ -140,18 +136,14 @@ class Reader:
             key = self.build(target)
             if isinstance(key, sympy.Indexed):
                 if not all(isinstance(s, Idx) for s in key.indices):
-                    raise self.refused(
-                        f"the indices of {key} on the left are plain letters: y[i] = ..."
-                    )
+                    raise self.refused(f"the indices of {key} must be plain letters: y[i] = ...")
             elif not isinstance(key, Symbol) or isinstance(key, Idx):
                 raise self.refused(f"{key} is used as an index below, and cannot be given a value")
             if any(self.same(key, other) for other in self.definitions):
                 raise self.refused(f"{key} is defined twice")
             self.definitions[key] = self.line, self.build(node.value)
         else:
-            raise self.refused(
-                "a line is a definition, y[i] = ..., or the range of an index, b: (1, m)"
-            )
+            raise self.refused("a line is a definition, y[i] = ..., or a range, b: (1, m)")
 
     @staticmethod
     def same(one, other):
@@ -216,9 +208,7 @@ class Reader:
             case ast.Tuple():
                 return sympy.Tuple(*map(self.build, node.elts))
             case ast.Call(func=ast.Name()):
-                raise self.refused(
-                    f"{node.func.id}(...) is not among what this page reads: {NAMES}"
-                )
+                raise self.refused(f"{node.func.id}(...) is not among what is read: {NAMES}")
         raise self.refused(f"{ast.unparse(node)[:60]} is not among what this page reads")
 
     def call(self, node):
@@ -234,7 +224,7 @@ class Reader:
             return FUNCTIONS[name](*map(self.build, given))
         except (TypeError, ValueError, AttributeError) as error:
             what = str(error).strip().partition("\n")[0] or "it does not take this"
-            raise self.refused(f"{ast.unparse(node)[:60]}: {what}")
+            raise self.refused(f"{ast.unparse(node)[:60]}: {what}") from None
 
     def power(self, base, exponent):
         if base.is_number and exponent.is_number and not (base in (0, 1) or abs(exponent) <= 64):
@@ -273,10 +263,9 @@ class Reader:
 
     def apart(self, value, other):
         """Return `value`, its bound indices renamed where `other` has indices of their names."""
-        bound = {
-            limit[0] for node in value.atoms(sympy.Sum, sympy.Product) for limit in node.limits
-        }
-        taken = {s for s in other.atoms(Idx)} | value.atoms(Idx)
+        sums = value.atoms(sympy.Sum, sympy.Product)
+        bound = {limit[0] for node in sums for limit in node.limits}
+        taken = other.atoms(Idx) | value.atoms(Idx)
         free = (Idx(f"{letter}_{at}" if at else letter) for at in range(9) for letter in LETTERS)
         new = {}
         for index in sorted(bound & other.atoms(Idx), key=str):
