@@ -1,36 +1,33 @@
 """An expression in index notation becomes readable array code.
 
-No array is larger than the result. What would need a larger one is refused.
+`program` records what is computed; here it is printed. No array is larger than what is passed and
+returned: what would need a larger one is refused.
 """
 
-from collections.abc import Callable, Collection, Mapping
+import linecache
+from collections.abc import Callable, Mapping
+from itertools import count
 from textwrap import fill, indent
 from typing import Any, Literal
 
-from sympy import Dummy, Expr, Indexed, Symbol, factor_terms
+from sympy import Expr, Indexed, Symbol
 
-from rmsnorm_math.abbreviation import abbreviate
-from rmsnorm_math.codegen.arrays import REDUCTIONS, OverAll, lower
-from rmsnorm_math.codegen.printer import IMPORTS, MODULES, Printer
-from rmsnorm_math.codegen.roles import lengths, row_indices
-from rmsnorm_math.codegen.statements import (
-    array_of,
-    definitions_needed,
-    named_reductions,
-    refuse_names,
-    refuse_order,
-    share,
-)
+from rmsnorm_math.codegen.build import Key, label_of
+from rmsnorm_math.codegen.jax import Jax
+from rmsnorm_math.codegen.names import is_name, quoted
+from rmsnorm_math.codegen.numpy import NumPy
+from rmsnorm_math.codegen.program import Program, program
+from rmsnorm_math.codegen.spell import Spelling
+from rmsnorm_math.codegen.torch import Torch
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.indices import free_indices, freshen, nodes
-from rmsnorm_math.inputs import as_expressions, as_mapping
-from rmsnorm_math.refusals import refuse_expression
+from rmsnorm_math.indices import free_indices
 
 Framework = Literal["numpy", "torch", "jax"]
+SPELLINGS: dict[str, type[Spelling]] = {"numpy": NumPy, "torch": Torch, "jax": Jax}
 
 
 def source(
-    outputs: Mapping[str, Expr],
+    outputs: Mapping[Key, Expr],
     arguments: Mapping[Expr, str],
     where: Mapping[Expr, Expr] | None = None,
     framework: Framework = "numpy",
@@ -79,85 +76,34 @@ def source(
         return dx
     <BLANKLINE>
     """
-    if framework not in MODULES:
-        raise Refused(f"there is no framework {framework!r}: choose one of {', '.join(MODULES)}.")
-    outputs = as_expressions(outputs, "the outputs", "{'dx': dx}")
-    arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
-    where = as_expressions({} if where is None else where, "the definitions", "{r: rms()}")
-    refuse_names([*arguments.values()], [*outputs], [str(array_of(key)) for key in where])
-    for expr in outputs.values():
-        refuse_expression(expr)
-    refuse_order(where)
-    short = {label: abbreviate(expr, where) for label, expr in outputs.items()}
-    given = [*outputs.values(), *where.values()]
-    fresh = [freshen(expr) for expr in given]
-    rows = {s.name for s in row_indices(*fresh) if not isinstance(s, Dummy)}
-    of_rows = {
-        key.base
-        for key in (*where, *arguments)
-        if isinstance(key, Indexed) and {s.name for s in key.indices} <= rows
-    }
-    sizes = lengths(*given) - set(arguments)
-    names = {array_of(key): text for key, text in arguments.items()} | {
-        array_of(key): str(array_of(key)) for key in where
-    }
-
-    taken = {*names.values(), *outputs, *map(str, sizes)}
-
-    results = [
-        (Symbol(label), factor_terms(lower(expr, names, rows, sizes, of_rows)))
-        for label, expr in short.items()
-    ]
-    definitions = [
-        (Symbol(names[array_of(key)]), lower(definition, names, rows, sizes, of_rows))
-        for key, definition in definitions_needed(where, short).items()
-    ]
-    lines = share([*definitions, *named_reductions(results, taken)], taken)
-
-    array = _full_array(arguments, fresh, of_rows)
-    printer = Printer(MODULES[framework], array, sizes)
-    body = [f"{target} = {printer.doprint(expr)}" for target, expr in lines]
-    for size in sorted(sizes, key=str):
-        if any(expr.has(size) for _, expr in lines):
-            if size not in lengths(*fresh, but=row_indices(*fresh, of_rows=of_rows)):
-                raise Refused(
-                    f"the number of rows {size} would be needed, and there is no code for it. "
-                    f"To sum over several axes of an element, reshape them into one."
-                )
-            body.insert(0, f"{size} = {array}.shape[-1]")
-    if not array and any(expr.has(*REDUCTIONS, *sizes) for _, expr in lines):
+    if framework not in SPELLINGS:
         raise Refused(
-            "there is a sum over the last axis, or its length, and no argument has that axis: "
-            "add one that has it to the arguments."
+            f"there is no framework {framework!r}: choose one of {', '.join(SPELLINGS)}."
         )
-    columns = {Symbol(names[array_of(key)]) for key in where}
-    returned = [
-        f"{label}[..., 0]"
-        if _is_scalar(short[label.name], rows)
-        and (expr.has(*REDUCTIONS) or expr.free_symbols & columns)
-        and not expr.has(OverAll)
-        else label.name
-        for label, expr in results
-    ]
-    formulas = "\n".join(_formula(label, expr, rows) for label, expr in short.items())
-    renamed = ", ".join(f"{text} for {key}" for key, text in arguments.items() if text != str(key))
-    note = f"\n\nWith {renamed}." if renamed else ""
-    docstring = f'"""Return {", ".join(outputs)}.\n\n{formulas}{note}\n"""'
-    block = indent("\n".join([docstring, *body, f"return {', '.join(returned)}"]), "    ")
-    return f"{IMPORTS[framework]}\n\n\ndef {name}({', '.join(arguments.values())}):\n{block}\n"
+    if not is_name(name):
+        raise Refused(f"{name!r} is no name in Python: call the function otherwise.")
+    recorded = program(outputs, arguments, where)
+    spelling = SPELLINGS[framework](recorded)
+    lines = body(spelling)
+    imports = "\n".join([*dict.fromkeys(spelling.needs), *spelling.imports])
+    docstring = _docstring(recorded, arguments)
+    block = indent("\n".join([docstring, *lines]), "    ")
+    parameters = ", ".join(parameter.name for parameter in recorded.parameters)
+    return f"{imports}\n\n\ndef {name}({parameters}):\n{block}\n"
 
 
 def function(
-    outputs: Mapping[str, Expr],
+    outputs: Mapping[Key, Expr],
     arguments: Mapping[Expr, str],
     where: Mapping[Expr, Expr] | None = None,
     framework: Framework = "numpy",
+    name: str = "backward",
 ) -> Callable[..., Any]:
     """Return the function that `source` prints.
 
     Parameters
     ----------
-    outputs, arguments, where, framework
+    outputs, arguments, where, framework, name
         As in `source`.
 
     Raises
@@ -174,22 +120,47 @@ def function(
     >>> mean(np.array([[3.0, 4.0], [1.0, 7.0]])).tolist()
     [12.5, 25.0]
     """
+    text = source(outputs, arguments, where, framework, name)
+    file = f"<{name} {next(NUMBERS)}>"
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
     namespace: dict[str, Any] = {}
-    exec(source(outputs, arguments, where, framework), namespace)
-    return namespace["backward"]  # type: ignore[no-any-return]
+    exec(compile(text, file, "exec"), namespace)
+    return namespace[name]  # type: ignore[no-any-return]
 
 
-def _full_array(arguments: Mapping[Expr, str], exprs: list[Expr], of_rows: Collection[Expr]) -> str:
-    """Return the name of an argument that has the last axis."""
-    bases = {n.base for expr in exprs for n in nodes(expr) if isinstance(n, Indexed)} - {*of_rows}
-    return next((text for base, text in arguments.items() if base in bases), "")
+def body(spelling: Spelling) -> list[str]:
+    """Return the lines of a function, the last of which returns the results."""
+    recorded = spelling.program
+    lines = [spelling.statement(statement) for statement in recorded.statements]
+    sizes = [f"{size} = {spelling.length(axis)}" for size, axis in recorded.lengths.items()]
+    results = ", ".join(map(spelling.result, recorded.results))
+    return [*sorted(sizes), *spelling.prelude(), *lines, f"return {results}"]
 
 
-def _is_scalar(expr: Expr, rows: set[str]) -> bool:
-    return all(index.name in rows for index in free_indices(expr))
+def _docstring(recorded: Program, arguments: Mapping[Expr, str]) -> str:
+    labels = ", ".join(result.label for result in recorded.results)
+    formulas = "\n".join(map(_formula, recorded.formulas))
+    renamed = ", ".join(f"{text} for {key}" for key, text in arguments.items() if text != str(key))
+    arrays = [p for p in recorded.parameters if p.axes]
+    axes = {p.name: [axis.name for axis in p.axes] + ["1"] * p.column for p in arrays}
+    shapes = ", ".join(f"{name} ({', '.join(own)}{',' * (len(own) < 2)})" for name, own in axes.items())
+    plain = recorded.batch is not None and all(len(own) < 3 for own in axes.values())
+    notes = [f"With {renamed}."] if renamed else []
+    notes += [] if plain else [f"Shapes: {shapes}."]
+    notes += recorded.notes
+    text = quoted("\n\n".join([f"Return {labels}.", formulas, *notes]))
+    return f'"""{text}\n"""'
 
 
-def _formula(label: str, expr: Expr, rows: set[str]) -> str:
-    indices = sorted(free_indices(expr), key=lambda index: index.name not in rows)
-    left = f"{label}[{', '.join(map(str, indices))}]" if indices else label
+def _formula(formula: tuple[Key, Expr]) -> str:
+    key, expr = formula
+    if isinstance(key, str):
+        indices = sorted(free_indices(expr), key=str)
+        left = f"{label_of(key)}[{', '.join(map(str, indices))}]" if indices else key
+    else:
+        left = str(key)
     return fill(f"{left} = {expr}", 92, subsequent_indent="    ", break_long_words=False)
+
+
+NUMBERS = count(1)
+_ = (Indexed, Symbol)

@@ -1,0 +1,235 @@
+"""What is computed, recorded apart from how it is spelled.
+
+A program is a list of statements over named arrays. Every array has named axes, in order; the
+expression of a statement is a SymPy expression in index notation, made of
+
+- elements of arrays, ``x[b, i]``: an `Indexed` whose base is named as in the code and whose
+  indices are the program's axes; a plain `Symbol` is an array without axes, a number;
+- lengths of axes: the symbols in `Program.lengths`;
+- `Total`, `Mean` and `Largest`, which reduce their first argument over the axes that follow;
+- `Contraction`, the sum over axes of a product of two arrays, neither of which has all the axes
+  of the other: a matrix product;
+- `Position`, the place along an axis, in comparisons such as ``Position(k, 1) <= Position(i, 1)``
+  and ``Eq(Position(k, 1), label[b])``;
+- `Logistic` and `Softplus`, which stand for what would overflow;
+- and elementwise everything else: arithmetic, functions, `Piecewise`, comparisons.
+
+The operands of a reduction or contraction hold no other one: that has a statement of its own.
+An axis that a reduction binds may have the name of one outside it, as in ``x[i] - Mean(x[i], i)``;
+``i_2`` is a second axis along with ``i``, as long. Printers spell statements; none of them decides
+what is computed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sympy import Expr, Indexed, Symbol
+
+from rmsnorm_math.abbreviation import abbreviate
+from rmsnorm_math.codegen.build import Key, Lowered, array_of, label_of, lower
+from rmsnorm_math.codegen.contract import Hoister, means, rank
+from rmsnorm_math.codegen.names import is_name, refuse_names
+from rmsnorm_math.codegen.nodes import (
+    Axes,
+    Contraction,
+    Largest,
+    Logistic,
+    Mean,
+    Position,
+    Reduction,
+    Softplus,
+    Total,
+    axes_of,
+)
+from rmsnorm_math.codegen.share import ordered, settled, share
+from rmsnorm_math.codegen.softmax import shifted
+from rmsnorm_math.codegen.stable import stable
+from rmsnorm_math.errors import Refused
+from rmsnorm_math.indices import depends, nodes
+from rmsnorm_math.inputs import as_expressions, as_mapping
+from rmsnorm_math.refusals import refuse_expression
+
+__all__ = [
+    "Contraction",
+    "Largest",
+    "Logistic",
+    "Mean",
+    "Parameter",
+    "Position",
+    "Program",
+    "Reduction",
+    "Result",
+    "Softplus",
+    "Statement",
+    "Total",
+    "axes_of",
+    "program",
+]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """An array that is passed.
+
+    Attributes
+    ----------
+    name
+        Its name in the code.
+    axes
+        Those of the element that it is written with, in order: ``(b, i)`` for ``x[b, i]``.
+    column
+        Whether its array has a further, last axis of length 1: the key was an element, ``r[b]``.
+    key
+        What it stands for: a base, a symbol or an element.
+    """
+
+    name: str
+    axes: Axes
+    column: bool
+    key: Expr
+
+
+@dataclass(frozen=True)
+class Statement:
+    """The line ``name = expr``; `axes` are those of the value, in order."""
+
+    name: str
+    axes: Axes
+    expr: Expr
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is returned as `label`: the array called `name`, its axes in the order `axes`.
+
+    Where that array lacks one of the axes, it is the same all along it.
+    """
+
+    label: str
+    name: str
+    axes: Axes
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a printed function computes.
+
+    Attributes
+    ----------
+    parameters
+        In the order of the function's arguments.
+    lengths
+        ``{symbol in an expression: axis}``, for the lengths that are needed as numbers.
+    statements
+        In order: each uses parameters and those before it.
+    results
+        In the order in which they are returned. A name may be a parameter's.
+    batch
+        The axis that stands for any number of leading axes, or None. It is that of an index which
+        only ever stands before one other, or ``rows``, which is added in front where every
+        array is written with one index: the array of ``x[i]`` has the axes ``(rows, i)``.
+    axes
+        All axes, in the order that arrays show.
+    formulas
+        What is returned, as it is written: ``(key, expression)``.
+    notes
+        What a reader must be told, a sentence each.
+    """
+
+    parameters: tuple[Parameter, ...]
+    lengths: Mapping[Symbol, Symbol]
+    statements: tuple[Statement, ...]
+    results: tuple[Result, ...]
+    batch: Symbol | None
+    axes: Axes
+    formulas: tuple[tuple[Key, Expr], ...]
+    notes: tuple[str, ...]
+
+
+def program(
+    outputs: Mapping[Key, Expr],
+    arguments: Mapping[Expr, str],
+    where: Mapping[Expr, Expr] | None = None,
+) -> Program:
+    """Return what `source` prints, with the same arguments; it raises what that raises."""
+    outputs = as_expressions(outputs, "the outputs", "{'dx': dx}")
+    arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
+    where = as_expressions({} if where is None else where, "the definitions", "{r: rms()}")
+    _refuse(outputs, arguments, where)
+    short = {key: abbreviate(expr, where) for key, expr in outputs.items()}
+    needed = _needed(where, short)
+    lowered = lower(short, arguments, needed, {**outputs, **where})
+    return _recorded(lowered, short)
+
+
+def _refuse(
+    outputs: Mapping[Key, Expr], arguments: Mapping[Expr, str], where: Mapping[Expr, Expr]
+) -> None:
+    if not outputs:
+        raise Refused("there are no outputs: give at least one, as in {'dx': dx}.")
+    for key in (*outputs, *where):
+        if not isinstance(key, Symbol | Indexed) and not (isinstance(key, str) and key in outputs):
+            raise Refused(f"{key} is no key: write a symbol, or an element such as xhat[i].")
+    named = [text for text in map(str, map(array_of, where)) if is_name(text)]
+    refuse_names([*arguments.values(), *map(label_of, outputs), *named])
+    for expr in outputs.values():
+        refuse_expression(expr)
+    keys = list(where)
+    for number, key in enumerate(keys):
+        for later in keys[number:]:
+            if depends(where[key], later):
+                raise Refused(f"{key} is defined by {later}: define {later} before it.")
+
+
+def _needed(where: Mapping[Expr, Expr], exprs: Mapping[Key, Expr]) -> dict[Expr, Expr]:
+    """Return the definitions that `exprs` use, each in terms of those before it."""
+    needed: dict[Expr, Expr] = {}
+    for number, key in reversed(list(enumerate(where))):
+        if any(array_of(key) in set(nodes(expr)) for expr in [*exprs.values(), *needed.values()]):
+            earlier = dict(list(where.items())[:number])
+            needed[key] = abbreviate(where[key], earlier)
+    return dict(reversed(needed.items()))
+
+
+def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
+    ranks = [len(axes) for _, axes, _, _ in lowered.parameters]
+    limit = max([1, *ranks, *(len(axes) for _, axes, _ in lowered.outputs)])
+    definitions, outputs_, made = shifted(
+        [(name, axes, stable(expr)) for name, axes, expr in lowered.definitions],
+        [(name, axes, stable(expr)) for name, axes, expr in lowered.outputs],
+        lowered.sort,
+        lowered.taken,
+    )
+    hoister = Hoister(lowered.sort, lowered.taken, limit, lowered.sizes)
+    for name, axes, expr in means(ordered(definitions + outputs_, made), lowered.sizes):
+        hoister.add(name, axes, expr)
+    for name, _, expr in hoister.lines:
+        if rank(expr) > limit:
+            raise Refused(_too_large(name, expr, outputs))
+    given = {name for name, _, _ in (*lowered.definitions, *lowered.outputs)}
+    lines = share(hoister.lines, lowered.sort, lowered.taken)
+    results = {name for name, _, _ in lowered.outputs}
+    made = {name for name, _, _ in lines} - given
+    lines, values = settled(lines, made, results, given - results)
+    used = set().union(*(expr.free_symbols for _, _, expr in lines)) if lines else set()
+    return Program(
+        parameters=tuple(Parameter(*entry) for entry in lowered.parameters),
+        lengths={size: axis for axis, size in lowered.sizes.items() if size in used},
+        statements=tuple(Statement(*line) for line in lines),
+        results=tuple(
+            Result(label, values.get(label, label), axes) for label, axes, _ in lowered.outputs
+        ),
+        batch=lowered.batch,
+        axes=tuple(lowered.order),
+        formulas=tuple(outputs.items()),
+        notes=tuple(lowered.notes),
+    )
+
+
+def _too_large(name: str, expr: Expr, outputs: Mapping[Key, Expr]) -> str:
+    axes = max((axes_of(node) for node in expr.atoms(Expr) | {expr}), key=len)
+    text = ", ".join(sorted(axis.name for axis in axes))
+    return (
+        f"{name} does not come apart into sums over one index each: it needs an array with the "
+        f"axes {text}, which is larger than what is passed and returned."
+    )
