@@ -16,17 +16,20 @@ from rmsnorm_math.codegen import Framework
 
 EXAMPLES = {
     "RMSNorm": """\
-r = sqrt(Sum(x[k]**2, (k, 1, n))/n + epsilon)
-y[i] = gamma[i]*x[i]/r""",
+r[b] = sqrt(Sum(x[b, k]**2, (k, 1, n))/n + epsilon)
+y[b, i] = gamma[i]*x[b, i]/r[b]
+b: (1, m)""",
     "LayerNorm": """\
-mu = Sum(x[k], (k, 1, n))/n
-sigma = sqrt(Sum((x[k] - mu)**2, (k, 1, n))/n + epsilon)
-y[i] = gamma[i]*(x[i] - mu)/sigma + beta[i]""",
+mu[b] = Sum(x[b, k], (k, 1, n))/n
+sigma[b] = sqrt(Sum((x[b, k] - mu[b])**2, (k, 1, n))/n + epsilon)
+y[b, i] = gamma[i]*(x[b, i] - mu[b])/sigma[b] + beta[i]
+b: (1, m)""",
     "softmax": """\
 y[i] = exp(x[i])/Sum(exp(x[k]), (k, 1, n))""",
-    "gated RMSNorm": """\
-r = sqrt(Sum(x[k]**2, (k, 1, n))/n + epsilon)
-y[i] = gamma[i]*x[i]/r*z[i]/(1 + exp(-z[i]))""",
+    "a gated RMSNorm": """\
+r[b] = sqrt(Sum(x[b, k]**2, (k, 1, n))/n + epsilon)
+y[b, i] = gamma[i]*x[b, i]/r[b]*z[b, i]/(1 + exp(-z[b, i]))
+b: (1, m)""",
     "cross-entropy": """\
 loss[b] = log(Sum(exp(x[b, k]), (k, 1, n))) - Sum(KroneckerDelta(k, label[b])*x[b, k], (k, 1, n))
 b: (1, m)""",
