@@ -18,6 +18,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import needs
 from jupyter_cache import get_cache
 from project import TEXTS
 from sphinx.directives.code import LiteralIncludeReader
@@ -72,7 +73,7 @@ def bundle(docs):
     return buffer.getvalue()
 
 
-def needs(docs):
+def requirements(docs):
     """Return the sentence that says what to install: what the dependency group `pages` lists."""
     pyproject = tomllib.loads((docs.parent / "pyproject.toml").read_text("utf-8"))
     groups = pyproject["project"]["dependencies"], pyproject["dependency-groups"]["pages"]
@@ -152,7 +153,7 @@ def take(app, pagename, templatename, context, doctree):  # noqa: ARG001
     source = Path(app.env.doc2path(pagename))
     if doctree is None or "```{code-cell}" not in source.read_text("utf-8"):
         return
-    page, needed = cells(source, app.config), needs(Path(app.srcdir))
+    page, needed = cells(source, app.config), requirements(Path(app.srcdir))
     target = Path(app.outdir) / FOLDER / pagename
     target.parent.mkdir(parents=True, exist_ok=True)
     target.with_suffix(".ipynb").write_text(notebook(page, needed), "utf-8")
@@ -160,6 +161,10 @@ def take(app, pagename, templatename, context, doctree):  # noqa: ARG001
     path = [context["pathto"](f"{FOLDER}/{name}", resource=True) for name in (pagename, BUNDLE)]
     context["body"] += LINKS.format(*path)
     context["program"] = f"{path[0]}.ipynb"  # for run_here
+    code = [cell for cell in page if cell.cell_type == "code"]
+    hidden = ["remove-cell" in cell.metadata.get("tags", []) for cell in code]
+    lost = needs.needs([cell.source for cell in code])
+    context["needs"] = [lost for lost, hide in zip(lost, hidden, strict=True) if not hide]
 
 
 def write_bundle(app, exception):
