@@ -25,7 +25,7 @@ from sympy import (
 )
 from sympy.functions.elementary.piecewise import Piecewise
 
-from rmsnorm_math.indices import freshen
+from rmsnorm_math.index.names import freshen
 from rmsnorm_math.verify.layer import Layer
 from rmsnorm_math.verify.mutations import Setting, padded, setting_of
 

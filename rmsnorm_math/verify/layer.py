@@ -11,7 +11,8 @@ from sympy import Add, Expr, Idx, Indexed, IndexedBase, Mul, Pow, Product, Sum, 
 from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.codegen import function
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.indices import anonymous, free_indices, freshen
+from rmsnorm_math.index.names import anonymous, freshen
+from rmsnorm_math.index.walk import free_indices
 from rmsnorm_math.inputs import as_expressions, as_mapping
 from rmsnorm_math.verify.arrays import Arrays, labels_of
 
