@@ -46,7 +46,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Abs": abs,
     "DiracDelta": lambda *_: 0,  # nothing is drawn at a kink
     "Exp1": lambda: +mpmath.e,
-    "Heaviside": lambda at, *_: mpmath.mpf(sign(at) + 1) / 2,
+    "Heaviside": lambda at, *rest: rest[0] if at == 0 and rest else mpmath.mpf(sign(at) + 1) / 2,
     "Max": max,
     "Min": min,
     "ceiling": mpmath.ceil,
