@@ -207,7 +207,7 @@ def test_katexs_tree_still_makes_formulas_lighter(site: Site) -> None:
     assert "katex-html" in site.html("index")
     assert "vlist-t" not in site.html("index"), (
         "KaTeX's tree has changed. In docs/_ext/katex.cjs `katex.renderToString(tex, options)` "
-        "alone sets every formula: drop `lighten` and this test, and pages have some 15 % more elements."
+        "alone sets every formula: drop `lighten` and this test; pages then have 15 % more elements."
     )
 
 
