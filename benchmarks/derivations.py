@@ -227,7 +227,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     rows = []
     for name in [*PAIRED, *SIZED, *ALONE]:
-        rows.append(row(name, 3 if quick else 9))
+        rows.append(row(name, 3 if quick else 5))
         print(json.dumps(rows[-1]), flush=True)
     record = {
         "about": (
