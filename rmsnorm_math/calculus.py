@@ -15,7 +15,8 @@ from rmsnorm_math.index.contraction import contracted
 from rmsnorm_math.index.derivative import derivative
 from rmsnorm_math.index.enter import enter
 from rmsnorm_math.index.leave import leave
-from rmsnorm_math.index.ranges import known_ranges, survey
+from rmsnorm_math.index.ranges import known_ranges
+from rmsnorm_math.index.survey import survey
 from rmsnorm_math.index.walk import Ranges, declared, dummies_of, free_symbols
 from rmsnorm_math.inputs import as_expression, as_ranges
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes, refuse_variable

@@ -11,8 +11,9 @@ from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.contraction import contracted, total
 from rmsnorm_math.index.derivative import terms_of_derivative
 from rmsnorm_math.index.enter import enter
-from rmsnorm_math.index.ranges import known_ranges, span_or_refusal, survey
+from rmsnorm_math.index.ranges import is_length, known_ranges, span_or_refusal
 from rmsnorm_math.index.rebuild import put
+from rmsnorm_math.index.survey import Survey, survey
 from rmsnorm_math.index.terms import times
 from rmsnorm_math.index.walk import Ranges, dummies_of, free_indices, plain
 from rmsnorm_math.inputs import as_expression, as_ranges
@@ -94,11 +95,6 @@ def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Ranges | None = None) -> Ex
     y, cotangent = as_expression(y, "the output"), as_expression(cotangent, "the cotangent")
     ranges = as_ranges(ranges)
     outputs = _plain_indices(cotangent, "cotangent")
-    if missing := [str(s) for s in free_indices(y) if s not in outputs]:
-        raise Refused(
-            f"y has the free index {', '.join(missing)}, and the cotangent {cotangent} lacks it: "
-            f"the sum over it would be missing. Give the cotangent all of {free_indices(y)}."
-        )
     return _product(
         y, as_expression(wrt, "the variable"), cotangent, outputs, ranges, tangent=False
     )
@@ -153,6 +149,8 @@ def _product(
     inner, factor = enter(y), enter(vector)
     refuse_lookalikes(inner, factor, wrt, *ranges)
     shown, by = survey([inner, factor], ranges), wrt
+    if not tangent:
+        _refuse_missing(y, vector, shown)
     axes = {index: (wrt.base, at) for at, index in enumerate(summed)} if tangent else {}
     spans = {index: span_or_refusal(index, shown, axes.get(index)) for index in summed}
     limits = [(Dummy(index.name, integer=True), *span) for index, span in spans.items()]
@@ -170,6 +168,15 @@ def _product(
     for limit in reversed(limits):
         result = total(result, limit, bounds)
     return finished(result, [y, wrt, vector], ranges, [*dummies_of(y), *map(plain, summed)])
+
+
+def _refuse_missing(y: Expr, cotangent: Expr, shown: Survey) -> None:
+    indices = [s for s in free_indices(y) if not is_length(s, shown)]
+    if missing := [str(s) for s in indices if s not in getattr(cotangent, "indices", ())]:
+        raise Refused(
+            f"y has the free index {', '.join(missing)}, and the cotangent {cotangent} lacks it: "
+            f"the sum over it would be missing. Give the cotangent all of {indices}."
+        )
 
 
 def _plain_indices(element: Expr, role: str) -> list[Expr]:

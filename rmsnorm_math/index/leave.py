@@ -13,6 +13,7 @@ from sympy import (
     Indexed,
     IndexedBase,
     KroneckerDelta,
+    Mod,
     Mul,
     Ne,
     Piecewise,
@@ -20,6 +21,8 @@ from sympy import (
     Subs,
     Sum,
     Symbol,
+    ceiling,
+    floor,
 )
 from sympy.core.symbol import Str
 from sympy.logic.boolalg import Boolean
@@ -170,7 +173,8 @@ def _written(expr: Expr, labels: Labels) -> Expr:
 
 def _delta(condition: Boolean) -> Expr | None:
     """Return the factor that an equation of indices is, if it has no other form."""
-    if isinstance(condition, Eq | Ne) and is_count(condition.lhs) and is_count(condition.rhs):
+    plain = all(is_count(end) and not end.has(Mod, floor, ceiling) for end in condition.args)
+    if isinstance(condition, Eq | Ne) and plain:
         delta = KroneckerDelta(*condition.args)
         return delta if isinstance(condition, Eq) else 1 - delta
     return None

@@ -27,7 +27,7 @@ def name(node: Basic) -> str | None:
     if isinstance(node, AppliedUndef):
         return str(node.func)
     if isinstance(node, Symbol | Idx | IndexedBase) and not isinstance(node, Dummy):
-        return str(node)
+        return str(node.name)
     return None
 
 
