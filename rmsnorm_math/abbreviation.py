@@ -157,8 +157,6 @@ def _definitions(expr: Expr, given: Mapping[Expr, Expr]) -> list[Definition]:
             raise Refused(f"{key} is no key: write a symbol, or an element such as xhat[i].")
         if not all(isinstance(s, Symbol | Idx) or s.is_Integer for s in places):
             raise Refused(f"the indices of {key} must be symbols or numbers, such as xhat[i].")
-        if lacking := [str(s) for s in places if not s.is_Integer and s not in value.free_symbols]:
-            raise Refused(f"{key} has the index {', '.join(lacking)}, and its {value} has not.")
         if str(key) in map(str, indices):
             raise Refused(f"{key} is the name of an index already: take another one for {value}.")
         if depends(value, key):
@@ -205,6 +203,8 @@ def _found(node: Basic, known: Definition) -> Expr | None:
                 continue
             used = {at: e * power for at, (_, e) in zip(places, known.core, strict=True)}
             rest = Mul(*(base ** (e - used.get(at, 0)) for at, (base, e) in enumerate(factors)))
+            if lacking := [str(s) for s, found in names.items() if found is None]:
+                raise Refused(f"{known.key} has the index {', '.join(lacking)}, and what it stands for has not.")
             short = known.short.xreplace(names) ** power * S.NegativeOne ** Add(*turned)
             return short * _write(rest, known)
     return None

@@ -6,7 +6,7 @@ from typing import Any, SupportsIndex
 from sympy import Dummy, Expr, Idx, IndexedBase, Integer, Matrix, MatrixBase, Symbol, Tuple
 
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.index.names import freshen
+from rmsnorm_math.index.names import freshen, rename_bound
 from rmsnorm_math.index.ranges import known_range
 from rmsnorm_math.index.walk import free_indices, nodes
 from rmsnorm_math.inputs import as_expression
@@ -61,20 +61,19 @@ def instantiate(expr: Expr, *axes: Axis, **sizes: SupportsIndex) -> Expr | Matri
     refuse_lookalikes(fresh, *indices)
     numbers = named(fresh, sizes, indices)
     spans = [_span(axis, expr, numbers, sizes) for axis in axes]
-    values = {symbol: Integer(number) for symbol, number in numbers.items()}
     if not spans:
-        return written(fresh, values)
+        return written(fresh, numbers)
     rows, columns = [*spans, [None]][:2]
     row, column = [*indices, None][:2]
 
     def entry(p: int, q: int) -> Expr:
         fixed = {column: Integer(columns[q])} if column else {}
-        return written(fresh, values | {row: Integer(rows[p])} | fixed)
+        return written(fresh, numbers | {row: Integer(rows[p])} | fixed)
 
     return Matrix(len(rows), len(columns), entry)
 
 
-def named(expr: Expr, sizes: Mapping[str, Any], axes: list[Expr] | None = None) -> dict[Expr, int]:
+def named(expr: Expr, sizes: Mapping[str, Any], axes: list[Expr] | None = None) -> dict[Expr, Expr]:
     """Return the number of each symbol and index of `expr` that `sizes` names.
 
     Without `axes`, a name that `expr` does not have is of no use and no harm; else it is refused,
@@ -86,8 +85,8 @@ def named(expr: Expr, sizes: Mapping[str, Any], axes: list[Expr] | None = None) 
     unknown = [key for key in sizes if key not in known]
     if axes is not None and unknown and not (axes and len(sizes) == 1):
         has = ", ".join(sorted(known)) or "no symbol"
-        raise Refused(f"{expr} has no {', '.join(unknown)}: it has {has}.")
-    return {known[key]: int(value) for key, value in sizes.items() if key in known}
+        raise Refused(f"{rename_bound(expr)} has no {', '.join(unknown)}: it has {has}.")
+    return {known[key]: Integer(value) for key, value in sizes.items() if key in known}
 
 
 def _names(expr: Expr) -> set[Expr]:
@@ -125,7 +124,7 @@ def _refuse_axes(expr: Expr, indices: list[Any], sizes: Mapping[str, Any]) -> No
         raise Refused(f"{expr} has no index {missing[0]}: it has {', '.join(map(str, left))}.")
 
 
-def _span(axis: Axis, expr: Expr, numbers: Mapping[Expr, int], sizes: Mapping[str, Any]) -> range:
+def _span(axis: Axis, expr: Expr, numbers: Mapping[Expr, Expr], sizes: Mapping[str, Any]) -> range:
     """Return the values of an axis: as stated, declared or shown, else 1 to the only length."""
     index, *limits = axis if isinstance(axis, tuple | Tuple) else (axis,)
     if limits:

@@ -82,7 +82,7 @@ def matrix_form(entry: Expr, row: Expr, column: Expr, size: Expr) -> MatrixExpr:
 def _matrix(entry: Expr, row: Expr, column: Expr, sizes: Sizes) -> MatrixExpr:
     terms = Add.make_args(conditions_outside(entry).expand(func=True))
     first, *others = (_term(term, row, column, sizes) for term in terms)
-    return sum(others, start=first)
+    return MatAdd(first, *others).doit(deep=False) if others else first
 
 
 def _term(term: Expr, row: Expr, column: Expr, sizes: Sizes) -> MatrixExpr:

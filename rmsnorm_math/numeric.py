@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sympy import Expr, Float, Indexed, IndexedBase, Integer, Rational, Symbol
+from sympy import Expr, Float, Indexed, IndexedBase, Rational, Symbol
 from sympy.core.function import AppliedUndef
 
 from rmsnorm_math.errors import Refused
@@ -52,13 +52,12 @@ def evaluate(expr: Expr, values: Values, **sizes: int) -> Expr:
 def _value(expr: Expr, elements: Mapping[Expr, Expr], sizes: Mapping[str, Any]) -> Expr:
     fresh = freshen(expr)
     refuse_lookalikes(fresh, *elements)
-    numbers = {symbol: Integer(number) for symbol, number in named(fresh, sizes).items()}
     if unknown := sorted({str(node.func) for node in fresh.atoms(AppliedUndef)}):
         raise Refused(
             f"{unknown[0]} is an undefined function, and has no value: put one in its place "
             f"first, with .replace({unknown[0]}, ...) and .doit()."
         )
-    result = written(fresh, {**elements, **numbers})
+    result = written(fresh, {**elements, **named(fresh, sizes)})
     if result.free_symbols:
         missing = result.atoms(Indexed) or result.free_symbols
         raise Refused(f"{expr} needs a value for {', '.join(sorted(map(str, missing)))}.")

@@ -221,7 +221,7 @@ def abbreviations(draw: Draw) -> tuple[Case, dict[Expr, Expr]]:
         parts = [p for p in preorder_traversal(case.expr) if _may_be_named(p)]
         assume(parts)
         part = one_of(draw, *parts)
-        free = [s for s in case.world.indices if part.has(s)]
+        free = [s for s in case.world.indices if s in part.free_symbols]
         chosen = [s for s in free if chance(draw, 70)]
         key = IndexedBase(letter)[tuple(chosen)] if chosen else Symbol(symbol)
         factor = one_of(draw, 1, 1, 1, n, 2, t)

@@ -11,7 +11,7 @@ PACKAGE = ROOT / "rmsnorm_math"
 ORDER = [
     ["deprecation", "errors", "notation"],
     ["index"],
-    ["inputs", "refusals"],
+    ["inputs", "refusals", "masks", "matching", "writing"],
     ["layers", "explicit", "matrices"],
     ["calculus", "abbreviation", "numeric", "pitfalls"],
     ["gradients", "codegen"],

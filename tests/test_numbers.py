@@ -39,7 +39,7 @@ REFUSED = {
     ),
     "an axis and two sizes": (
         lambda: instantiate(a[i] * square, i, n=3, j=2),
-        "Refused: the range of i is not clear from {'n': 3, 'j': 2}: write (i, 1, ...) for it.",
+        "Refused: a[i]*Sum(a[i]**2, (i, 1, n)) has no j: it has i, n.",
     ),
     "three axes": (
         lambda: instantiate(a[i], i, j, k, n=3),
