@@ -86,6 +86,8 @@ def named(expr: Expr, sizes: Mapping[str, Any], axes: list[Expr] | None = None) 
     if axes is not None and unknown and not (axes and len(sizes) == 1):
         has = ", ".join(sorted(known)) or "no symbol"
         raise Refused(f"{rename_bound(expr)} has no {', '.join(unknown)}: it has {has}.")
+    if negative := [s for s in sizes if int(sizes[s]) < 0 and s in known and known[s].is_nonnegative]:
+        raise Refused(f"{negative[0]}={sizes[negative[0]]}: a length is not negative.")
     return {known[key]: Integer(value) for key, value in sizes.items() if key in known}
 
 

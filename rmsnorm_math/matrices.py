@@ -28,7 +28,7 @@ from rmsnorm_math.index.enter import enter
 from rmsnorm_math.index.leave import leave
 from rmsnorm_math.index.names import freshen, rename_bound
 from rmsnorm_math.index.walk import BINDERS, dummies_of
-from rmsnorm_math.inputs import as_expression, as_index
+from rmsnorm_math.inputs import as_expression, as_index, as_length
 from rmsnorm_math.masks import Sizes, conditions_outside, mask, spare_symbols
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
 
@@ -66,7 +66,7 @@ def matrix_form(entry: Expr, row: Expr, column: Expr, size: Expr) -> MatrixExpr:
     >>> matrix_form(A[i, j] + A[j, i] + Sum(x[b, i]*x[b, j], (b, 1, m)), i, j, n)
     A + A.T + x.T*x
     """
-    entry, size = as_expression(entry, "the entry"), as_expression(size, "the size")
+    entry, size = as_expression(entry, "the entry"), as_length(size, "the size")
     row, column = as_index(row), as_index(column)
     if row == column:
         raise Refused(f"{row} is given for the row and for the column: give two indices.")

@@ -1,6 +1,6 @@
 """Numbers from an expression in index notation: its value, and its difference quotient."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from sympy import Expr, Float, Indexed, IndexedBase, Rational, Symbol
@@ -9,7 +9,7 @@ from sympy.core.function import AppliedUndef
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.explicit import named
 from rmsnorm_math.index.names import freshen
-from rmsnorm_math.inputs import as_expression, as_mapping
+from rmsnorm_math.inputs import as_expression, as_mapping, as_number
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
 from rmsnorm_math.writing import written
 
@@ -122,26 +122,23 @@ def _precise(number: Expr, digits: int) -> Expr:
 
 def _numbers(values: Values) -> dict[Expr, Expr]:
     """Return the value of each symbol and of each element."""
+    entries = as_mapping(values, "the values", "{x: [1, 2, 3]}").items()
+    for key, _ in entries:
+        if not isinstance(key, IndexedBase | Indexed | Symbol):
+            raise Refused(f"{key!r} among the values is no symbol: write x, with x = IndexedBase('x').")
     return {
-        key: as_expression(_number(value), f"the value of {key}:")
-        for name, entry in as_mapping(values, "the values", "{x: [1, 2, 3]}").items()
+        key: as_number(value, f"the value of {key}:")
+        for name, entry in entries
         for key, value in _elements(name, entry)
     }
 
 
-def _number(value: Any) -> Any:
-    """Return the number that a text such as "1/3" stands for; leave what is none."""
-    try:
-        return Rational(value) if isinstance(value, str) else value
-    except TypeError:
-        return value
-
-
 def _elements(name: Expr, value: Any, indices: tuple[int, ...] = ()) -> Iterator[tuple[Expr, Any]]:
-    if isinstance(name, IndexedBase) and hasattr(value, "__len__") and not isinstance(value, str):
+    many = hasattr(value, "__len__") and not isinstance(value, str | bytes | Mapping | Set)
+    if isinstance(name, IndexedBase) and many:
         for position, entry in enumerate(value, 1):
             yield from _elements(name, entry, (*indices, position))
-    elif isinstance(name, IndexedBase) and not indices:
+    elif isinstance(name, IndexedBase) and not (indices and not isinstance(value, Mapping | Set)):
         raise Refused(f"{name} has several elements. Give a list, as in {{{name}: [1, 2, 3]}}.")
     else:
         yield (name[indices] if indices else name), value

@@ -33,7 +33,7 @@ def refuse_expression(expr: Expr) -> None:
                 f"differentiates a norm of one. "
                 f"Write the norm with an IndexedBase: Sum(x[k]**2, (k, 1, n))."
             )
-        if isinstance(node, Lambda) or (
+        if isinstance(node, Lambda | Limit | Order) or (
             isinstance(node, ExprWithLimits) and not isinstance(node, BINDERS)
         ):
             raise Refused(
@@ -42,6 +42,13 @@ def refuse_expression(expr: Expr) -> None:
             )
         if isinstance(node, BINDERS) and any(len(limit) != 3 for limit in node.limits):
             raise Refused(f"{node} has no range. Write (k, 1, n) for its limits.")
+        ends = [end for _, *ends in node.limits for end in ends] if isinstance(node, BINDERS) else []
+        if broken := [end for end in ends if end.is_Float or end.is_integer is False]:
+            raise Refused(f"{node} ends at {broken[0]}, which is no whole number.")
+        if isinstance(node, Indexed):
+            _refuse_places(node)
+        if not isinstance(node, BINDERS | Tuple) and any(arg.is_infinite for arg in node.args if isinstance(arg, Number)):
+            raise Refused(f"{node} holds an infinite number: only a sum may go to infinity.")
     _refuse_bare_bases(expr)
 
 
@@ -75,7 +82,23 @@ def refuse_variable(expr: Expr, wrt: Expr) -> None:
         raise Refused(
             f"{wrt} is in the limits of a sum: it counts elements, so there is no derivative by it."
         )
+    if isinstance(wrt, Indexed):
+        _refuse_places(wrt)
     _refuse_rank(expr, wrt)
+
+
+def _refuse_places(element: Indexed) -> None:
+    for index in element.indices:
+        if index.is_Float or index.is_integer is False:
+            raise Refused(f"{element} has the index {index}, which is no whole number.")
+
+
+def refuse_ranges(ranges: Ranges, *exprs: Expr) -> None:
+    """Raise if a range is stated for an index that is nowhere."""
+    there = {node for expr in exprs for node in nodes(expr)}
+    for index in ranges:
+        if index not in there:
+            raise Refused(f"a range is stated for {index}, and there is no {index}: leave it out.")
 
 
 def _refuse_rank(expr: Expr, wrt: Expr) -> None:

@@ -149,19 +149,22 @@ class Domain:
         return [self.axes[key] for key in shown if index in self.axes[*key, "free"]]
 
     def contradicts_a_shape(self) -> bool:
-        """Return whether an axis has more elements than its base says."""
-        return any(
-            max(self.axes[base, axis]) - min(self.axes[base, axis]) >= value(base.shape[axis], self.scope)
-            for base, axis in self.shown
-            if base.shape and self.axes[base, axis]
-        )
+        """Return whether an axis has an element that its base cannot have, wherever it begins."""
+        for base, axis in self.shown:
+            if base.shape and (met := self.axes[base, axis]):
+                last = value(base.shape[axis], self.scope)
+                if not any(first <= min(met) and max(met) < first + last for first in (0, 1)):
+                    return True
+        return False
 
     def only(self, index: Expr) -> list[int]:
         """Return the range of an index that is summed over, if there is one and only one."""
         if index in self.known:
             return self.known[index]
         found = {tuple(sorted(axis)) for axis in self.on(index, self.summed)}
-        if len(found) != 1 or self.contradicts_a_shape():
+        lengths = [s[axis] for (base, axis) in self.summed if (s := base.shape)]
+        short = any(len(axis) < value(length, self.scope) for axis in found for length in lengths)
+        if len(found) != 1 or short or self.contradicts_a_shape():
             raise Unjudged
         return list(found.pop())
 
