@@ -56,8 +56,8 @@ def as_expression(given: Any, role: str = "the expression") -> Expr:
 def _refuse_what_is_not_real(expr: Expr, role: str) -> None:
     for node in nodes(expr):
         if node in UNDEFINED:
-            raise Refused(f"{role} {_short(expr)} holds {node}: it has no value.")
-        if not getattr(node, "is_commutative", True):
+            raise Refused(f"{role} {_short(expr)} has no value: there is {node} in it.")
+        if isinstance(node, Symbol) and not node.is_commutative:
             raise Refused(
                 f"{node} in {role} {_short(expr)} does not commute: products are taken in any "
                 f"order here. Create it without commutative=False."
@@ -112,11 +112,11 @@ def as_number(given: Any, role: str) -> Expr:
     return number
 
 
-def as_ranges(given: Any) -> Ranges:
-    """Return what the caller states of ranges; None is nothing."""
+def as_ranges(given: Any, *exprs: Expr) -> Ranges:
+    """Return what the caller states of ranges of indices in `exprs`; None is nothing."""
     ranges: Ranges = {}
-    given = {} if given is None else given
-    for index, span in as_mapping(given, "the ranges", "{j: (1, n)}").items():
+    stated = as_mapping({} if given is None else given, "the ranges", "{j: (1, n)}")
+    for index, span in stated.items():
         if not isinstance(span, tuple | list | Tuple) or len(span) != 2:
             raise Refused(
                 f"the range of {index} is {_short(span)}. Write its first and its last value, "
@@ -127,6 +127,10 @@ def as_ranges(given: Any) -> Ranges:
             if end.is_Float or end.is_integer is False:
                 raise Refused(f"{end} in the range of {index} is no whole number.")
         ranges[as_index(index)] = first, last
+    every = [*exprs, *(end for span in ranges.values() for end in span)] if ranges else []
+    there = {str(node) for expr in every for node in nodes(expr)}
+    if missing := [index for index in ranges if str(index) not in there]:
+        raise Refused(f"a range is stated for {missing[0]}, which is nowhere: leave it out.")
     return ranges
 
 

@@ -32,6 +32,7 @@ from rmsnorm_math.inputs import as_expression, as_index, as_length
 from rmsnorm_math.masks import Sizes, conditions_outside, mask, spare_symbols
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
 
+
 def matrix_form(entry: Expr, row: Expr, column: Expr, size: Expr) -> MatrixExpr:
     r"""Return the matrix with the given entry, as an expression in whole vectors.
 

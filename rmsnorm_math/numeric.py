@@ -1,6 +1,7 @@
 """Numbers from an expression in index notation: its value, and its difference quotient."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from sympy import Expr, Float, Indexed, IndexedBase, Rational, Symbol
@@ -125,7 +126,9 @@ def _numbers(values: Values) -> dict[Expr, Expr]:
     entries = as_mapping(values, "the values", "{x: [1, 2, 3]}").items()
     for key, _ in entries:
         if not isinstance(key, IndexedBase | Indexed | Symbol):
-            raise Refused(f"{key!r} among the values is no symbol: write x, with x = IndexedBase('x').")
+            raise Refused(
+                f"{key!r} among the values is no symbol: write x, with x = IndexedBase('x')."
+            )
     return {
         key: as_number(value, f"the value of {key}:")
         for name, entry in entries
@@ -134,11 +137,13 @@ def _numbers(values: Values) -> dict[Expr, Expr]:
 
 
 def _elements(name: Expr, value: Any, indices: tuple[int, ...] = ()) -> Iterator[tuple[Expr, Any]]:
-    many = hasattr(value, "__len__") and not isinstance(value, str | bytes | Mapping | Set)
+    many = hasattr(value, "__len__") and not isinstance(value, str | bytes | Mapping | AbstractSet)
     if isinstance(name, IndexedBase) and many:
         for position, entry in enumerate(value, 1):
             yield from _elements(name, entry, (*indices, position))
-    elif isinstance(name, IndexedBase) and not (indices and not isinstance(value, Mapping | Set)):
+    elif isinstance(name, IndexedBase) and (
+        not indices or isinstance(value, Mapping | AbstractSet)
+    ):
         raise Refused(f"{name} has several elements. Give a list, as in {{{name}: [1, 2, 3]}}.")
     else:
         yield (name[indices] if indices else name), value

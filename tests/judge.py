@@ -13,7 +13,19 @@ from itertools import islice, product
 from typing import Any
 
 import mpmath
-from sympy import Basic, Expr, Idx, Indexed, IndexedBase, Piecewise, Product, Subs, Sum, Symbol, sympify
+from sympy import (
+    Basic,
+    Expr,
+    Idx,
+    Indexed,
+    IndexedBase,
+    Piecewise,
+    Product,
+    Subs,
+    Sum,
+    Symbol,
+    sympify,
+)
 
 from tests.differences import Scope, difference, holds, loops, value
 from tests.drawn import World, m, n, t
@@ -206,7 +218,7 @@ def declared(index: Expr) -> tuple[Expr, Expr] | None:
     return None
 
 
-class Unjudged(Exception):  # noqa: N818
+class Unjudged(Exception):
     """The quotient itself is no number, or too coarse to compare with."""
 
 

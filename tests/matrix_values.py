@@ -79,6 +79,9 @@ def _times(left: Any, right: Any) -> Any:
     if not isinstance(right, list):
         return [[entry * right for entry in row] for row in left]
     return [
-        [sum(a * b for a, b in zip(row, column, strict=True)) for column in zip(*right, strict=True)]
+        [
+            sum(a * b for a, b in zip(row, column, strict=True))
+            for column in zip(*right, strict=True)
+        ]
         for row in left
     ]

@@ -23,7 +23,7 @@ from rmsnorm_math import (
     vjp,
 )
 from tests.differences import Scope, value
-from tests.drawn import Case, World, m, n
+from tests.drawn import Case, m, n
 from tests.judge import (
     DIGITS,
     SIZES,
@@ -223,7 +223,9 @@ def written_out(case: Case) -> int:
                 continue
             result = instantiate(case.expr, **names)
             where = f"{case.expr} for {names} is {result}"
-            assert case.world.bases[0].shape or not result.free_symbols & {n, m, *domain.free}, where
+            assert case.world.bases[0].shape or not result.free_symbols & {n, m, *domain.free}, (
+                where
+            )
             assert_close(number(result, scope, where), expected, where)
             compared += 1
     return compared

@@ -12,7 +12,7 @@ ORDER = [
     ["deprecation", "errors", "notation"],
     ["index"],
     ["inputs", "refusals", "masks", "matching", "writing"],
-    ["layers", "explicit", "matrices"],
+    ["layers", "explicit", "matrices", "definitions"],
     ["calculus", "abbreviation", "numeric", "pitfalls"],
     ["gradients", "codegen"],
     ["verify"],
