@@ -210,7 +210,7 @@ FORMS: dict[str, Bad] = {
     "a definition by an index": lambda: abbreviate(rmsnorm(), {i: rms()}),
     "the name of an index": lambda: abbreviate(rmsnorm(), {Symbol("i"): rms()}),
     "the name of a dummy": lambda: abbreviate(rmsnorm(), {Symbol("k"): rms()}),
-    "the name of a base": lambda: abbreviate(rmsnorm(), {Symbol("gamma"): rms()}),
+    "a definition named like a base": lambda: abbreviate(rmsnorm(), {Symbol("gamma"): rms()}),
     "a name that occurs": lambda: abbreviate(epsilon * rms(), {epsilon: rms()}),
     "an element that occurs": lambda: abbreviate(rmsnorm(), {gamma[i]: x[i]}),
     "an index too many": lambda: abbreviate(rmsnorm(), {w[j]: rms()}),

@@ -53,6 +53,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Min": min,
     "Mod": operator.mod,
     "ceiling": mpmath.ceil,
+    "conjugate": lambda at: at,  # elements are real
+    "im": lambda _: 0,
+    "re": lambda at: at,
     "Pi": lambda: +mpmath.pi,
     "sign": sign,
 }

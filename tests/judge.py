@@ -152,6 +152,11 @@ class Domain:
             known = dict(zip(looped, chosen, strict=True))
             touch(expr, {**scope, **known}, self.axes, frozenset(looped))
         touch(wrt, {}, self.axes)
+        self.stated: Axes = defaultdict(set)
+        of_wrt = {s: r for s, r in self.known.items() if s in free_of(wrt, world.indices)}
+        for chosen in product(*of_wrt.values()):
+            known = dict(zip(of_wrt, chosen, strict=True))
+            touch(wrt, {**scope, **known}, self.stated)
         by = {key[:2]: found for key, found in self.axes.items() if key[2:] == ("shown",) and found}
         self.shown, self.summed = set(by), {key for key, found in by.items() if found - set(looped)}
         self.whole = span(world.whole, scope)
@@ -198,7 +203,9 @@ class Domain:
         met: Axes = defaultdict(set)
         for expr in (self.wrt,) if self.bound else (self.expr, self.wrt):
             touch(expr, {**self.scope, **point}, met)
-        return all(met[axis] <= self.axes[axis] for axis in self.shown & set(met))
+        return all(
+            met[axis] <= self.axes[axis] | self.stated[axis] for axis in self.shown & set(met)
+        )
 
 
 def span(limits: Any, scope: Scope) -> list[int]:
