@@ -143,6 +143,13 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks.derivations", *session.posargs)
 
 
+@nox.session(default=False, tags=["weekly"])
+def properties(session: nox.Session) -> None:
+    """Draw thousands of expressions with new seeds, ten minutes long: `-- --minutes 60 --seed 7`."""
+    install(session, "test")
+    session.run("python", "-m", "tests.properties", *session.posargs)
+
+
 @nox.session(name="sympy-next", default=False, tags=["weekly"])
 def sympy_next(session: nox.Session) -> None:
     """Run tests and types with SymPy's development version: CONTRIBUTING.md, "A new SymPy"."""

@@ -1,55 +1,16 @@
 """A quantity that occurs again and again becomes one symbol, and the symbol the quantity again."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping
 from itertools import product
 
-from sympy import Add, Basic, Dummy, Expr, Idx, Indexed, Integer, KroneckerDelta, Mul, Piecewise, S, Symbol, exp
+from sympy import Add, Basic, Expr, Indexed, Integer, Mul, S, exp
 
+from rmsnorm_math.definitions import Definition, definitions_of, plain_form, tidy
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.index.contraction import contracted
-from rmsnorm_math.index.enter import enter
-from rmsnorm_math.index.leave import leave
 from rmsnorm_math.index.names import freshen
-from rmsnorm_math.index.walk import BINDERS, depends, dummies_of, index_symbols, limits_of
-from rmsnorm_math.inputs import as_expression, as_expressions
+from rmsnorm_math.index.walk import depends, dummies_of
+from rmsnorm_math.inputs import as_expression
 from rmsnorm_math.matching import Names, assignments, matches, power_of
-from rmsnorm_math.refusals import refuse_lookalikes
-
-
-@dataclass(frozen=True)
-class Definition:
-    """A key and what it stands for, its bound indices unique."""
-
-    key: Expr
-    value: Expr
-
-    @cached_property
-    def indices(self) -> tuple[Expr, ...]:
-        """The indices that the key holds for whatever they are."""
-        return tuple(s for s in getattr(self.key, "indices", ()) if isinstance(s, Symbol | Idx))
-
-    @cached_property
-    def core(self) -> list[tuple[Expr, Expr]]:
-        """Bases and exponents of the factors that are looked for."""
-        return [power_of(factor) for factor in self._sought()]
-
-    @cached_property
-    def short(self) -> Expr:
-        """What stands for the core: the key without the factors that go along."""
-        sought = self._sought()
-        return self.key / Mul(*(f for f in Mul.make_args(self.value) if f not in sought))
-
-    def _sought(self) -> list[Expr]:
-        factors = Mul.make_args(self.value)
-        if any(f.has(Piecewise, KroneckerDelta) for f in factors):  # which may be 0
-            return [*factors]
-        if self.indices:
-            for enough in (all, any):
-                if core := [f for f in factors if enough(f.has(s) for s in self.indices)]:
-                    return core
-        return [f for f in factors if f.has(*BINDERS)] or [*factors]
 
 
 def abbreviate(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
@@ -84,9 +45,9 @@ def abbreviate(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
     gamma[j]*ybar[j]/r - xhat[j]*Sum(gamma[i]*xhat[i]*ybar[i], (i, 1, n))/(n*r)
     """
     expr = as_expression(expr)
-    result = _plain(expr)
+    result = plain_form(expr)
     earlier: list[Definition] = []
-    for key, definition in zip(definitions, _definitions(expr, definitions), strict=True):
+    for key, definition in zip(definitions, definitions_of(expr, definitions), strict=True):
         value = definition.value
         for known in earlier:
             value = _write(value, known)
@@ -98,7 +59,7 @@ def abbreviate(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
                 f"take another name for {definitions[key]}."
             )
         result = short
-    return _tidy(result, dummies_of(expr))
+    return tidy(result, dummies_of(expr))
 
 
 def substitute(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
@@ -127,55 +88,13 @@ def substitute(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
     """
     expr = as_expression(expr)
     result = freshen(expr)
-    known = _definitions(expr, definitions)
+    known = definitions_of(expr, definitions)
     for _ in range(len(known) + 1):
         replaced = _insert(result, known)
         if replaced == result:
-            return _tidy(result, dummies_of(expr, *definitions.values()))
+            return tidy(result, dummies_of(expr, *definitions.values()))
         result = freshen(replaced)
     raise Refused(f"the definitions {[*definitions]} use each other in a circle.")
-
-
-def _tidy(expr: Expr, names: Iterable[Expr]) -> Expr:
-    """Return `expr` in the form that every result has: the same quantity looks the same."""
-    return leave(contracted(enter(expr), {}), names)
-
-
-def _plain(expr: Expr) -> Expr:
-    """Return `expr` in that form, its bound indices unique."""
-    return freshen(_tidy(expr, dummies_of(expr)))
-
-
-def _definitions(expr: Expr, given: Mapping[Expr, Expr]) -> list[Definition]:
-    """Return the definitions, checked: each key has one meaning, here and in `expr`."""
-    entries = as_expressions(given, "the definitions", "{r: rms()}")
-    every = [expr, *entries.values()]
-    indices = set().union(*(index_symbols(e) | {s for s, _, _ in limits_of(e)} for e in every))
-    for key, value in entries.items():
-        places = getattr(key, "indices", ())
-        if not isinstance(key, Symbol | Indexed) or isinstance(key, Idx):
-            raise Refused(f"{key} is no key: write a symbol, or an element such as xhat[i].")
-        if not all(isinstance(s, Symbol | Idx) or s.is_Integer for s in places):
-            raise Refused(f"the indices of {key} must be symbols or numbers, such as xhat[i].")
-        if lacking := [str(s) for s in places if not s.is_Integer and s not in value.free_symbols]:
-            raise Refused(f"{key} has the index {', '.join(lacking)}, and its {value} has not.")
-        if str(key) in map(str, indices):
-            raise Refused(f"{key} is the name of an index already: take another one for {value}.")
-        if depends(value, key):
-            raise Refused(f"{key} stands in its own definition, {value}.")
-    refuse_lookalikes(freshen(expr), *map(freshen, entries.values()), *entries)
-    tidy = {key: _plain(value) for key, value in entries.items()}
-    for key, value in tidy.items():
-        if value.is_number:
-            raise Refused(f"{key} stands for the number {value}: there is nothing to look for.")
-    return [_general(key, value) for key, value in tidy.items()]
-
-
-def _general(key: Expr, value: Expr) -> Definition:
-    """Return a definition whose open indices are no index of the expression."""
-    places = [s for s in getattr(key, "indices", ()) if not s.is_Integer]
-    spare = {s: Dummy(s.name, integer=True) for s in places}
-    return Definition(key.xreplace(spare), value.xreplace(spare))
 
 
 def _write(node: Basic, known: Definition) -> Basic:
@@ -199,22 +118,27 @@ def _found(node: Basic, known: Definition) -> Expr | None:
     for signs in product(*((1, -1) if base.is_Add else (1,) for base, _ in known.core)):
         signed = [sign * base for sign, (base, _) in zip(signs, known.core, strict=True)]
         for names, places in assignments(signed, bases, dict.fromkeys(known.indices), {}):
-            power = _power([(bases[at], factors[at][1], exponent) for at, (_, exponent) in zip(places, known.core, strict=True)])
+            power = _power([factors[at] for at in places], [e for _, e in known.core])
             turned = [e * power for s, (_, e) in zip(signs, known.core, strict=True) if s < 0]
             if power == 0 or not all(e.is_integer for e in turned):
                 continue
             used = {at: e * power for at, (_, e) in zip(places, known.core, strict=True)}
             rest = Mul(*(base ** (e - used.get(at, 0)) for at, (base, e) in enumerate(factors)))
+            if lacking := [s.name for s, found in names.items() if found is None]:
+                raise Refused(
+                    f"{known.key.base} has the index {', '.join(lacking)}, and what it stands for "
+                    f"has not."
+                )
             short = known.short.xreplace(names) ** power * S.NegativeOne ** Add(*turned)
             return short * _write(rest, known)
     return None
 
 
-def _power(pairs: list[tuple[Expr, Expr, Expr]]) -> Expr:
+def _power(there: list[tuple[Expr, Expr]], needed: list[Expr]) -> Expr:
     """Return how often the core is there: a whole number, negative in a denominator."""
-    ratios = [there / needed for _, there, needed in pairs]
+    ratios = [exponent / wanted for (_, exponent), wanted in zip(there, needed, strict=True)]
     if len(ratios) == 1:
-        whole = ratios[0].is_integer or isinstance(pairs[0][0], exp)
+        whole = ratios[0].is_integer or isinstance(there[0][0], exp)
         return ratios[0] if whole else S.Zero
     if not all(ratio.is_Rational for ratio in ratios):
         return S.Zero
@@ -244,4 +168,5 @@ def _meant(node: Basic, key: Expr) -> Names | None:
         return {} if node == key else None
     if not isinstance(node, Indexed) or node.base != key.base:
         return None
-    return next(matches(key, node, dict.fromkeys(set(key.indices) & key.atoms(Symbol, Idx)), {}), None)
+    open_indices = dict.fromkeys(s for s in key.indices if not s.is_Integer)
+    return next(matches(key, node, open_indices, {}), None)

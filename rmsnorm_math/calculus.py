@@ -72,7 +72,7 @@ def differentiate(expr: Expr, wrt: Expr, ranges: Ranges | None = None) -> Expr:
     a[1] + a[3]
     """
     expr, wrt = as_expression(expr), as_expression(wrt, "the variable")
-    ranges = as_ranges(ranges)
+    ranges = as_ranges(ranges, expr, wrt)
     refuse_variable(expr, wrt)
     refuse_expression(expr)
     inner = enter(expr)
@@ -111,7 +111,8 @@ def contract(expr: Expr, ranges: Ranges | None = None) -> Expr:
     >>> contract(Sum(a[k]*KroneckerDelta(j, k), (k, 2, n)), ranges={j: (1, n)})
     Piecewise((a[j], j >= 2), (0, True))
     """
-    expr, ranges = as_expression(expr), as_ranges(ranges)
+    expr = as_expression(expr)
+    ranges = as_ranges(ranges, expr)
     refuse_expression(expr)
     inner = enter(expr)
     refuse_lookalikes(inner, *ranges)

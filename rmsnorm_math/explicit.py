@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, SupportsIndex
 
-from sympy import Dummy, Expr, Idx, IndexedBase, Integer, Matrix, MatrixBase, Symbol, Tuple
+from sympy import Dummy, Expr, Idx, Integer, Matrix, MatrixBase, Symbol, Tuple
 
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.names import freshen
 from rmsnorm_math.index.ranges import known_range
-from rmsnorm_math.index.walk import free_indices, nodes
+from rmsnorm_math.index.walk import declared, free_indices, nodes
 from rmsnorm_math.inputs import as_expression
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
 from rmsnorm_math.writing import written
@@ -61,42 +61,43 @@ def instantiate(expr: Expr, *axes: Axis, **sizes: SupportsIndex) -> Expr | Matri
     refuse_lookalikes(fresh, *indices)
     numbers = named(fresh, sizes, indices)
     spans = [_span(axis, expr, numbers, sizes) for axis in axes]
-    values = {symbol: Integer(number) for symbol, number in numbers.items()}
     if not spans:
-        return written(fresh, values)
+        return written(fresh, numbers)
     rows, columns = [*spans, [None]][:2]
     row, column = [*indices, None][:2]
 
     def entry(p: int, q: int) -> Expr:
         fixed = {column: Integer(columns[q])} if column else {}
-        return written(fresh, values | {row: Integer(rows[p])} | fixed)
+        return written(fresh, numbers | {row: Integer(rows[p])} | fixed)
 
     return Matrix(len(rows), len(columns), entry)
 
 
-def named(expr: Expr, sizes: Mapping[str, Any], axes: list[Expr] | None = None) -> dict[Expr, int]:
+def named(expr: Expr, sizes: Mapping[str, Any], axes: list[Expr] | None = None) -> dict[Expr, Expr]:
     """Return the number of each symbol and index of `expr` that `sizes` names.
 
     Without `axes`, a name that `expr` does not have is of no use and no harm; else it is refused,
     but for the only length given, which an axis may need.
     """
-    if broken := [f"{key}={value}" for key, value in sizes.items() if not _is_whole(value)]:
+    if broken := [f"{key}={value!r}" for key, value in sizes.items() if not _is_whole(value)]:
         raise Refused(f"{', '.join(broken)}: lengths and indices are whole numbers.")
     known = {str(s): s for s in _names(expr)}
     unknown = [key for key in sizes if key not in known]
     if axes is not None and unknown and not (axes and len(sizes) == 1):
         has = ", ".join(sorted(known)) or "no symbol"
-        raise Refused(f"{expr} has no {', '.join(unknown)}: it has {has}.")
-    return {known[key]: int(value) for key, value in sizes.items() if key in known}
+        raise Refused(f"the expression has no {', '.join(unknown)}: it has {has}.")
+    if negative := [
+        s for s in sizes if int(sizes[s]) < 0 and s in known and known[s].is_nonnegative
+    ]:
+        raise Refused(f"{negative[0]}={sizes[negative[0]]}: a length is not negative.")
+    return {known[key]: Integer(value) for key, value in sizes.items() if key in known}
 
 
 def _names(expr: Expr) -> set[Expr]:
     """Return the free symbols and indices of `expr`, and the lengths that it declares."""
-    every = list(nodes(expr))
-    shapes = [length for node in every if isinstance(node, IndexedBase) for length in node.shape or ()]
-    ends = [end for node in every if isinstance(node, Idx) and node.lower is not None for end in (node.lower, node.upper)]
-    lengths = {s for end in (*shapes, *ends) for s in end.free_symbols}
-    return {s for s in {*every, *lengths} if isinstance(s, Symbol | Idx) and not isinstance(s, Dummy)}
+    lengths = {s for end in declared(expr) for s in end.free_symbols}
+    every = lengths.union(nodes(expr))
+    return {s for s in every if isinstance(s, Symbol | Idx) and not isinstance(s, Dummy)}
 
 
 def _is_whole(value: Any) -> bool:
@@ -111,7 +112,7 @@ def _refuse_axes(expr: Expr, indices: list[Any], sizes: Mapping[str, Any]) -> No
         if not isinstance(index, Symbol | Idx):
             raise Refused(f"{index!r} is no axis: give an index such as i, or (i, 1, 3).")
         if str(index) in sizes:
-            raise Refused(f"{index} is an axis, and {index}={sizes[str(index)]} fixes it: give one.")
+            raise Refused(f"{index} is an axis, and {index}=... fixes it: give one of them.")
     if len(indices) > 2:
         raise Refused(
             f"{len(indices)} axes make no matrix: give one or two, and fix the others, as in b=1."
@@ -125,7 +126,7 @@ def _refuse_axes(expr: Expr, indices: list[Any], sizes: Mapping[str, Any]) -> No
         raise Refused(f"{expr} has no index {missing[0]}: it has {', '.join(map(str, left))}.")
 
 
-def _span(axis: Axis, expr: Expr, numbers: Mapping[Expr, int], sizes: Mapping[str, Any]) -> range:
+def _span(axis: Axis, expr: Expr, numbers: Mapping[Expr, Expr], sizes: Mapping[str, Any]) -> range:
     """Return the values of an axis: as stated, declared or shown, else 1 to the only length."""
     index, *limits = axis if isinstance(axis, tuple | Tuple) else (axis,)
     if limits:
@@ -141,7 +142,9 @@ def _span(axis: Axis, expr: Expr, numbers: Mapping[Expr, int], sizes: Mapping[st
                 f"or write ({index}, 1, 3)."
             )
         return range(int(ends[0]), int(ends[1]) + 1)
-    lengths = [int(number) for key, number in sizes.items() if key not in map(str, free_indices(expr))]
+    lengths = [
+        int(number) for key, number in sizes.items() if key not in map(str, free_indices(expr))
+    ]
     if len(lengths) != 1:
         raise Refused(
             f"the range of {index} is not clear from {dict(sizes)}: write ({index}, 1, ...) for it."

@@ -92,11 +92,10 @@ def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Ranges | None = None) -> Ex
     Sum(x[b, j]*ybar[b, j]/r[b], (b, 1, m))
     """
     y, cotangent = as_expression(y, "the output"), as_expression(cotangent, "the cotangent")
-    ranges = as_ranges(ranges)
+    wrt = as_expression(wrt, "the variable")
+    ranges = as_ranges(ranges, y, wrt, cotangent)
     outputs = _plain_indices(cotangent, "cotangent")
-    return _product(
-        y, as_expression(wrt, "the variable"), cotangent, outputs, ranges, tangent=False
-    )
+    return _product(y, wrt, cotangent, outputs, ranges, tangent=False)
 
 
 def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Ranges | None = None) -> Expr:
@@ -128,7 +127,8 @@ def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Ranges | None = None) -> Expr
     gamma[i]*xdot[i]/r - gamma[i]*x[i]*Sum(x[j]*xdot[j], (j, 1, n))/(n*r**3)
     """
     y, wrt = as_expression(y, "the output"), as_expression(wrt, "the variable")
-    tangent, ranges = as_expression(tangent, "the tangent"), as_ranges(ranges)
+    tangent = as_expression(tangent, "the tangent")
+    ranges = as_ranges(ranges, y, wrt, tangent)
     inputs = _plain_indices(tangent, "tangent")
     if list(getattr(wrt, "indices", ())) != inputs:
         raise Refused(f"the tangent {tangent} of {wrt} needs the same indices as {wrt}.")

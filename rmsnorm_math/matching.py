@@ -1,6 +1,6 @@
 """Where does a pattern with open indices occur? Matches, whatever bound indices are called."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from sympy import Add, Basic, Expr, Idx, Indexed, IndexedBase, KroneckerDelta, Mul, exp
 from sympy.core.operations import LatticeOp

@@ -28,9 +28,10 @@ from rmsnorm_math.index.enter import enter
 from rmsnorm_math.index.leave import leave
 from rmsnorm_math.index.names import freshen, rename_bound
 from rmsnorm_math.index.walk import BINDERS, dummies_of
-from rmsnorm_math.inputs import as_expression, as_index
+from rmsnorm_math.inputs import as_expression, as_index, as_length
 from rmsnorm_math.masks import Sizes, conditions_outside, mask, spare_symbols
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
+
 
 def matrix_form(entry: Expr, row: Expr, column: Expr, size: Expr) -> MatrixExpr:
     r"""Return the matrix with the given entry, as an expression in whole vectors.
@@ -66,7 +67,7 @@ def matrix_form(entry: Expr, row: Expr, column: Expr, size: Expr) -> MatrixExpr:
     >>> matrix_form(A[i, j] + A[j, i] + Sum(x[b, i]*x[b, j], (b, 1, m)), i, j, n)
     A + A.T + x.T*x
     """
-    entry, size = as_expression(entry, "the entry"), as_expression(size, "the size")
+    entry, size = as_expression(entry, "the entry"), as_length(size, "the size")
     row, column = as_index(row), as_index(column)
     if row == column:
         raise Refused(f"{row} is given for the row and for the column: give two indices.")
@@ -82,7 +83,7 @@ def matrix_form(entry: Expr, row: Expr, column: Expr, size: Expr) -> MatrixExpr:
 def _matrix(entry: Expr, row: Expr, column: Expr, sizes: Sizes) -> MatrixExpr:
     terms = Add.make_args(conditions_outside(entry).expand(func=True))
     first, *others = (_term(term, row, column, sizes) for term in terms)
-    return sum(others, start=first)
+    return MatAdd(first, *others).doit(deep=False) if others else first
 
 
 def _term(term: Expr, row: Expr, column: Expr, sizes: Sizes) -> MatrixExpr:

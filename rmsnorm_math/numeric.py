@@ -1,15 +1,16 @@
 """Numbers from an expression in index notation: its value, and its difference quotient."""
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
-from sympy import Expr, Float, Indexed, IndexedBase, Integer, Rational, Symbol
+from sympy import Expr, Float, Indexed, IndexedBase, Rational, Symbol
 from sympy.core.function import AppliedUndef
 
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.explicit import named
 from rmsnorm_math.index.names import freshen
-from rmsnorm_math.inputs import as_expression, as_mapping
+from rmsnorm_math.inputs import as_expression, as_mapping, as_number
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
 from rmsnorm_math.writing import written
 
@@ -52,13 +53,12 @@ def evaluate(expr: Expr, values: Values, **sizes: int) -> Expr:
 def _value(expr: Expr, elements: Mapping[Expr, Expr], sizes: Mapping[str, Any]) -> Expr:
     fresh = freshen(expr)
     refuse_lookalikes(fresh, *elements)
-    numbers = {symbol: Integer(number) for symbol, number in named(fresh, sizes).items()}
     if unknown := sorted({str(node.func) for node in fresh.atoms(AppliedUndef)}):
         raise Refused(
             f"{unknown[0]} is an undefined function, and has no value: put one in its place "
             f"first, with .replace({unknown[0]}, ...) and .doit()."
         )
-    result = written(fresh, {**elements, **numbers})
+    result = written(fresh, {**elements, **named(fresh, sizes)})
     if result.free_symbols:
         missing = result.atoms(Indexed) or result.free_symbols
         raise Refused(f"{expr} needs a value for {', '.join(sorted(map(str, missing)))}.")
@@ -123,26 +123,27 @@ def _precise(number: Expr, digits: int) -> Expr:
 
 def _numbers(values: Values) -> dict[Expr, Expr]:
     """Return the value of each symbol and of each element."""
+    entries = as_mapping(values, "the values", "{x: [1, 2, 3]}").items()
+    for key, _ in entries:
+        if not isinstance(key, IndexedBase | Indexed | Symbol):
+            raise Refused(
+                f"{key!r} among the values is no symbol: write x, with x = IndexedBase('x')."
+            )
     return {
-        key: as_expression(_number(value), f"the value of {key}:")
-        for name, entry in as_mapping(values, "the values", "{x: [1, 2, 3]}").items()
+        key: as_number(value, f"the value of {key}:")
+        for name, entry in entries
         for key, value in _elements(name, entry)
     }
 
 
-def _number(value: Any) -> Any:
-    """Return the number that a text such as "1/3" stands for; leave what is none."""
-    try:
-        return Rational(value) if isinstance(value, str) else value
-    except TypeError:
-        return value
-
-
 def _elements(name: Expr, value: Any, indices: tuple[int, ...] = ()) -> Iterator[tuple[Expr, Any]]:
-    if isinstance(name, IndexedBase) and hasattr(value, "__len__") and not isinstance(value, str):
+    many = hasattr(value, "__len__") and not isinstance(value, str | bytes | Mapping | AbstractSet)
+    if isinstance(name, IndexedBase) and many:
         for position, entry in enumerate(value, 1):
             yield from _elements(name, entry, (*indices, position))
-    elif isinstance(name, IndexedBase) and not indices:
+    elif isinstance(name, IndexedBase) and (
+        not indices or isinstance(value, Mapping | AbstractSet)
+    ):
         raise Refused(f"{name} has several elements. Give a list, as in {{{name}: [1, 2, 3]}}.")
     else:
         yield (name[indices] if indices else name), value

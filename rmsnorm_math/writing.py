@@ -128,7 +128,7 @@ def _guards(node: Basic) -> bool:
 
 def _power(base: Expr, exponent: Expr) -> Expr:
     """Return a power: exact, or where SymPy would look for huge roots, a number of many digits."""
-    if base.is_Rational and exponent.is_Rational and not exponent.is_Integer:
-        if max(abs(exponent.p), exponent.q) > LARGEST:
-            return Pow(Float(base, DIGITS), exponent)
-    return Pow(base, exponent)
+    exact = not (base.is_Rational and exponent.is_Rational) or exponent.is_Integer
+    if exact or max(abs(exponent.p), exponent.q) <= LARGEST:
+        return Pow(base, exponent)
+    return Pow(Float(base, DIGITS), exponent)

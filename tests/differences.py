@@ -46,11 +46,16 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Abs": abs,
     "DiracDelta": lambda *_: 0,  # nothing is drawn at a kink
     "Exp1": lambda: +mpmath.e,
-    "Heaviside": lambda at, *half: half[0] if half and not sign(at) else mpmath.mpf(sign(at) + 1) / 2,
+    "Heaviside": lambda at, *half: (
+        half[0] if half and not sign(at) else mpmath.mpf(sign(at) + 1) / 2
+    ),
     "Max": max,
     "Min": min,
     "Mod": operator.mod,
     "ceiling": mpmath.ceil,
+    "conjugate": lambda at: at,  # elements are real
+    "im": lambda _: 0,
+    "re": lambda at: at,
     "Pi": lambda: +mpmath.pi,
     "sign": sign,
 }

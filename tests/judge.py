@@ -13,7 +13,19 @@ from itertools import islice, product
 from typing import Any
 
 import mpmath
-from sympy import Basic, Expr, Idx, Indexed, IndexedBase, Piecewise, Product, Subs, Sum, Symbol, sympify
+from sympy import (
+    Basic,
+    Expr,
+    Idx,
+    Indexed,
+    IndexedBase,
+    Piecewise,
+    Product,
+    Subs,
+    Sum,
+    Symbol,
+    sympify,
+)
 
 from tests.differences import Scope, difference, holds, loops, value
 from tests.drawn import World, m, n, t
@@ -140,6 +152,11 @@ class Domain:
             known = dict(zip(looped, chosen, strict=True))
             touch(expr, {**scope, **known}, self.axes, frozenset(looped))
         touch(wrt, {}, self.axes)
+        self.stated: Axes = defaultdict(set)
+        of_wrt = {s: r for s, r in self.known.items() if s in free_of(wrt, world.indices)}
+        for chosen in product(*of_wrt.values()):
+            known = dict(zip(of_wrt, chosen, strict=True))
+            touch(wrt, {**scope, **known}, self.stated)
         by = {key[:2]: found for key, found in self.axes.items() if key[2:] == ("shown",) and found}
         self.shown, self.summed = set(by), {key for key, found in by.items() if found - set(looped)}
         self.whole = span(world.whole, scope)
@@ -149,19 +166,22 @@ class Domain:
         return [self.axes[key] for key in shown if index in self.axes[*key, "free"]]
 
     def contradicts_a_shape(self) -> bool:
-        """Return whether an axis has more elements than its base says."""
-        return any(
-            max(self.axes[base, axis]) - min(self.axes[base, axis]) >= value(base.shape[axis], self.scope)
-            for base, axis in self.shown
-            if base.shape and self.axes[base, axis]
-        )
+        """Return whether an axis has an element that its base cannot have, wherever it begins."""
+        for base, axis in self.shown:
+            if base.shape and (met := self.axes[base, axis]):
+                last = value(base.shape[axis], self.scope)
+                if not any(first <= min(met) and max(met) < first + last for first in (0, 1)):
+                    return True
+        return False
 
     def only(self, index: Expr) -> list[int]:
         """Return the range of an index that is summed over, if there is one and only one."""
         if index in self.known:
             return self.known[index]
         found = {tuple(sorted(axis)) for axis in self.on(index, self.summed)}
-        if len(found) != 1 or self.contradicts_a_shape():
+        lengths = [s[axis] for (base, axis) in self.summed if (s := base.shape)]
+        short = any(len(axis) < value(length, self.scope) for axis in found for length in lengths)
+        if len(found) != 1 or short or self.contradicts_a_shape():
             raise Unjudged
         return list(found.pop())
 
@@ -183,7 +203,9 @@ class Domain:
         met: Axes = defaultdict(set)
         for expr in (self.wrt,) if self.bound else (self.expr, self.wrt):
             touch(expr, {**self.scope, **point}, met)
-        return all(met[axis] <= self.axes[axis] for axis in self.shown & set(met))
+        return all(
+            met[axis] <= self.axes[axis] | self.stated[axis] for axis in self.shown & set(met)
+        )
 
 
 def span(limits: Any, scope: Scope) -> list[int]:
@@ -203,7 +225,7 @@ def declared(index: Expr) -> tuple[Expr, Expr] | None:
     return None
 
 
-class Unjudged(Exception):  # noqa: N818
+class Unjudged(Exception):
     """The quotient itself is no number, or too coarse to compare with."""
 
 

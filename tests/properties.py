@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from rmsnorm_math import Refused
 from tests import promises
-from tests.drawn import abbreviations, cases, features, matrices
+from tests.drawn import cases
+from tests.drawn_forms import abbreviations, features, matrices
 
 EXAMPLES = 60
 PROMISES: dict[str, tuple[Callable[[Any], int], st.SearchStrategy[Any]]] = {
@@ -117,7 +118,9 @@ def report(first: int, last: int, tally: Tally) -> None:
         ends = {end: count for (of, end), count in sorted(tally.ends.items()) if of == name}
         if ends:
             took, case = tally.slowest.get(name, (0, ""))
-            print(f"  {name}: {ends}, {tally.seconds[name]:.0f} s, the slowest {took:.1f} s: {case}")
+            print(
+                f"  {name}: {ends}, {tally.seconds[name]:.0f} s, the slowest {took:.1f} s: {case}"
+            )
     print("kinds: " + ", ".join(f"{k} {c}" for k, c in tally.kinds.most_common()))
     print("refusals:")
     for words, count in tally.refusals.most_common():

@@ -11,8 +11,8 @@ PACKAGE = ROOT / "rmsnorm_math"
 ORDER = [
     ["deprecation", "errors", "notation"],
     ["index"],
-    ["inputs", "refusals"],
-    ["layers", "explicit", "matrices"],
+    ["inputs", "refusals", "masks", "matching", "writing"],
+    ["layers", "explicit", "matrices", "definitions"],
     ["calculus", "abbreviation", "numeric", "pitfalls"],
     ["gradients"],
     ["codegen"],

@@ -61,6 +61,7 @@ A, B = IndexedBase("A"), IndexedBase("B")
 w, z = IndexedBase("w"), IndexedBase("z")
 f = Function("f")
 delta, t = KroneckerDelta, Symbol("t")
+of_f, of_exp = Lambda(t, f(t)), Lambda(t, exp(t))
 M, Mx, Mz = MatrixSymbol("A", n, n), MatrixSymbol("x", n, 1), MatrixSymbol("z", n, 1)
 X, Z, Mw = MatrixSymbol("x", m, n), MatrixSymbol("z", m, n), MatrixSymbol("w", m, 1)
 FORMS = {
@@ -70,8 +71,14 @@ FORMS = {
         Sum(x[b, i] * w[b] * z[b, j], (b, 1, m)) / m,
         X.T * DiagMatrix(Mw) * Z / m,
     ),
-    "the diagonal of a function": (delta(i, j) * f(x[i]), DiagMatrix(Mx.applyfunc(Lambda(t, f(t))))),
-    "a vector that a function is applied to": (exp(x[i]) * z[j], Mx.applyfunc(Lambda(t, exp(t))) * Mz.T),
+    "the diagonal of a function": (
+        delta(i, j) * f(x[i]),
+        DiagMatrix(Mx.applyfunc(of_f)),
+    ),
+    "a vector that a function is applied to": (
+        exp(x[i]) * z[j],
+        Mx.applyfunc(of_exp) * Mz.T,
+    ),
     "a product of matrices": (
         Sum(A[i, k] * B[k, j], (k, 1, n)),
         M * MatrixSymbol("B", n, n),

@@ -35,11 +35,11 @@ REFUSED = {
     ),
     "a sum between halves": (
         lambda: instantiate(Sum(a[k], (k, S.Half, S(5) / 2))),
-        "Refused: the sum from 1/2 to 5/2 has no definite range.",
+        "Refused: Sum(a[k], (k, 1/2, 5/2)) has the limit 1/2, which is no whole number.",
     ),
     "an axis and two sizes": (
         lambda: instantiate(a[i] * square, i, n=3, j=2),
-        "Refused: the range of i is not clear from {'n': 3, 'j': 2}: write (i, 1, ...) for it.",
+        "Refused: the expression has no j: it has i, n.",
     ),
     "three axes": (
         lambda: instantiate(a[i], i, j, k, n=3),
