@@ -83,9 +83,8 @@ class Arithmetic(Products):
             return f"1/{tight(self.power(base, -exponent, want), SIGN)}", PRODUCT
         if exponent == S.Half and axes_of(base):
             return f"{self.module}.sqrt({self.text(base, want)[0]})", TIGHT
-        power = exponent if exponent.is_Symbol or exponent.is_Integer else None
-        text = self.text(exponent, want)[0]
-        return f"{tight(self.text(base, want), TIGHT)}**{text if power else f'({text})'}", POWER
+        power = tight(self.text(exponent, want), SIGN)
+        return f"{tight(self.text(base, want), TIGHT)}**{power}", POWER
 
     def number(self, value: Expr) -> Text:
         """Return a constant as one number of Python, which takes the arrays' type."""

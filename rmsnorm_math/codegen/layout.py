@@ -42,6 +42,7 @@ class Layouts:
             self.axes[parameter.name] = parameter.axes
         self.needs: list[str] = []
         self.scalars: set[str] = set()
+        self.compared = False  # whether what is written stands in a comparison
 
     def layout_of(self, node: Basic) -> Layout | None:
         """Return the layout of an array as it stands, or None if `node` is made of several."""
@@ -169,9 +170,14 @@ class Layouts:
         """Return a sum of products."""
         return f"{self.module}.einsum({subscripts}, {', '.join(texts)})"
 
-    def positions(self, ends: str) -> str:
-        """Return the places along an axis."""
-        return f"{self.module}.arange({ends})"
+    def positions(self, ends: str, typed: bool) -> str:
+        """Return the places along an axis, as numbers of the arguments' type if `typed`."""
+        kind = f", dtype={self.like()}.dtype" if typed else ""
+        return f"{self.module}.arange({ends}{kind})"
+
+    def full(self, value: str, shape: str) -> str:
+        """Return an array that is the same all along."""
+        return f"{self.module}.full({shape}, {value}, dtype={self.like()}.dtype)"
 
     def typed(self, text: str) -> str:
         """Return an array in the type of the arguments."""

@@ -26,9 +26,9 @@ from sympy import Expr, Indexed, Symbol
 
 from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.codegen.build import label_of, lower
-from rmsnorm_math.codegen.contract import rank
-from rmsnorm_math.codegen.hoist import Hoister, means
+from rmsnorm_math.codegen.hoist import Hoister
 from rmsnorm_math.codegen.lines import ordered, settled
+from rmsnorm_math.codegen.means import means
 from rmsnorm_math.codegen.names import is_name, refuse_names
 from rmsnorm_math.codegen.nodes import (
     Contraction,
@@ -115,20 +115,18 @@ def _needed(where: Mapping[Expr, Expr], exprs: Mapping[Key, Expr]) -> dict[Expr,
 
 
 def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
-    ranks = [len(axes) for _, axes, _, _ in lowered.parameters]
-    limit = max([1, *ranks, *(len(axes) for _, axes, _ in lowered.outputs)])
     definitions, outputs_, made = shifted(
         [(name, axes, stable(expr)) for name, axes, expr in lowered.definitions],
         [(name, axes, stable(expr)) for name, axes, expr in lowered.outputs],
         lowered.sort,
         lowered.taken,
     )
-    hoister = Hoister(lowered, limit)
+    hoister = Hoister(lowered)
     for name, axes, expr in means(ordered(definitions + outputs_, made), lowered.sizes):
         own = axes_of(expr)
         hoister.add(name, axes if own == {*axes} else lowered.sort(own), expr)
     for name, _, expr in hoister.lines:
-        if rank(expr) > limit:
+        if hoister.excess([expr]) > 0:
             raise Refused(_too_large(name, expr))
     given = {name for name, _, _ in (*lowered.definitions, *lowered.outputs)}
     lines = share(hoister.lines, lowered.sort, lowered.taken)

@@ -67,7 +67,9 @@ class Spelling(Arithmetic):
         if isinstance(node, Piecewise):
             return self.choice(node, want)
         if isinstance(node, Relational):
+            self.compared = True
             left, right = (tight(self.text(arg, want), SUM) for arg in (node.lhs, node.rhs))
+            self.compared = False
             return f"{left} {node.rel_op} {right}", LOOSE
         if isinstance(node, And | Or | Not):
             args = [tight(self.text(arg, want), SUM) for arg in sorted(node.args, key=str)]
@@ -111,8 +113,10 @@ class Spelling(Arithmetic):
             text = self.squeezed(result.name, have)
             text = self.aligned((text, TIGHT), tuple(slots), result.axes)[0]
         if missing:
-            lengths = ", ".join(map(self.length, result.axes))
-            text = f"{self.module}.broadcast_to({text}, ({lengths}{',' * (len(result.axes) < 2)}))"
+            shape = self.shape(result.axes)
+            if have:
+                return f"{self.module}.broadcast_to({text}, {shape})"
+            return self.full(text, shape)
         return text
 
     def squeezed(self, name: str, have: Layout) -> str:
