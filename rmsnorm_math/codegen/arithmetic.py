@@ -90,7 +90,7 @@ class Arithmetic(Products):
         """Return a constant as one number of Python, which takes the arrays' type."""
         if value.is_Integer:
             return str(value), TIGHT if value >= 0 else SIGN
-        if isinstance(value, Rational) and not is_long(value):
+        if isinstance(value, Rational) and not is_long(value) and 8 % value.q:
             return f"{value.p}/{value.q}", PRODUCT
         if value in (S.Infinity, S.NegativeInfinity):
             return ("-" if value == S.NegativeInfinity else "") + f"{self.module}.inf", SIGN

@@ -156,7 +156,20 @@ class Hoister:
         gone = self.sort((left | right) - result)
         if not gone or left == right or (not self.exact and (left <= right or right <= left)):
             return one * other
-        return self._named(Contraction(Tuple(*gone), one, other))
+        return self._named(Contraction(Tuple(*gone), self._whole(one), self._whole(other)))
+
+    def _whole(self, factor: Expr) -> Expr:
+        """Return an operand as one array, which others may have, too."""
+        axes = self.sort(axes_of(factor))
+        first = tuple(map(family, axes))
+        if isinstance(factor, Indexed) or len({*first}) < len(first):
+            return factor
+        value = rename(factor, dict(zip(axes, first, strict=True)))
+        name = next((n for n, a, e in self.lines if e == value and a == first), None)
+        if name is None:
+            name = fresh("t", self.taken)
+            self.lines.append((name, first, value))
+        return element(name, axes)
 
     def _named(self, value: Expr) -> Expr:
         """Return the array that holds a reduction, with a line of its own unless there is one."""

@@ -42,6 +42,7 @@ class Layouts:
             self.axes[parameter.name] = parameter.axes
         self.needs: list[str] = []
         self.scalars: set[str] = set()
+        self.alone: Basic | None = None  # a reduction that is returned as it is
         self.compared = False  # whether what is written stands in a comparison
 
     def layout_of(self, node: Basic) -> Layout | None:
@@ -53,7 +54,8 @@ class Layouts:
         if isinstance(node, Position):
             return (node.args[0],)
         if isinstance(node, Reduction):
-            return self._reduced(self.natural(node.body), node.over)
+            layout = self._reduced(self.natural(node.body), node.over)
+            return tuple(s for s in layout if s is not None) if node is self.alone else layout
         if isinstance(node, Contraction):
             return self.contraction(node)[1]
         return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sympy import Abs, Add, Expr, Heaviside, Integer, Max, Mul, Pow, S, cosh, exp, log, sinh, tanh
+from sympy import Abs, Add, Expr, Heaviside, Max, Mul, Pow, S, cosh, exp, log, sinh, tanh
 
 from rmsnorm_math.codegen.nodes import Logistic, Softplus, Total
 
@@ -95,11 +95,12 @@ def _multiplied(node: Expr) -> Expr:
         for other in factors:
             own, times = other.as_base_exp()
             if isinstance(own, Logistic) and times.is_Integer and times >= power:
-                out = Mul(*(f for f in factors if isinstance(f, exp)))
-                unit = own * exp(out.exp / power if isinstance(out, exp) else 0)
-                terms = [_absorbed(unit * term) for term in base.args]
+                out = Add(*(f.exp for f in factors if isinstance(f, exp)))
+                terms = [_absorbed(own * exp(out / power) * term) for term in base.args]
                 if not any(term.has(exp) for term in terms):
-                    rest = node / factor / own**power / out
+                    left = [f for f in factors if f not in (factor, other)]
+                    left = [f for f in left if not isinstance(f, exp)]
+                    rest = Mul(*left, own ** (times - power))
                     return _multiplied(rest * _complement_all(Add(*terms)) ** power)
     return node
 
@@ -123,20 +124,23 @@ def _reciprocal_of_cosh(node: Expr, base: Expr, times: Expr) -> Iterator[Expr]:
 
 def _absorbed(node: Expr) -> Expr:
     """Write Logistic(-x) for exp(-x)*Logistic(x), as often as it goes."""
-    for factor in Mul.make_args(node):
-        if not isinstance(factor, exp):
+    factors = [f for f in Mul.make_args(node) if not isinstance(f, exp)]
+    power = Add(*(f.exp for f in Mul.make_args(node) if isinstance(f, exp))).expand()
+    for at, factor in enumerate(factors):
+        base, own = factor.as_base_exp()
+        if not isinstance(base, Logistic) or not own.is_Integer:
             continue
-        for other in Mul.make_args(node):
-            base, power = other.as_base_exp()
-            if not isinstance(base, Logistic) or not power.is_Integer or power < 1:
-                continue
-            x = base.args[0]
-            for times in range(1, int(power) + 1):
-                rest = (factor.exp + times * x).expand()
-                if len(Add.make_args(rest)) < len(Add.make_args(factor.exp.expand())) or rest == 0:
-                    left = node / factor / base**times
-                    return _absorbed(left * exp(rest) * Logistic(-x) ** Integer(times))
-    return node
+        x = base.args[0]
+        for times in range(1, int(own) + 1):
+            rest = (power + times * x).expand()
+            if power != 0 and (rest == 0 or _terms(rest) < _terms(power)):
+                others = [*factors[:at], *factors[at + 1 :], base ** (own - times)]
+                return _absorbed(Mul(*others, Logistic(-x) ** times, exp(rest)))
+    return Mul(*factors, exp(power))
+
+
+def _terms(node: Expr) -> int:
+    return len(Add.make_args(node))
 
 
 def _without_steps(node: Expr) -> Expr:

@@ -9,8 +9,10 @@ from rmsnorm_math.codegen.nodes import Line, Mean, Position, Total, family, part
 
 def means(lines: list[Line], sizes: Mapping[Symbol, Symbol]) -> list[Line]:
     """Write a mean for a sum that is divided by the length, unless that length is needed again."""
-    totals = {p for _, _, expr in lines for p in parts(expr) if isinstance(p, Total)}
-    for total in sorted(totals, key=lambda node: (node.count_ops(), str(node))):
+    seen: set[Basic] = set()
+    while left := {p for _, _, e in lines for p in parts(e) if isinstance(p, Total)} - seen:
+        total = min(left, key=lambda node: (node.count_ops(), str(node)))
+        seen.add(total)
         if any(family(axis) not in sizes for axis in total.over):
             continue
         lengths = [sizes[family(axis)] for axis in total.over]

@@ -29,10 +29,12 @@ from rmsnorm_math.codegen.nodes import (
     Contraction,
     Position,
     Reduction,
+    array_name,
     axes_of,
     element,
+    parts,
 )
-from rmsnorm_math.codegen.program import Result, Statement
+from rmsnorm_math.codegen.program import Program, Result, Statement
 from rmsnorm_math.errors import Refused
 
 
@@ -40,6 +42,11 @@ class Spelling(Arithmetic):
     """How array code is written; NumPy's words are the default."""
 
     functions: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, program: Program) -> None:
+        super().__init__(program)
+        used = {array_name(p) for s in program.statements for p in parts(s.expr)}
+        self.returned = {result.name for result in program.results} - used
 
     def text(self, node: Basic, want: Layout) -> Text:
         """Return the code of an expression, lined up with `want`."""
@@ -93,6 +100,7 @@ class Spelling(Arithmetic):
 
     def statement(self, statement: Statement) -> str:
         """Return a line, and note how its array is laid out."""
+        self.alone = statement.expr if statement.name in self.returned else None
         layout = self.natural(statement.expr)
         if {slot for slot in layout if slot} != {*statement.axes}:
             layout = statement.axes
