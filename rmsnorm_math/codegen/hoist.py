@@ -20,6 +20,7 @@ from rmsnorm_math.codegen.nodes import (
     canonical,
     element,
     family,
+    first_names,
     rebuilt,
     rename,
     renamings,
@@ -46,14 +47,19 @@ class Hoister:
         )
         self.lengths, self.exact = lowered.sizes, lowered.batch is None
         self.lines: list[Line] = []
+        self.names: dict[str, dict[Symbol, Symbol]] = {}  # the axes of each line that is given
 
     def add(self, name: str, axes: Axes, expr: Expr) -> None:
         """Add a line; where it is one reduction, that has no other."""
         before = len(self.lines)
         value = self.flat(expr)
-        if len(self.lines) > before and value == element(*self.lines[-1][:2]):
-            _, axes, value = self.lines.pop()
-        self.lines.append((name, axes, value))
+        if len(self.lines) > before and value == element(self.lines[-1][0], axes):
+            _, own, value = self.lines.pop()
+            value = rename(value, dict(zip(own, axes, strict=True)))
+        new = first_names(axes)
+        self.names[name] = new
+        value = canonical(rename(value, new))
+        self.lines.append((name, tuple(new[axis] for axis in axes), value))
 
     def flat(self, node: Basic) -> Basic:
         """Return `node` with a name for each reduction in it."""
@@ -180,11 +186,12 @@ class Hoister:
                 for names in renamings(known, axes):
                     if canonical(rename(expr, names)) == value:
                         return element(name, tuple(names[axis] for axis in known))
-        stem = STEMS[type(value)]
+        stem, names = STEMS[type(value)], first_names(axes)
         if isinstance(value, Total | Mean) and value.body.is_Mul:
             stem = "dot"
         name = fresh(stem, self.taken)
-        self.lines.append((name, axes, value))
+        first = tuple(names[axis] for axis in axes)
+        self.lines.append((name, first, canonical(rename(value, names))))
         return element(name, axes)
 
 

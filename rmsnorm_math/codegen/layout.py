@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from sympy import Basic, Indexed, Symbol
 
-from rmsnorm_math.codegen.nodes import Axes, Contraction, Position, Reduction, axes_of, family
+from rmsnorm_math.codegen.nodes import Axes, Contraction, Position, Reduction, axes_of, in_order
 from rmsnorm_math.codegen.program import Program
 from rmsnorm_math.errors import Refused
 
@@ -95,13 +95,7 @@ class Layouts:
 
     def sort(self, axes: Iterable[Symbol]) -> Axes:
         """Return axes in the program's order."""
-        order = [*self.program.axes]
-
-        def place(axis: Symbol) -> tuple[int, str]:
-            known = axis if axis in order else family(axis)
-            return order.index(known) if known in order else 99, axis.name
-
-        return tuple(sorted(axes, key=place))
+        return in_order(axes, self.program.axes)
 
     def _reduced(self, body: Layout, over: Axes) -> Layout:
         left = tuple(None if slot in over else slot for slot in body)

@@ -31,6 +31,7 @@ from rmsnorm_math.codegen.lines import ordered, settled
 from rmsnorm_math.codegen.means import means
 from rmsnorm_math.codegen.names import is_name, refuse_names
 from rmsnorm_math.codegen.nodes import (
+    Axes,
     Contraction,
     Largest,
     Logistic,
@@ -39,6 +40,7 @@ from rmsnorm_math.codegen.nodes import (
     Reduction,
     Softplus,
     Total,
+    another,
     axes_of,
 )
 from rmsnorm_math.codegen.order import Lowered, array_of
@@ -133,13 +135,20 @@ def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
     results = {name for name, _, _ in lowered.outputs}
     new = {name for name, _, _ in lines} - given
     lines, values = settled(lines, new, results, given - results)
+
+    def renamed(label: str, axes: Axes) -> Axes:
+        names = hoister.names[label]
+        rest = [axis for axis in axes if axis not in names]
+        return tuple(names.get(a) or another(a, {*names.values()} | {*rest} - {a}) for a in axes)
+
     used = set().union(*(expr.free_symbols for _, _, expr in lines)) if lines else set()
     return Program(
         parameters=tuple(Parameter(*entry) for entry in lowered.parameters),
         lengths={size: axis for axis, size in lowered.sizes.items() if size in used},
         statements=tuple(Statement(*line) for line in lines),
         results=tuple(
-            Result(label, values.get(label, label), axes) for label, axes, _ in lowered.outputs
+            Result(label, values.get(label, label), renamed(label, axes))
+            for label, axes, _ in lowered.outputs
         ),
         batch=lowered.batch,
         axes=tuple(lowered.order),
