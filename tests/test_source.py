@@ -64,8 +64,7 @@ SOURCES = {
             s[i] = 3*sign(x[i])
             """
             largest = torch.amax(x, dim=-1, keepdim=True)
-            total = torch.sum(torch.exp(x - largest), dim=-1, keepdim=True)
-            loss = largest + torch.log(total)
+            loss = largest + torch.log(torch.sum(torch.exp(x - largest), dim=-1, keepdim=True))
             s = 3*torch.sign(x)
             return loss[..., 0], s
         ''',
@@ -89,7 +88,7 @@ SOURCES = {
             With eps for epsilon.
             """
             n = x.shape[-1]
-            size = n**(1/2)*np.sum(x, axis=-1, keepdims=True)
+            size = n**0.5*np.sum(x, axis=-1, keepdims=True)
             y = size*x
             twice = 2*eps
             return y, twice
@@ -136,9 +135,9 @@ SOURCES = {
             z[i] = exp(sin(x[i])) + sin(x[i])
             """
             w = 2*x
-            t_2 = np.sin(x)
-            t = np.exp(t_2)
-            y = t*x
+            t = np.sin(x)
+            t_2 = np.exp(t)
+            y = t_2*x
             z = t + t_2
             return w, y, z
         ''',
