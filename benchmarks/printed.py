@@ -34,13 +34,14 @@ EPS = 1e-5
 H, S, C = symbols("H S C", integer=True, positive=True)
 h, s, u, c = Idx("h"), Idx("s"), Idx("u"), Idx("c")
 label, beta, Q, K, V = map(IndexedBase, ("label", "beta", "Q", "K", "V"))
+mu, r, xhat = map(IndexedBase, ("mu", "r", "xhat"))
 chosen = Sum(KroneckerDelta(k, label[b]) * x[b, k], (k, 1, n))
-column = Sum(x[b, i], (b, 1, m)) / m
 score = {at: Sum(Q[b, h] * K[at, h], (h, 1, H)) / sqrt(H) for at in (s, u)}
 attention = Sum(exp(score[s]) * V[s, c], (s, 1, S)) / Sum(exp(score[u]), (u, 1, S))
 p = Idx("p")
-mean = Sum(x[p, i], (p, 1, m)) / m
-batch_norm = (x[b, i] - mean) / sqrt(Sum((x[p, i] - mean) ** 2, (p, 1, m)) / m + epsilon)
+row_mean, column_mean = Sum(x[b, k], (k, 1, n)) / n, Sum(x[p, i], (p, 1, m)) / m
+column_variance = Sum((x[p, i] - column_mean) ** 2, (p, 1, m)) / m
+batch_norm = (x[b, i] - column_mean) / sqrt(column_variance + epsilon)
 
 
 def one_hot_cross_entropy(v: Any, at: Any) -> Any:
@@ -59,6 +60,11 @@ LAYERS: dict[str, dict[str, Any]] = {
     "LayerNorm": {
         "y": {"y": layer_norm(b)},
         "arguments": {x: "x", gamma: "gamma", epsilon: "eps"},
+        "where": {
+            mu[b]: row_mean,
+            r[b]: sqrt(Sum((x[b, k] - mu[b]) ** 2, (k, 1, n)) / n + epsilon),
+            xhat[b, i]: (x[b, i] - mu[b]) / r[b],
+        },
         "blocks": True,
         "torch": lambda v, w: F.layer_norm(v, v.shape[-1:], w, None, EPS),
         "jax": lambda v, w: w * jax_norm(v, -1),
@@ -85,13 +91,18 @@ LAYERS: dict[str, dict[str, Any]] = {
     "batch norm": {
         "y": {"y": gamma[i] * batch_norm + beta[i]},
         "arguments": {x: "x", gamma: "gamma", beta: "beta", epsilon: "eps"},
+        "where": {
+            mu[i]: column_mean,
+            r[i]: sqrt(Sum((x[p, i] - mu[i]) ** 2, (p, 1, m)) / m + epsilon),
+            xhat[b, i]: (x[b, i] - mu[i]) / r[i],
+        },
         "torch": lambda v, w, a: F.batch_norm(v, None, None, w, a, True, eps=EPS),
         "jax": lambda v, w, a: w * jax_norm(v, 0) + a,
         "shapes": (ROWS, ROWS[1:], ROWS[1:]),
         "constants": (EPS,),
     },
     "attention": {
-        "y": {"y": attention},
+        "y": {IndexedBase("y")[b, c]: attention},
         "arguments": {Q: "q", K: "k", V: "v"},
         "torch": lambda q, k, v: F.scaled_dot_product_attention(q, k, v),
         "jax": lambda q, k, v: jax.nn.softmax(q @ k.T / q.shape[-1] ** 0.5, -1) @ v,
@@ -105,7 +116,12 @@ def file(name: str, framework: Any) -> dict[str, Any]:
     wrt = [key for key, text in layer["arguments"].items() if text not in ("eps", "label")]
     blocks = layer.get("blocks", False) and framework != "jax"
     text = layer_source(
-        layer["y"], layer["arguments"], framework=framework, wrt=wrt, blocks=blocks
+        layer["y"],
+        layer["arguments"],
+        layer.get("where"),
+        framework,
+        wrt=wrt,
+        blocks=blocks,
     )
     namespace: dict[str, Any] = {"text": text}
     exec(text, namespace)

@@ -72,7 +72,7 @@ def passes(
         size = {n: len(axes[n]) if {*rows} & {*axes[n]} else 0 for n in early}
         once = needed(gradients, ())
         large = [n for n in early if n in once and size[n] == most]
-        small = [n for n in early if n in once and n in lines and 0 < size[n] < most]
+        small = [n for n in early if n in once and n in lines and 0 < len(axes[n]) < most]
         sums = {n for n in early if n in lines and lines[n].expr.atoms(Reduction, Contraction)}
 
         def cost(choice: Collection[str]) -> tuple[int, ...]:

@@ -71,7 +71,9 @@ def filled(
 
     likes = smooth[0] if smooth else ""
     (output,) = typed([label], [likes], every)
-    (output_dot,) = typed([f"{label}_dot"], [likes], every)
+    moves = [f"by_{a}" for a in chosen]
+    (output_dot,) = typed([f"({' + '.join(moves)})" if moves[1:] else moves[0]], [likes], every)
+    tangent = call("_tangent", [*(dots[a] for a in chosen), *every])
     results = dict(
         zip(
             chosen,
@@ -117,7 +119,6 @@ def filled(
         ),
         "size": SIZE if blocks else "",
         "by_rows": BY_ROWS[framework] if blocks else "",
-        "tangent_arguments": call("", [*(dots[a] for a in chosen), *every])[1:-1],
     }
     if framework == "numpy":
         texts["typed_output"] = ", ".join([output, *kept])
@@ -128,6 +129,7 @@ def filled(
         places = [k for k, a in enumerate(every) if a in fixed]
         texts["typed_output"] = several([output, *kept])
         texts["typed_gradients"] = several(in_order)
+        texts["run_tangent"] = f"{', '.join(moves)} = {tangent}"
         texts["typed_tangent"] = several([output_dot, *("None" for _ in kept)])
         texts["again"] = line(2, "if torch.is_grad_enabled():  # to go on from here", kept)
         texts["again"] += line(3, f"{', '.join([label, *kept])} = {call('_forward', every)}", kept)
@@ -147,6 +149,7 @@ def filled(
         )
     else:
         texts["typed_output"] = output
+        texts["run_tangent"] = f"{', '.join([label, *moves])} = {tangent}"
         texts["typed_tangent"] = f"{output}, {output_dot}"
         moving = ", ".join(dots[a] for a in fixed)
         texts["refuse_tangents"] = line(
