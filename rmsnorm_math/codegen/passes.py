@@ -120,6 +120,14 @@ def passes(
     )
 
 
+def trimmed(recorded: Program) -> Program:
+    """Return a program with the first of its parameters, and those that it needs."""
+    known = {p.name for p in recorded.parameters}
+    used = {name for s in recorded.statements for name in _used(s.expr, known)}
+    used |= {r.name for r in recorded.results} | {recorded.parameters[0].name}
+    return replace(recorded, parameters=tuple(p for p in recorded.parameters if p.name in used))
+
+
 def _part(
     joint: Program,
     parameters: list[Parameter],

@@ -38,8 +38,12 @@ def filled(
     cast = CASTS[framework]
     axis = backward.parameters[0].axes[:1]  # the rows'
 
+    columns = {p.name: f"{p.name}[..., None]" for p in backward.parameters if p.column}
+    columns = {a: text for a, text in columns.items() if a in kept}
+
     def call(function: str, names: Iterable[str]) -> str:
-        return f"{function}({', '.join(f'_wide({a})' if a in wide else a for a in names)})"
+        texts = [f"_wide({a})" if a in wide else columns.get(a, a) for a in names]
+        return f"{function}({', '.join(texts)})"
 
     def run(targets: list[str], function: str, program: Program) -> str:
         names = [p.name for p in program.parameters]
