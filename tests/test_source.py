@@ -64,8 +64,7 @@ SOURCES = {
             s[i] = 3*sign(x[i])
             """
             largest = torch.amax(x, dim=-1, keepdim=True)
-            total = torch.sum(torch.exp(x - largest), dim=-1, keepdim=True)
-            loss = largest + torch.log(total)
+            loss = largest + torch.log(torch.sum(torch.exp(x - largest), dim=-1, keepdim=True))
             s = 3*torch.sign(x)
             return loss[..., 0], s
         ''',
@@ -89,7 +88,7 @@ SOURCES = {
             With eps for epsilon.
             """
             n = x.shape[-1]
-            size = n**(1/2)*np.sum(x, axis=-1, keepdims=True)
+            size = n**0.5*np.sum(x, axis=-1, keepdims=True)
             y = size*x
             twice = 2*eps
             return y, twice

@@ -25,6 +25,8 @@ from rmsnorm_math.index.walk import free_indices
 
 Framework = Literal["numpy", "torch", "jax"]
 SPELLINGS: dict[str, type[Spelling]] = {"numpy": NumPy, "torch": Torch, "jax": Jax}
+#: ``{framework: {function: code}}``: what prints for SymPy's functions; add your own to it.
+FUNCTIONS = {word: spelling.functions for word, spelling in SPELLINGS.items()}
 
 
 def source(

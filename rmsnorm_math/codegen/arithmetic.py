@@ -2,6 +2,7 @@
 
 from sympy import Expr, Mul, Piecewise, Rational, S, Symbol, pi
 
+from rmsnorm_math.codegen.constants import is_long
 from rmsnorm_math.codegen.layout import POWER, PRODUCT, SIGN, SUM, TIGHT, Layout, Text, tight
 from rmsnorm_math.codegen.nodes import axes_of
 from rmsnorm_math.codegen.products import Products
@@ -46,11 +47,14 @@ class Arithmetic(Products):
                 left = self.text(large, want)
                 return f"{tight(left, PRODUCT)}*{tight(self.text(column, want), POWER)}", PRODUCT
         over = [f for f in factors if _is_reciprocal(f)]
-        texts = (tight(self.text(f, want), SIGN) for f in factors if f not in over)
-        above = sorted(texts, key=lambda text: (text.startswith("("), text))
+        texts = [(f, tight(self.text(f, want), SIGN)) for f in factors if f not in over]
+        texts.sort(key=lambda pair: (axes_of(pair[0]) == axes and pair[1][0] == "(", pair[1]))
+        if all(axes_of(f) == axes for f, _ in texts):
+            texts.sort(key=lambda pair: pair[1])
+        above = [text for _, text in texts]
         below = sorted(tight(self.power(f.base, -f.exp, want), SIGN) for f in over)
         if constant != 1:
-            if isinstance(constant, Rational) and max(abs(constant.p), constant.q) <= 1000:
+            if isinstance(constant, Rational) and not is_long(constant):
                 above = ([str(constant.p)] if constant.p != 1 else []) + above
                 below = ([str(constant.q)] if constant.q != 1 else []) + below
             else:
@@ -79,15 +83,14 @@ class Arithmetic(Products):
             return f"1/{tight(self.power(base, -exponent, want), SIGN)}", PRODUCT
         if exponent == S.Half and axes_of(base):
             return f"{self.module}.sqrt({self.text(base, want)[0]})", TIGHT
-        power = exponent if exponent.is_Symbol or exponent.is_Integer else None
-        text = self.text(exponent, want)[0]
-        return f"{tight(self.text(base, want), TIGHT)}**{text if power else f'({text})'}", POWER
+        power = tight(self.text(exponent, want), SIGN)
+        return f"{tight(self.text(base, want), TIGHT)}**{power}", POWER
 
     def number(self, value: Expr) -> Text:
         """Return a constant as one number of Python, which takes the arrays' type."""
         if value.is_Integer:
             return str(value), TIGHT if value >= 0 else SIGN
-        if isinstance(value, Rational) and max(abs(value.p), value.q) <= 1000:
+        if isinstance(value, Rational) and not is_long(value) and 8 % value.q:
             return f"{value.p}/{value.q}", PRODUCT
         if value in (S.Infinity, S.NegativeInfinity):
             return ("-" if value == S.NegativeInfinity else "") + f"{self.module}.inf", SIGN

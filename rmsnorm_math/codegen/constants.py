@@ -34,7 +34,7 @@ def marked(node: Basic, marks: dict[Expr, Symbol]) -> Basic:
         return mark(number) * rest
     if isinstance(node, Add):
         terms = [split(arg) for arg in args]
-        if any(is_long(number) and number.is_Rational for number, _ in terms):
+        if any(number.is_Rational and max(abs(number.p), number.q) > 100 for number, _ in terms):
             plain = [abs(number) for number, rest in terms if rest == 1]
             scale = plain[0] if plain else max(abs(number) for number, _ in terms)
             return mark(scale) * Add(*(mark(number / scale) * rest for number, rest in terms))
@@ -44,5 +44,5 @@ def marked(node: Basic, marks: dict[Expr, Symbol]) -> Basic:
 def is_long(number: Expr) -> bool:
     """Return whether a constant is one number in the code, 0.7978845608028654 or 0.044715."""
     if isinstance(number, Rational):
-        return bool(max(abs(number.p), number.q) > 1000)
+        return bool(abs(number.p) > (1000 if number.q == 1 else 12) or number.q > 1000)
     return not number.is_Atom and bool(number.is_finite)

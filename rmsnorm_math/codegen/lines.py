@@ -2,9 +2,19 @@
 
 from collections import Counter
 
-from sympy import Basic, Indexed, Symbol
+from sympy import Basic, Expr, Indexed, Symbol
 
-from rmsnorm_math.codegen.nodes import BINDERS, Contraction, Line, array_name, element, rebuilt
+from rmsnorm_math.codegen.nodes import (
+    BINDERS,
+    Axes,
+    Contraction,
+    Line,
+    array_name,
+    axes_of,
+    element,
+    rebuilt,
+    rename,
+)
 
 
 def uses(lines: list[Line]) -> Counter[str]:
@@ -41,18 +51,30 @@ def settled(
                 lines = [_renamed(line, other, name) for line in lines]
             else:
                 values[name] = other
+    for name, axes, expr in [*lines]:
+        if name in made - results and array_name(expr) and getattr(expr, "indices", ()) == axes:
+            lines = [(n, a, put(e, name, axes, expr)) for n, a, e in lines if n != name]
     counts = uses(lines)
     for name in [name for name, _, _ in lines if name in made - results and counts[name] == 1]:
         axes, expr = next((a, e) for n, a, e in lines if n == name)
         user, _, into = next(line for line in lines if uses([line])[name])
         binds = expr.has(*BINDERS)
-        if binds and (into.has(*BINDERS) or not (user in defined or isinstance(expr, Contraction))):
+        short = user in results and axes_of(into) == {*axes} and expr.count_ops() < 4
+        fits = short or user in defined or isinstance(expr, Contraction)
+        if binds and (into.has(*BINDERS) or not fits):
             continue
-        value = into.xreplace({element(name, axes): expr})
-        if uses([(user, (), value)])[name]:
-            continue
+        value = put(into, name, axes, expr)
         lines = [(n, a, value if n == user else e) for n, a, e in lines if n != name]
     return lines, values
+
+
+def put(node: Basic, name: str, axes: Axes, expr: Expr) -> Basic:
+    """Return `node` with what the line ``name = expr`` says for its elements."""
+    if array_name(node) == name:
+        return rename(expr, dict(zip(axes, getattr(node, "indices", ()), strict=True)))
+    if isinstance(node, Indexed):
+        return node
+    return rebuilt(node, (put(arg, name, axes, expr) for arg in node.args))
 
 
 def _renamed(line: Line, old: str, new: str) -> Line:

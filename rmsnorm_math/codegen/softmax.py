@@ -6,8 +6,9 @@ factors exp(m) of a product cancel, as in a softmax and its derivatives, nothing
 
 from collections.abc import Callable
 
-from sympy import Basic, Expr, Indexed, Mul, S, Symbol, exp, log
+from sympy import Add, Basic, Expr, Indexed, Mul, S, Symbol, exp, log
 
+from rmsnorm_math.codegen.logistic import log_of
 from rmsnorm_math.codegen.nodes import (
     Axes,
     Line,
@@ -20,7 +21,6 @@ from rmsnorm_math.codegen.nodes import (
     rename,
 )
 from rmsnorm_math.codegen.patterns import Pattern, divided, patterns_of
-from rmsnorm_math.codegen.stable import log_of
 
 
 def shifted(
@@ -70,7 +70,14 @@ def _shift(node: Basic, patterns: list[Pattern], scales: dict[str, tuple[Axes, E
             return _taken_out(walk(node.body), node.over)
         if isinstance(node, log):
             return logarithm(walk(node.args[0]))
-        return rebuilt(node, map(walk, node.args))
+        node = rebuilt(node, map(walk, node.args))
+        return common(node) if isinstance(node, Add) else node
+
+    def common(node: Add) -> Expr:
+        """Take the factors exp(m) that all terms have before the sum."""
+        powers = [f for f in Mul.make_args(node.args[0]) if _is_scale(f, patterns)]
+        kept = [f for f in powers if all(f in Mul.make_args(term) for term in node.args)]
+        return Mul(*kept) * Add(*(term / Mul(*kept) for term in node.args)) if kept else node
 
     def logarithm(arg: Expr) -> Expr:
         total = S.Zero

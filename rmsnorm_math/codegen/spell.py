@@ -29,10 +29,12 @@ from rmsnorm_math.codegen.nodes import (
     Contraction,
     Position,
     Reduction,
+    array_name,
     axes_of,
     element,
+    parts,
 )
-from rmsnorm_math.codegen.program import Result, Statement
+from rmsnorm_math.codegen.program import Program, Result, Statement
 from rmsnorm_math.errors import Refused
 
 
@@ -40,6 +42,11 @@ class Spelling(Arithmetic):
     """How array code is written; NumPy's words are the default."""
 
     functions: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, program: Program) -> None:
+        super().__init__(program)
+        used = {array_name(p) for s in program.statements for p in parts(s.expr)}
+        self.returned = {result.name for result in program.results} - used
 
     def text(self, node: Basic, want: Layout) -> Text:
         """Return the code of an expression, lined up with `want`."""
@@ -67,7 +74,9 @@ class Spelling(Arithmetic):
         if isinstance(node, Piecewise):
             return self.choice(node, want)
         if isinstance(node, Relational):
+            self.compared = True
             left, right = (tight(self.text(arg, want), SUM) for arg in (node.lhs, node.rhs))
+            self.compared = False
             return f"{left} {node.rel_op} {right}", LOOSE
         if isinstance(node, And | Or | Not):
             args = [tight(self.text(arg, want), SUM) for arg in sorted(node.args, key=str)]
@@ -91,6 +100,7 @@ class Spelling(Arithmetic):
 
     def statement(self, statement: Statement) -> str:
         """Return a line, and note how its array is laid out."""
+        self.alone = statement.expr if statement.name in self.returned else None
         layout = self.natural(statement.expr)
         if {slot for slot in layout if slot} != {*statement.axes}:
             layout = statement.axes
@@ -111,8 +121,10 @@ class Spelling(Arithmetic):
             text = self.squeezed(result.name, have)
             text = self.aligned((text, TIGHT), tuple(slots), result.axes)[0]
         if missing:
-            lengths = ", ".join(map(self.length, result.axes))
-            text = f"{self.module}.broadcast_to({text}, ({lengths}{',' * (len(result.axes) < 2)}))"
+            shape = self.shape(result.axes)
+            if have:
+                return f"{self.module}.broadcast_to({text}, {shape})"
+            return self.full(text, shape)
         return text
 
     def squeezed(self, name: str, have: Layout) -> str:
