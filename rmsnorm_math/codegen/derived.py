@@ -56,9 +56,12 @@ def derive(
         for w, element in by.items()
     }
     tangents = {w: _element(f"{arguments[w]}_dot", _indices(e)) for w, e in by.items()}
+    moved = {w: jvp(y, element, tangents[w], ranges) for w, element in by.items()}
+    axes = {w: _trailing(out, expr) for w, expr in moved.items()}
+    if out not in axes.values():
+        axes = dict.fromkeys(moved, out)
     tangent = {
-        _key(f"by_{arguments[w]}", _element(label, out)): jvp(y, element, tangents[w], ranges)
-        for w, element in by.items()
+        _key(f"by_{arguments[w]}", _element(label, axes[w])): expr for w, expr in moved.items()
     }
     return Derived(
         label,
@@ -70,6 +73,12 @@ def derive(
         {_base(cotangent): f"d{label}"},
         {_base(tangents[w]): f"{arguments[w]}_dot" for w in by},
     )
+
+
+def _trailing(out: tuple[Expr, ...], expr: Expr) -> tuple[Expr, ...]:
+    """Return the indices of the output without the first ones that `expr` lacks."""
+    free = {*free_indices(expr)}
+    return out[next((at for at, index in enumerate(out) if index in free), len(out)) :]
 
 
 def _base(element: Expr) -> Expr:
