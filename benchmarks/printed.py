@@ -29,7 +29,7 @@ from tests.snippets.cases import ROOT
 
 F = torch.nn.functional
 RECORD = ROOT / "docs/data/printed.json"
-ROUNDS = 9
+ROUNDS = 7
 EPS = 1e-5
 H, S, C = symbols("H S C", integer=True, positive=True)
 h, s, u, c = Idx("h"), Idx("s"), Idx("u"), Idx("c")
