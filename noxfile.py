@@ -137,9 +137,10 @@ def peers(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Time the snippets beside PyTorch and JAX, and record it (`-- --quick` only prints)."""
+    """Time snippets and printed layers beside PyTorch and JAX, and record it (`-- --quick`)."""
     install(session, "bench")
     session.run("python", "-m", "benchmarks.run", *session.posargs)
+    session.run("python", "-m", "benchmarks.printed", *session.posargs)
 
 
 @nox.session(name="sympy-next", default=False, tags=["weekly"])
