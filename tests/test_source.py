@@ -135,9 +135,9 @@ SOURCES = {
             z[i] = exp(sin(x[i])) + sin(x[i])
             """
             w = 2*x
-            t_2 = np.sin(x)
-            t = np.exp(t_2)
-            y = t*x
+            t = np.sin(x)
+            t_2 = np.exp(t)
+            y = t_2*x
             z = t + t_2
             return w, y, z
         ''',

@@ -78,7 +78,7 @@ class Hoister:
 
     def _sum(self, node: Reduction) -> Expr:
         """Name a sum, its body as it is or, where that needs too large an array, multiplied out."""
-        lines, taken = [*self.lines], {*self.taken}
+        lines = [*self.lines]
         value, need = self._attempt(node)
         if need <= 0:
             return value
@@ -88,12 +88,11 @@ class Hoister:
         factors, over = self._network(node.body, {*node.over}, {*node.over} | axes_of(node.body))
         terms = Add.make_args(_expanded(Mul(*factors)))
         if len(terms) > 1:
-            other = self.lines, self.taken
-            self.lines, self.taken = lines, taken
+            other, self.lines = self.lines, lines
             tries = [self._attempt(Total(term, *self.sort(over))) for term in terms]
             if max(n for _, n in tries) < need:
                 return scale * Add(*(v for v, _ in tries))
-            self.lines, self.taken = other
+            self.lines = other
         return value
 
     def _attempt(self, node: Reduction) -> tuple[Expr, int]:

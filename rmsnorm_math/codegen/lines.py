@@ -1,9 +1,11 @@
 """Lines that only rename, or are used once, go; lines that are made come before their use."""
 
+import re
 from collections import Counter
 
 from sympy import Basic, Expr, Indexed, Symbol
 
+from rmsnorm_math.codegen.names import fresh
 from rmsnorm_math.codegen.nodes import (
     BINDERS,
     Axes,
@@ -61,7 +63,8 @@ def settled(
         binds = expr.has(*BINDERS)
         short = user in results and axes_of(into) == {*axes} and expr.count_ops() < 4
         fits = short or user in defined or isinstance(expr, Contraction)
-        if binds and (into.has(*BINDERS) or not fits):
+        inside = any(uses([(user, (), part)])[name] for part in into.atoms(*BINDERS))
+        if binds and (inside or not fits):
             continue
         value = put(into, name, axes, expr)
         lines = [(n, a, value if n == user else e) for n, a, e in lines if n != name]
@@ -96,3 +99,16 @@ def ordered(lines: list[Line], made: list[Line]) -> list[Line]:
         if at is not None:
             lines = [*lines[:at], line, *lines[at:]]
     return lines
+
+
+def numbered(lines: list[Line], made: set[str], taken: set[str]) -> list[Line]:
+    """Return the lines with the names that are made counted in the order of the lines."""
+    taken = {*taken}
+    names = {n: fresh(re.sub(r"_\d+$", "", n), taken) for n, _, _ in lines if n in made}
+
+    def walk(node: Basic) -> Basic:
+        if name := names.get(array_name(node)):
+            return element(name, getattr(node, "indices", ()))
+        return node if isinstance(node, Indexed) else rebuilt(node, map(walk, node.args))
+
+    return [(names.get(name, name), axes, walk(expr)) for name, axes, expr in lines]

@@ -27,7 +27,7 @@ from sympy import Expr, Indexed, Symbol
 from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.codegen.build import label_of, lower
 from rmsnorm_math.codegen.hoist import Hoister
-from rmsnorm_math.codegen.lines import ordered, settled
+from rmsnorm_math.codegen.lines import numbered, ordered, settled
 from rmsnorm_math.codegen.means import means
 from rmsnorm_math.codegen.names import is_name, refuse_names
 from rmsnorm_math.codegen.nodes import (
@@ -135,6 +135,8 @@ def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
     results = {name for name, _, _ in lowered.outputs}
     new = {name for name, _, _ in lines} - given
     lines, values = settled(lines, new, results, given - results)
+    kept = given | {name for name, *_ in lowered.parameters}
+    lines = numbered(lines, new - results, kept | {size.name for size in lowered.sizes.values()})
 
     def renamed(label: str, axes: Axes) -> Axes:
         names = hoister.names[label]

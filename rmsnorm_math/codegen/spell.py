@@ -25,6 +25,7 @@ from rmsnorm_math.codegen.layout import (
     Text,
     tight,
 )
+from rmsnorm_math.codegen.names import is_name
 from rmsnorm_math.codegen.nodes import (
     Contraction,
     Position,
@@ -151,6 +152,8 @@ class Spelling(Arithmetic):
                 f"Add it, as in FUNCTIONS['{self.word}']['{name}'] = 'module.function'."
             )
         word = self.functions[name]
+        if not all(map(is_name, word.split("."))):
+            raise Refused(f"{word!r} is no name of a function: write it as 'module.function'.")
         if word.split(".")[0] not in (self.module, "jnp"):
             self.needs.append(f"import {word.rpartition('.')[0]}")
         return f"{word}({', '.join(self.text(arg, want)[0] for arg in node.args)})", TIGHT

@@ -1,7 +1,6 @@
 """Elementwise forms that neither overflow nor lose digits, in place of those that do."""
 
 from sympy import (
-    Abs,
     Add,
     Basic,
     Expr,
@@ -19,7 +18,6 @@ from sympy import (
     S,
     exp,
     log,
-    sign,
 )
 
 from rmsnorm_math.codegen.logistic import complement, log_of, product_of
@@ -34,14 +32,7 @@ def stable(node: Basic) -> Basic:
         node = _guarded(node)
     if not isinstance(node, Mul):
         return _simple(rebuilt(node, map(stable, node.args)))
-    return product_of(Mul(*(_turned(_inside(arg)) for arg in node.args)))
-
-
-def _turned(factor: Expr) -> Expr:
-    """Return a difference in the one of its two directions that all others have, too."""
-    if isinstance(factor, Add) and factor.could_extract_minus_sign():
-        return Mul(-1, -factor, evaluate=False)
-    return factor
+    return product_of(Mul(*map(_inside, node.args)))
 
 
 def _inside(factor: Expr) -> Expr:
@@ -52,11 +43,6 @@ def _inside(factor: Expr) -> Expr:
 
 
 def _simple(node: Basic) -> Basic:
-    if isinstance(node, Abs | sign) and node.args[0].could_extract_minus_sign():
-        turned = node.func(-node.args[0])
-        return turned if isinstance(node, Abs) else -turned
-    if isinstance(node, Pow) and node.exp.is_even and node.base.could_extract_minus_sign():
-        node = Pow(-node.base, node.exp)
     if isinstance(node, Heaviside) and node.args[1] != S.Half:
         return _step(node)
     if isinstance(node, Piecewise):
