@@ -137,10 +137,11 @@ def peers(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Time the snippets, and derivations, beside their peers, and record it (`-- --quick`)."""
+    """Time snippets, derivations and printed layers beside peers; record it (`-- --quick`)."""
     install(session, "bench")
     session.run("python", "-m", "benchmarks.run", *session.posargs)
     session.run("python", "-m", "benchmarks.derivations", *session.posargs)
+    session.run("python", "-m", "benchmarks.printed", *session.posargs)
 
 
 @nox.session(default=False, tags=["weekly"])

@@ -1,20 +1,21 @@
 """Time printed layers, forward and backward, beside PyTorch's autograd and JAX's jit; record it.
 
 `nox -s bench` writes docs/data/printed.json. Contestants run in turn, and only ratios within a
-round count. Peak memory is that of one call in a process of its own, in arrays of the input.
+round count.
 """
 
 import argparse
+import gc
 import json
+import math
 import os
 import platform
-import resource
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -29,18 +30,19 @@ from tests.snippets.cases import ROOT
 
 F = torch.nn.functional
 RECORD = ROOT / "docs/data/printed.json"
-ROUNDS = 9
+ROUNDS = 5
 EPS = 1e-5
 H, S, C = symbols("H S C", integer=True, positive=True)
 h, s, u, c = Idx("h"), Idx("s"), Idx("u"), Idx("c")
 label, beta, Q, K, V = map(IndexedBase, ("label", "beta", "Q", "K", "V"))
+mu, r, xhat = map(IndexedBase, ("mu", "r", "xhat"))
 chosen = Sum(KroneckerDelta(k, label[b]) * x[b, k], (k, 1, n))
-column = Sum(x[b, i], (b, 1, m)) / m
 score = {at: Sum(Q[b, h] * K[at, h], (h, 1, H)) / sqrt(H) for at in (s, u)}
 attention = Sum(exp(score[s]) * V[s, c], (s, 1, S)) / Sum(exp(score[u]), (u, 1, S))
 p = Idx("p")
-mean = Sum(x[p, i], (p, 1, m)) / m
-batch_norm = (x[b, i] - mean) / sqrt(Sum((x[p, i] - mean) ** 2, (p, 1, m)) / m + epsilon)
+row_mean, column_mean = Sum(x[b, k], (k, 1, n)) / n, Sum(x[p, i], (p, 1, m)) / m
+column_variance = Sum((x[p, i] - column_mean) ** 2, (p, 1, m)) / m
+batch_norm = (x[b, i] - column_mean) / sqrt(column_variance + epsilon)
 
 
 def one_hot_cross_entropy(v: Any, at: Any) -> Any:
@@ -59,6 +61,11 @@ LAYERS: dict[str, dict[str, Any]] = {
     "LayerNorm": {
         "y": {"y": layer_norm(b)},
         "arguments": {x: "x", gamma: "gamma", epsilon: "eps"},
+        "where": {
+            mu[b]: row_mean,
+            r[b]: sqrt(Sum((x[b, k] - mu[b]) ** 2, (k, 1, n)) / n + epsilon),
+            xhat[b, i]: (x[b, i] - mu[b]) / r[b],
+        },
         "blocks": True,
         "torch": lambda v, w: F.layer_norm(v, v.shape[-1:], w, None, EPS),
         "jax": lambda v, w: w * jax_norm(v, -1),
@@ -85,15 +92,20 @@ LAYERS: dict[str, dict[str, Any]] = {
     "batch norm": {
         "y": {"y": gamma[i] * batch_norm + beta[i]},
         "arguments": {x: "x", gamma: "gamma", beta: "beta", epsilon: "eps"},
+        "where": {
+            mu[i]: column_mean,
+            r[i]: sqrt(Sum((x[p, i] - mu[i]) ** 2, (p, 1, m)) / m + epsilon),
+            xhat[b, i]: (x[b, i] - mu[i]) / r[i],
+        },
         "torch": lambda v, w, a: F.batch_norm(v, None, None, w, a, True, eps=EPS),
         "jax": lambda v, w, a: w * jax_norm(v, 0) + a,
         "shapes": (ROWS, ROWS[1:], ROWS[1:]),
         "constants": (EPS,),
     },
     "attention": {
-        "y": {"y": attention},
+        "y": {IndexedBase("y")[b, c]: attention},
         "arguments": {Q: "q", K: "k", V: "v"},
-        "torch": lambda q, k, v: F.scaled_dot_product_attention(q, k, v),
+        "torch": F.scaled_dot_product_attention,
         "jax": lambda q, k, v: jax.nn.softmax(q @ k.T / q.shape[-1] ** 0.5, -1) @ v,
         "shapes": ((2048, 64),) * 3,
     },
@@ -105,7 +117,12 @@ def file(name: str, framework: Any) -> dict[str, Any]:
     wrt = [key for key, text in layer["arguments"].items() if text not in ("eps", "label")]
     blocks = layer.get("blocks", False) and framework != "jax"
     text = layer_source(
-        layer["y"], layer["arguments"], framework=framework, wrt=wrt, blocks=blocks
+        layer["y"],
+        layer["arguments"],
+        layer.get("where"),
+        framework,
+        wrt=wrt,
+        blocks=blocks,
     )
     namespace: dict[str, Any] = {"text": text}
     exec(text, namespace)
@@ -136,7 +153,9 @@ def contestants(name: str) -> dict[str, Callable[[], Any]]:
         y, *kept = forward if isinstance(forward, tuple) else (forward,)
         values = iter(kept)
         known = there | {"dy": dy, "y": y}
-        return y, printed["layer_backward"](*(known[a] if a in known else next(values) for a in takes))
+        return y, printed["layer_backward"](
+            *(known[a] if a in known else next(values) for a in takes)
+        )
 
     printed = file(name, "numpy")
     takes = printed["text"].split("layer_backward(")[1].split(")")[0].split(", ")
@@ -169,7 +188,9 @@ def contestants(name: str) -> dict[str, Callable[[], Any]]:
         "PyTorch printed, compiled": lambda: through_torch(compiled, *fixed),
         "JAX grad": through_jax(layer["jax"], *labels),
         "JAX printed": through_jax(file(name, "jax")["layer"], *constants),
-        **({"NumPy by hand, in place": lambda: by_hand(dy, *inputs)} if name == "LayerNorm" else {}),
+        **(
+            {"NumPy by hand, in place": lambda: by_hand(dy, *inputs)} if name == "LayerNorm" else {}
+        ),
     }
 
 
@@ -204,7 +225,7 @@ def by_hand(dy: Any, x: Any, gamma: Any) -> Any:
 
 def measure(name: str, rounds: int) -> dict[str, Any]:
     """Return the quartiles of each contestant's times and of its ratio to its peer's."""
-    functions = contestants(name)
+    functions, size = contestants(name), 4 * math.prod(LAYERS[name]["shapes"][0])
     for f in functions.values():
         f()
     times: dict[str, list[float]] = {key: [] for key in functions}
@@ -223,7 +244,7 @@ def measure(name: str, rounds: int) -> dict[str, Any]:
     }
     found = {}
     for key, own in times.items():
-        row = {"ms": quartiles([1e3 * t for t in own]), "peak": peak(name, key)}
+        row = {"ms": quartiles([1e3 * t for t in own]), "peak": peak(functions[key], size)}
         if peers.get(key) in times:
             ratios = [mine / other for mine, other in zip(own, times[peers[key]], strict=True)]
             row["ratio"] = quartiles(ratios)
@@ -236,36 +257,31 @@ def quartiles(values: list[float]) -> list[float]:
     return [float(f"{v:.3g}") for v in statistics.quantiles(values, n=4)]
 
 
-def peak(name: str, key: str) -> float:
-    """Return how many arrays of the input more than before one call holds at its peak."""
-    command = [sys.executable, "-m", "benchmarks.printed", "--peak", name, key]
-    out = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-    return float(out.stdout.split()[-1])
+def peak(f: Callable[[], Any], size: int) -> float:
+    """Return how many arrays of `size` bytes one call holds at its peak, its results among them.
 
-
-def print_peak(name: str, key: str) -> None:
-    size = int(np.prod(LAYERS[name]["shapes"][0])) * 4
-    f = contestants(name)[key]
-    for _ in range(2 if "compiled" in key or "JAX" in key else 0):
-        f()  # compilation needs memory of its own
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    current = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
-    del before
+    Arrays as large as these are asked for from the system and given back each time.
+    """
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5", "ascii")  # the peak is counted from here
+    before = resident("VmRSS")
     result = f()
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    after = resident("VmHWM")
     del result
-    print(f"{(after - current) / size:.2f}")
+    return float(f"{(after - before) / size:.3g}")
+
+
+def resident(what: str) -> int:
+    """Return a number of bytes that Linux counts for this process."""
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(what)) * 1024
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="three rounds each")
-    parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    if arguments.peak:
-        print_peak(*arguments.peak)
-        return
     rounds = 3 if arguments.quick else ROUNDS
     load = os.getloadavg()[0]
     record = {

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT-0
 """RMSNorm over the last axis in JAX, with a closed-form derivative (jax.custom_jvp).
 
-y = gamma * x / sqrt(mean(x**2) + eps), for any leading shape. Keeps x, gamma and two numbers a
-row. Statistics are float32, or float64 for float64 input. Works under jit, vmap, scan and shard_map, in
+y = gamma * x / sqrt(mean(x**2) + eps), for any leading shape. Keeps x, gamma and two numbers a row.
+Statistics are float32, or float64 for float64 input. Works under jit, vmap, scan and shard_map, in
 reverse and in forward mode, to any order; eps may be traced, and has a derivative as well. eps=None
 means the epsilon of the statistics' type, as in PyTorch. A row of zeros has no gradient at eps = 0:
-it gives NaN. Needs Python 3.10 and JAX 0.4.35, or later ones.
+it gives NaN. For Python 3.11 and JAX 0.4.35, or later ones.
 """
 
 from functools import partial

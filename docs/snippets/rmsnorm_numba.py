@@ -6,7 +6,7 @@ float64 x; sums over a row are float64. eps=None means the machine epsilon of th
 PyTorch. gamma may be None, then so is dgamma. Results go into out, if given: arrays like a float32
 or float64 x that share no memory with the arguments. Large arrays use all of Numba's threads, one
 caller at a time, and a single one in a process that was forked. What is compiled is kept on disk. A
-row of zeros has no gradient at eps = 0: it gives NaN. Needs Python 3.10, NumPy 1.26 and Numba 0.60,
+row of zeros has no gradient at eps = 0: it gives NaN. For Python 3.11, NumPy 1.26 and Numba 0.60,
 or later ones.
 """
 
@@ -40,7 +40,7 @@ def forward_backward(dy, x, gamma=None, eps=None, out=(None, None)):
 
 def compiled(*reorder, parallel=False):
     """Return a decorator; sums may be reordered, but products would then leave the range."""
-    options = {"fastmath": {"contract", "nsz", *reorder}, "error_model": "numpy", "nogil": True}
+    options = {"fastmath": set(reorder), "error_model": "numpy", "nogil": True}
 
     def decorate(function):
         try:
@@ -66,8 +66,8 @@ def reciprocal_rms(x, eps):
 
 
 @compiled()
-def product(dy, x, rstd):
-    return dy * (rstd * x)
+def normalised(x, rstd):
+    return rstd * x
 
 
 @compiled("reassoc")
@@ -77,9 +77,9 @@ def mean_product(dy, x, gamma, rstd, dgamma):
         part = slice(start, start + CHUNK)
         a, b, weight, sums, dot = dy[part], x[part], gamma[part], dgamma[part], x.dtype.type(0)
         for j in range(len(a)):
-            dyxhat = product(a[j], b[j], rstd)
-            dot += dyxhat * weight[j]
-            sums[j] += dyxhat
+            xhat = normalised(b[j], rstd)
+            dot += a[j] * weight[j] * xhat
+            sums[j] += a[j] * xhat
         total += dot
     return x.dtype.type(total / len(x))
 
@@ -114,11 +114,13 @@ def _run(x, gamma, eps, dy, rstd, y=None, dx=None):
     for name, (a, a_shape) in wanted.items():
         if np.shape(a) != a_shape and a is not None:
             raise ValueError(f"{name} has the shape {np.shape(a)}, but must have {a_shape}")
+        if np.ma.isMaskedArray(a):
+            raise TypeError(f"{name} is masked, which has no meaning here: pass {name}.filled(0)")
         real = "fV" if name in ("x", "gamma") else "fVbiu"  # V is what bfloat16 says that it is
-        if a is not None and (np.asarray(a).dtype.kind not in real or np.ma.isMaskedArray(a)):
+        if a is not None and np.asarray(a).dtype.kind not in real:
             raise TypeError(
-                f"{name} is a {type(a).__name__} of dtype {np.asarray(a).dtype}, no array of a "
-                f"floating-point type: pass np.asarray({name}, np.float32)"
+                f"{name} has dtype {np.asarray(a).dtype}, no floating-point type: "
+                f"pass {name}.astype(np.float32)"
             )
     x, taken = np.asarray(x), [a for a, _ in wanted.values() if a is not None]
     given, kind = x.dtype, np.result_type(x.dtype, np.float32)

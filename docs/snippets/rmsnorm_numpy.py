@@ -4,7 +4,7 @@
 y = gamma * x / sqrt(mean(x**2) + eps), for any leading shape. Statistics are float32, or float64
 for float64 input. eps=None means the machine epsilon of that type, as in PyTorch. gamma may be
 None, then so is dgamma. Results go into out, if given: an array like x that shares no memory with
-the arguments. A row of zeros has no gradient at eps = 0: it gives NaN. Needs Python 3.11 and NumPy
+the arguments. A row of zeros has no gradient at eps = 0: it gives NaN. For Python 3.11 and NumPy
 1.26, or later ones.
 """
 
@@ -33,7 +33,8 @@ def backward(dy, x, gamma, rstd, out=None):
     """Return dx, shaped and typed like x, and dgamma, summed over the leading axes, or None."""
     x, gamma, dy, rstd, kind = _arrays(x=x, gamma=gamma, dy=dy, rstd=rstd)
     weight = np.ones(x.shape[-1], kind) if gamma is None else gamma.astype(kind, copy=False)
-    dx, dgamma = _result(out, x, gamma, dy, rstd), np.zeros(x.shape[-1], np.result_type(kind, float))
+    dx = _result(out, x, gamma, dy, rstd)
+    dgamma = np.zeros(x.shape[-1], np.result_type(kind, np.float64))
     for dy_rows, x_rows, rstd_rows, dx_rows, scratch in _blocks(kind, dy, x, rstd, dx):
         dy_rows, x_rows = dy_rows.astype(kind, copy=False), x_rows.astype(kind, copy=False)
         rows = dy_rows, x_rows, weight, rstd_rows

@@ -4,7 +4,7 @@
 For a CPU: there it saves x, gamma and one reciprocal rms a row, takes statistics in float32, or
 float64 for float64 input, and is right from 1e-30 to 1e20 in float32. Other devices, complex
 numbers and what PyTorch refuses go to torch.nn.functional.rms_norm. A row of zeros has no gradient
-at eps = 0: it gives NaN. Needs Python 3.9 and PyTorch 2.4, or later ones.
+at eps = 0: it gives NaN. For Python 3.11 and PyTorch 2.4, or later ones.
 """
 
 import math
@@ -22,7 +22,7 @@ class RMSNorm(torch.nn.RMSNorm):
         return rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
 
-def rms_norm(input, normalized_shape, weight=None, eps=None):
+def rms_norm(input, normalized_shape, weight=None, eps=None):  # noqa: A002
     """Return what torch.nn.functional.rms_norm returns, with the same arguments."""
     shape, given = tuple(normalized_shape), (input,) if weight is None else (input, weight)
     ours = len(shape) > 0 and 0 not in shape
@@ -137,8 +137,8 @@ def reciprocal_rms(x, eps):
     if low.item() > 1e-12 * n**0.5 and high.item() < 1e12 * n**0.5:
         return norm.square_().div_(n).add_(eps).rsqrt_()
     scale = largest(x, -1, eps)
-    norm = torch.linalg.vector_norm(x / scale, dim=-1, keepdim=True, dtype=kind)
-    return torch.rsqrt(norm * norm / n + eps / scale / scale) / scale
+    mean_square = torch.mean((x / scale) ** 2, dim=-1, keepdim=True)
+    return torch.rsqrt(mean_square + eps / scale / scale) / scale
 
 
 def blocks(kind, *tensors):
@@ -149,5 +149,5 @@ def blocks(kind, *tensors):
         return
     step = max(1, BLOCK // n)
     scratch = tensors[0].new_empty((2, min(rows, step), n), dtype=kind)
-    for parts in zip(*(t.split(step) for t in tensors)):
+    for parts in zip(*(t.split(step) for t in tensors), strict=True):
         yield *parts, scratch[:, : len(parts[0])]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sympy import Add, Expr, Idx, Indexed, IndexedBase, KroneckerDelta, S, Symbol
+from sympy import Expr, Idx, Indexed, IndexedBase, KroneckerDelta, S, Symbol
 from sympy.core.relational import Relational
 
 from rmsnorm_math.errors import Refused
@@ -22,7 +22,7 @@ class Derived:
     differentiated: tuple[str, ...]
     output: dict[str | Expr, Expr]
     gradients: dict[str | Expr, Expr]
-    tangent: dict[str | Expr, Expr]  # the output's, by the tangents of what is differentiated
+    tangent: dict[str | Expr, Expr]  # what each argument's tangent adds to the output's
     cotangent: dict[Expr, str]
     dots: dict[Expr, str]  # the tangents
 
@@ -56,17 +56,29 @@ def derive(
         for w, element in by.items()
     }
     tangents = {w: _element(f"{arguments[w]}_dot", _indices(e)) for w, e in by.items()}
-    tangent = Add(*(jvp(y, element, tangents[w], ranges) for w, element in by.items()))
+    moved = {w: jvp(y, element, tangents[w], ranges) for w, element in by.items()}
+    axes = {w: _trailing(out, expr) for w, expr in moved.items()}
+    if out not in axes.values():
+        axes = dict.fromkeys(moved, out)
+    tangent = {
+        _key(f"by_{arguments[w]}", _element(label, axes[w])): expr for w, expr in moved.items()
+    }
     return Derived(
         label,
         _element(label, out),
         tuple(arguments[w] for w in chosen),
         {_key(label, _element(label, out)): y},
         gradients,
-        {_key(f"{label}_dot", _element(label, out)): tangent},
+        tangent,
         {_base(cotangent): f"d{label}"},
         {_base(tangents[w]): f"{arguments[w]}_dot" for w in by},
     )
+
+
+def _trailing(out: tuple[Expr, ...], expr: Expr) -> tuple[Expr, ...]:
+    """Return the indices of the output without the first ones that `expr` lacks."""
+    free = {*free_indices(expr)}
+    return out[next((at for at, index in enumerate(out) if index in free), len(out)) :]
 
 
 def _base(element: Expr) -> Expr:

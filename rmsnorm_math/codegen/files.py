@@ -71,7 +71,7 @@ class _${rule}InEagerMode(_${rule}):  # torch.compile takes no Function that has
     def jvp(ctx, ${dots}):
         ${tensors_} = ctx.saved_tensors
 ${fetch}${refuse_tangents}        with _set_fwd_grad_enabled(True):  # for a forward mode outside
-${primals}${zeros}            ${label}_dot = _tangent(${tangent_arguments})
+${primals}${zeros}            ${run_tangent}
         return ${typed_tangent}
 
     @staticmethod
@@ -113,7 +113,7 @@ ${formulas}
 def _rule(primals, tangents):
     ${arguments_} = primals
     ${dots_} = tangents
-${refuse_tangents}${zeros}    ${label}, ${label}_dot = _tangent(${tangent_arguments})
+${refuse_tangents}${zeros}    ${run_tangent}
     return ${typed_tangent}
 
 

@@ -72,7 +72,7 @@ def passes(
         size = {n: len(axes[n]) if {*rows} & {*axes[n]} else 0 for n in early}
         once = needed(gradients, ())
         large = [n for n in early if n in once and size[n] == most]
-        small = [n for n in early if n in once and n in lines and 0 < size[n] < most]
+        small = [n for n in early if n in once and n in lines and 0 < len(axes[n]) < most]
         sums = {n for n in early if n in lines and lines[n].expr.atoms(Reduction, Contraction)}
 
         def cost(choice: Collection[str]) -> tuple[int, ...]:
@@ -118,6 +118,14 @@ def passes(
             [r for r in joint.results if r.label != output],
         ),
     )
+
+
+def trimmed(recorded: Program) -> Program:
+    """Return a program with the first of its parameters, and those that it needs."""
+    known = {p.name for p in recorded.parameters}
+    used = {name for s in recorded.statements for name in _used(s.expr, known)}
+    used |= {r.name for r in recorded.results} | {recorded.parameters[0].name}
+    return replace(recorded, parameters=tuple(p for p in recorded.parameters if p.name in used))
 
 
 def _part(

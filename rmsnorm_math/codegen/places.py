@@ -38,8 +38,12 @@ def filled(
     cast = CASTS[framework]
     axis = backward.parameters[0].axes[:1]  # the rows'
 
+    columns = {p.name: f"{p.name}[..., None]" for p in backward.parameters if p.column}
+    columns = {a: text for a, text in columns.items() if a in kept}
+
     def call(function: str, names: Iterable[str]) -> str:
-        return f"{function}({', '.join(f'_wide({a})' if a in wide else a for a in names)})"
+        texts = [f"_wide({a})" if a in wide else columns.get(a, a) for a in names]
+        return f"{function}({', '.join(texts)})"
 
     def run(targets: list[str], function: str, program: Program) -> str:
         names = [p.name for p in program.parameters]
@@ -71,7 +75,9 @@ def filled(
 
     likes = smooth[0] if smooth else ""
     (output,) = typed([label], [likes], every)
-    (output_dot,) = typed([f"{label}_dot"], [likes], every)
+    moves = [f"by_{a}" for a in chosen]
+    (output_dot,) = typed([f"({' + '.join(moves)})" if moves[1:] else moves[0]], [likes], every)
+    tangent = call("_tangent", [*(dots[a] for a in chosen), *every])
     results = dict(
         zip(
             chosen,
@@ -117,7 +123,6 @@ def filled(
         ),
         "size": SIZE if blocks else "",
         "by_rows": BY_ROWS[framework] if blocks else "",
-        "tangent_arguments": call("", [*(dots[a] for a in chosen), *every])[1:-1],
     }
     if framework == "numpy":
         texts["typed_output"] = ", ".join([output, *kept])
@@ -128,6 +133,7 @@ def filled(
         places = [k for k, a in enumerate(every) if a in fixed]
         texts["typed_output"] = several([output, *kept])
         texts["typed_gradients"] = several(in_order)
+        texts["run_tangent"] = f"{', '.join(moves)} = {tangent}"
         texts["typed_tangent"] = several([output_dot, *("None" for _ in kept)])
         texts["again"] = line(2, "if torch.is_grad_enabled():  # to go on from here", kept)
         texts["again"] += line(3, f"{', '.join([label, *kept])} = {call('_forward', every)}", kept)
@@ -147,6 +153,7 @@ def filled(
         )
     else:
         texts["typed_output"] = output
+        texts["run_tangent"] = f"{', '.join([label, *moves])} = {tangent}"
         texts["typed_tangent"] = f"{output}, {output_dot}"
         moving = ", ".join(dots[a] for a in fixed)
         texts["refuse_tangents"] = line(

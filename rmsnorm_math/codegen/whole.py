@@ -3,15 +3,17 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from textwrap import indent
+from typing import Any
 
 from sympy import Expr, Indexed, IndexedBase, Mul, Sum, Symbol
 
+from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.codegen import SPELLINGS, Framework, body
 from rmsnorm_math.codegen.derived import Derived, derive
 from rmsnorm_math.codegen.files import FILES
 from rmsnorm_math.codegen.names import is_name
 from rmsnorm_math.codegen.nodes import axes_of, family, parts
-from rmsnorm_math.codegen.passes import passes
+from rmsnorm_math.codegen.passes import passes, trimmed
 from rmsnorm_math.codegen.places import filled
 from rmsnorm_math.codegen.program import Program, Result, program
 from rmsnorm_math.codegen.spell import Spelling
@@ -114,25 +116,58 @@ def _passes(
     layer: Derived, arguments: Mapping[Expr, str], where: Mapping[Expr, Expr], kept: Names
 ) -> tuple[Program, Program]:
     """Return the forward and the backward pass, through the output where that needs less."""
-    label, given = layer.label, {**layer.cotangent, **arguments}
-    joint = program(layer.output | layer.gradients, given, where)
-    choices = [passes(joint, label, layer.cotangent.values(), kept)]
+    label, cotangents = layer.label, layer.cotangent.values()
+    given = {**layer.cotangent, **arguments}
+    joint = program({**layer.output, **layer.gradients}, given, where)
+    choices = [(where, passes(joint, label, cotangents, kept))]
     if kept is None and isinstance(layer.element, Indexed):
         (y,) = layer.output.values()
-        through = program(layer.gradients, given, {**where, **_divisors(y), layer.element: y})
+        longer = {**where, **_divisors(y), layer.element: y}
+        through = program(layer.gradients, given, longer)
         for line in through.statements:
             if line.name == label:
                 results = (Result(label, label, line.axes), *through.results)
                 whole = replace(through, results=results)
-                choices.append(passes(whole, label, layer.cotangent.values()))
+                choices.append((longer, passes(whole, label, cotangents)))
 
-    def cost(choice: tuple[Program, Program]) -> tuple[int, int]:
-        _, backward = choice
+    def cost(choice: tuple[Any, tuple[Program, Program]]) -> tuple[int, int]:
+        _, (_, backward) = choice
         most = max(len(p.axes) for p in backward.parameters)
         large = sum(len(p.axes) == most for p in backward.parameters)
-        return large, sum(len(recorded.statements) for recorded in choice)
+        return large, sum(len(recorded.statements) for recorded in choice[1])
 
-    return min(choices, key=cost)
+    where, (forward, backward) = min(choices, key=cost)
+    return forward, _alone(layer, given, where, backward)
+
+
+def _alone(
+    layer: Derived, given: dict[Expr, str], where: Mapping[Expr, Expr], backward: Program
+) -> Program:
+    """Return the backward pass printed on its own, which need not share lines with the forward.
+
+    What is kept must have a name for that; else it is returned as it is.
+    """
+    names = {str(getattr(key, "base", key)): key for key in where}
+    values = [p.name for p in backward.parameters if p.name not in given.values()]
+    if not values or not all(name in names for name in values):
+        return backward
+    kept = [names[name] for name in values]
+    row = [key for key in kept if getattr(key, "indices", ()) == layer.element.args[1:2]]
+    arguments = given | {
+        key if key in row else getattr(key, "base", key): name
+        for key, name in zip(kept, values, strict=True)
+    }
+    gradients = {key: abbreviate(expr, where) for key, expr in layer.gradients.items()}
+    rest: dict[Expr, Expr] = {}
+    earlier: dict[Expr, Expr] = {}
+    for key, expr in where.items():
+        if key not in kept:
+            rest[key] = abbreviate(expr, earlier)
+        earlier[key] = expr
+    try:
+        return trimmed(program(gradients, arguments, rest))
+    except Refused:  # a length that only the forward pass shows
+        return backward
 
 
 def _divisors(y: Expr) -> dict[Expr, Expr]:
