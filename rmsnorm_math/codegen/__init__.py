@@ -14,6 +14,7 @@ from sympy import Expr
 
 from rmsnorm_math.codegen.build import label_of
 from rmsnorm_math.codegen.jax import Jax
+from rmsnorm_math.codegen.kernels import PRINTERS, kernel
 from rmsnorm_math.codegen.names import is_name, quoted
 from rmsnorm_math.codegen.numpy import NumPy
 from rmsnorm_math.codegen.program import Program, program
@@ -23,7 +24,7 @@ from rmsnorm_math.codegen.torch import Torch
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.walk import free_indices
 
-Framework = Literal["numpy", "torch", "jax"]
+Framework = Literal["numpy", "torch", "jax", "numba", "triton", "c"]
 SPELLINGS: dict[str, type[Spelling]] = {"numpy": NumPy, "torch": Torch, "jax": Jax}
 
 
@@ -50,7 +51,9 @@ def source(
     where
         Abbreviations as in `abbreviate`; each becomes a line of its own.
     framework
-        Whose arrays: ``"numpy"``, ``"torch"`` or ``"jax"``.
+        Whose arrays: ``"numpy"``, ``"torch"`` or ``"jax"``. Or one fused kernel, if all
+        sums run along a row or over the rows: ``"numba"`` and ``"triton"``, for arrays
+        of NumPy and of PyTorch, and ``"c"``, for C99 with OpenMP.
     name
         The function's name.
 
@@ -60,7 +63,8 @@ def source(
         If an output or a definition is no expression.
     ValueError
         If an array larger than the result would be needed, no argument stands
-        for a symbol or has a sum's axis, or there is no code for a function.
+        for a symbol or has a sum's axis, or there is no code for a function; for a
+        kernel, if it holds a matrix product, or a sum over all rows for each of them.
 
     Examples
     --------
@@ -77,11 +81,14 @@ def source(
         return dx
     <BLANKLINE>
     """
-    if framework not in SPELLINGS:
-        raise Refused(f"there is no framework {framework!r}: choose one of {', '.join(SPELLINGS)}.")
+    if framework not in (*SPELLINGS, *PRINTERS):
+        known = ", ".join((*SPELLINGS, *PRINTERS))
+        raise Refused(f"there is no framework {framework!r}: choose one of {known}.")
     if not is_name(name):
         raise Refused(f"{name!r} is no name in Python: call the function otherwise.")
     recorded = program(outputs, arguments, where)
+    if framework in PRINTERS:
+        return kernel(recorded, framework, name, _docstring(recorded, arguments))
     spelling = SPELLINGS[framework](recorded)
     lines = body(spelling)
     imports = "\n".join([*dict.fromkeys(spelling.needs), *spelling.imports])
@@ -119,6 +126,8 @@ def function(
     >>> mean(np.array([[3.0, 4.0], [1.0, 7.0]])).tolist()
     [12.5, 25.0]
     """
+    if framework == "c":
+        raise Refused("a function in C has to be compiled: print it with source, and load it.")
     text = source(outputs, arguments, where, framework, name)
     file = f"<{name} {next(NUMBERS)}>"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
