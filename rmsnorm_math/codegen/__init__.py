@@ -14,6 +14,7 @@ from sympy import Expr
 
 from rmsnorm_math.codegen.build import label_of
 from rmsnorm_math.codegen.jax import Jax
+from rmsnorm_math.codegen.kernels import PRINTERS, kernel
 from rmsnorm_math.codegen.names import is_name, quoted
 from rmsnorm_math.codegen.numpy import NumPy
 from rmsnorm_math.codegen.program import Program, program
@@ -23,7 +24,7 @@ from rmsnorm_math.codegen.torch import Torch
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.walk import free_indices
 
-Framework = Literal["numpy", "torch", "jax"]
+Framework = Literal["numpy", "torch", "jax", "numba", "triton", "c"]
 SPELLINGS: dict[str, type[Spelling]] = {"numpy": NumPy, "torch": Torch, "jax": Jax}
 #: ``{framework: {function: code}}``: what prints for SymPy's functions; add your own to it.
 FUNCTIONS = {word: spelling.functions for word, spelling in SPELLINGS.items()}
@@ -58,7 +59,9 @@ def source(
     where
         Abbreviations as in `abbreviate`; each that is used becomes a line.
     framework
-        Whose arrays: ``"numpy"``, ``"torch"`` or ``"jax"``.
+        Whose arrays: ``"numpy"``, ``"torch"`` or ``"jax"``. Or one fused kernel, if all
+        sums run along a row or over the rows: ``"numba"`` and ``"triton"``, for arrays
+        of NumPy and of PyTorch, and ``"c"``, for C99 with OpenMP.
     name
         The function's name.
 
@@ -70,7 +73,8 @@ def source(
         If an array with more axes than are passed and returned would be needed,
         the order of a result's axes is not shown, one axis would have two
         lengths, something has no value, or there is no code for a function: add
-        that to ``rmsnorm_math.codegen.FUNCTIONS[framework]``.
+        that to ``rmsnorm_math.codegen.FUNCTIONS[framework]``. For a kernel, if
+        it holds a matrix product, or a sum over all rows for each of them.
 
     Notes
     -----
@@ -107,11 +111,14 @@ def source(
     >>> print(source({dW[q, j]: gradient}, {ybar: "dy", x: "x"}).splitlines()[-2].strip())
     dW = dy.reshape(-1, dy.shape[-1]).T @ x.reshape(-1, x.shape[-1])
     """
-    if framework not in SPELLINGS:
-        raise Refused(f"there is no framework {framework!r}: choose one of {', '.join(SPELLINGS)}.")
+    if framework not in (*SPELLINGS, *PRINTERS):
+        known = ", ".join((*SPELLINGS, *PRINTERS))
+        raise Refused(f"there is no framework {framework!r}: choose one of {known}.")
     if not is_name(name):
         raise Refused(f"{name!r} is no name in Python: call the function otherwise.")
     recorded = program(outputs, arguments, where)
+    if framework in PRINTERS:
+        return kernel(recorded, framework, name, _docstring(recorded, arguments))
     spelling = SPELLINGS[framework](recorded)
     lines = body(spelling)
     imports = "\n".join([*dict.fromkeys(spelling.needs), *spelling.imports])
@@ -149,6 +156,8 @@ def function(
     >>> mean(np.array([[3.0, 4.0], [1.0, 7.0]])).tolist()
     [12.5, 25.0]
     """
+    if framework == "c":
+        raise Refused("a function in C has to be compiled: print it with source, and load it.")
     text = source(outputs, arguments, where, framework, name)
     file = f"<{name} {next(NUMBERS)}>"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)

@@ -7,10 +7,12 @@ It needs a process of its own, since the interpreter takes the place of the comp
 import contextlib
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
 import triton
+import triton.language as tl
 from torch._subclasses import FakeTensorMode
 from torch._subclasses.functional_tensor import dispatch_functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -79,6 +81,32 @@ def traced(snippet: Any) -> str:
         weight, rstd = (torch.empty(size, device="cuda") for size in (700, 300))
         graph = make_fx(dispatch_functionalize(passes))(x, weight, rstd)
     return str(graph.code)
+
+
+def printed() -> None:
+    """Write, as JSON, the shared memory of the kernels in the files of a folder."""
+    found = {}
+    for path in sorted(Path(sys.argv[1]).glob("*.triton.py")):
+        module = load(path)
+        module._multiprocessors = lambda _: 132
+        for n, rows in ((128, 10**5), (4096, 8192), (10**5, 99)):
+            for dtype in (torch.bfloat16, torch.float32):
+                x = torch.empty(1, dtype=dtype)
+                block, columns, warps, stages = module._tile(rows, n, x)
+                kernel = module._rows if n <= module.WIDEST else module._wide
+                arguments: dict[str, Any] = {
+                    name: POINTERS[dtype] if name.endswith(("_ptr", "_out")) else "i64"
+                    for name in kernel.arg_names
+                }
+                arguments |= {name: 1 for name in kernel.arg_names if name.endswith("_col")}
+                arguments |= {
+                    n: "*fp32" for n in arguments if n.startswith(("sum_", "eps", "alpha"))
+                }
+                arguments |= {"rows": "i32", "n": "i32", "kind": tl.float32, "BLOCK": block}
+                arguments |= {"COLUMNS": columns, "STAGES": stages}
+                shared = compiled(kernel, arguments, warps).metadata.shared
+                found[f"{path.name} {n} {dtype}"] = shared
+    sys.stdout.write(json.dumps(found))
 
 
 def main() -> None:

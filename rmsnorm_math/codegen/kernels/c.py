@@ -79,16 +79,15 @@ class Source:
 
     def signature(self) -> list[str]:
         """Return the parameters: what is read in the order given, then what is written."""
-        kinds = {
-            TILE: "const REAL *",
-            WEIGHT: "const REAL *",
-            ROW: "const double *",
-            NUMBER: "double ",
-        }
-        given = [f"{kinds[self.plan.roles[name]]}{name}" for name in self.plan.parameters()]
-        outs = {TILE: "REAL *", WEIGHT: "REAL *", ROW: "double *", NUMBER: "double *"}
-        made = [f"{kind}{x}" for role, kind in outs.items() for x in self.plan.results(role)]
-        return ["int64_t rows", "int64_t n", *given, *made]
+        kinds = {TILE: "REAL *", WEIGHT: "REAL *", ROW: "double *", NUMBER: "double *"}
+        given = []
+        for name in self.plan.parameters():
+            kind = kinds[self.plan.roles[name]]
+            number = self.plan.roles[name] == NUMBER
+            given.append(f"double {name}" if number else f"const {kind}{name}")
+        made = {x: kind for role, kind in kinds.items() for x in self.plan.results(role)}
+        results = [f"{made[r.label]}{r.label}" for r in self.plan.program.results]
+        return ["int64_t rows", "int64_t n", *given, *results]
 
     def one_pass(self, one: Pass) -> list[str]:
         """Return the loop along a row."""
@@ -109,7 +108,7 @@ class Source:
             text = self.spell(x.expr)
             inner.append(f"{x.name} = {text} > {x.name} ? {text} : {x.name};")
         inner += [f"{x.name}_[j] += {self.spell(x.expr)};" for x in one.parts]
-        inner += [f"{x.name}_[j] = (REAL)({self.spell(x.expr)});" for x in one.results]
+        inner += [f"{x.name}_[j] = (REAL){self.spell(x.expr)};" for x in one.results]
         loop = [
             f"#pragma omp simd{added}",
             "for (int64_t j = 0; j < n; j++) {",
@@ -140,7 +139,7 @@ class Source:
         lines += ["int failed = 0;"]
         lines += [f"double *{x}_ = {x};" for x in plan.results(ROW)]
         loop = [PARALLEL, "for (int64_t task = 0; task < TASKS; task++) {"]
-        loop += indented([*task, *indented(row), "}"]) + ["}", *self.ends()]
+        loop += [*indented([*task, *indented(row), "}"]), "}", *self.ends()]
         if memory:
             lines += [f"if ({' || '.join(f'!{x}' for x in memory)})", "    failed = -1;"]
             lines += ["if (!failed) {", *indented(loop), "}"]
@@ -182,5 +181,6 @@ class Source:
 def text(plan: Rows, name: str, docstring: str) -> str:
     """Return the source of a function `name`."""
     plan.refuse_names(RESERVED | {name})
-    lines = [f"// {line}".rstrip() for line in docstring.strip('"').split("\n")]
-    return HEAD.format(name=name) + "\n" + "\n".join([*lines, *Source(plan).kernel(name)]) + "\n"
+    comment = [f"// {line}".rstrip() for line in docstring.strip('r"\n').split("\n")]
+    comment = [f"{line} ." if line.endswith(("\\", "??/")) else line for line in comment]
+    return HEAD.format(name=name) + "\n" + "\n".join([*comment, *Source(plan).kernel(name)]) + "\n"

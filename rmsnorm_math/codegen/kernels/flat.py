@@ -16,7 +16,7 @@ from rmsnorm_math.codegen.nodes import (
     rebuilt,
     rename,
 )
-from rmsnorm_math.codegen.program import Program
+from rmsnorm_math.codegen.record import Program
 from rmsnorm_math.errors import Refused
 
 TILE, WEIGHT, ROW, NUMBER = "an element", "a weight", "one value a row", "a number"

@@ -69,6 +69,7 @@ class Numba:
         return name
 
     def kernel(self) -> list[str]:
+        """Return the function that goes over the rows."""
         plan = self.plan
         arguments = plan.parameters()
         arguments += [f"out_{label}" for label in self.outputs] + [

@@ -17,19 +17,20 @@ def wrapper(plan: Rows, name: str, docstring: str) -> list[str]:
     wanted = dict.fromkeys(tiles[1:], "shape")
     wanted |= dict.fromkeys(weights, "shape[-1:]")
     wanted |= {n: "(*shape[:-1], 1)" if n in column else "shape[:-1]" for n in plan.named(ROW)}
-    checks = ", ".join(f'("{name}", {name}, {shape})' for name, shape in wanted.items())
+    checks = " ".join(f'("{name}", {name}, {shape}),' for name, shape in wanted.items())
     lines = [f"shape, given = np.shape({first}), np.asarray({first}).dtype"]
     lines += ["kind = np.result_type(given, np.float32)", 'if given.kind in "biucO":']
     lines += [f'    raise TypeError(f"{first} has dtype {{given}}: pass floating-point numbers")']
     if checks:
-        lines += [f"for name, a, wanted in ({checks},):", "    if np.shape(a) != wanted:"]
-        lines += [
-            '        raise ValueError(f"{name} has the shape {np.shape(a)}, but must have {wanted}")'
-        ]
+        message = "{name} has the shape {np.shape(a)}, but must have {wanted}"
+        lines += [f"for name, a, wanted in ({checks}):", "    if np.shape(a) != wanted:"]
+        lines += [f'        raise ValueError(f"{message}")']
     lines += ["rows, n = math.prod(shape[:-1]), shape[-1]"]
     lines += [f"{name} = np.ascontiguousarray({name}, kind).reshape(rows, n)" for name in tiles]
     lines += [f"{name} = np.ascontiguousarray({name}, kind)" for name in weights]
-    lines += [f"{name} = np.ascontiguousarray({name}).reshape(rows)" for name in plan.named(ROW)]
+    for name in plan.named(ROW):
+        whole = f'None if np.asarray({name}).dtype.kind in "biu" else kind'
+        lines.append(f"{name} = np.ascontiguousarray({name}, {whole}).reshape(rows)")
     for role, shape in ((TILE, "(rows, n)"), (ROW, "rows")):
         lines += [f"out_{label} = np.empty({shape}, kind)" for label in plan.results(role)]
     for part, role in sums.items():
@@ -44,7 +45,7 @@ def wrapper(plan: Rows, name: str, docstring: str) -> list[str]:
         lines.append(f"{line.name} = sum_{line.name}.sum(0, dtype=np.float64){mean}")
     at_end = lambda name: plan.length(name, "rows", "n")  # noqa: E731
     lines += [f"{x.name} = {PYTHON.spell(x.expr, at_end, typed=False)}" for x in plan.last]
-    found = {}
+    found: dict[str, str] = {}
     found |= {x: f"out_{x}.reshape(shape).astype(given, copy=False)" for x in plan.results(TILE)}
     found |= {
         x: f"out_{x}.reshape(shape[:-1]).astype(given, copy=False)" for x in plan.results(ROW)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sympy import Symbol
 
 from rmsnorm_math.codegen.kernels.flat import NUMBER, PLACE, TILE, Line
-from rmsnorm_math.codegen.program import Program
+from rmsnorm_math.codegen.record import Program
 from rmsnorm_math.errors import Refused
 
 
@@ -101,36 +101,6 @@ class Rows:
         for name in sorted(({*self.roles} | labels) - known):
             starts = name.startswith(("out_", "sum_", "keep_", "_"))
             if name in reserved or starts or name.endswith(("_", "_ptr", "_row", "_col", "_out")):
-                raise Refused(
-                    f"{name} has a meaning of its own in a row kernel: call it otherwise."
-                )
-
-    def parameters(self) -> list[str]:
-        """Return the names of the parameters that are used, in order."""
-        lines = [*self.after, *self.parts, *self.last]
-        for one in self.passes:
-            lines += [*one.before, *one.lines, *one.sums, *one.parts, *one.results]
-        return [p.name for p in self.program.parameters if p.name in used(lines)]
-
-    def named(self, role: str) -> list[str]:
-        """Return the parameters of a role that are used, in order."""
-        return [name for name in self.parameters() if self.roles[name] == role]
-
-    def length(self, name: str, rows: str, columns: str) -> str:
-        """Return how the length of an axis is called, or the name itself if it is none."""
-        axes = {size.name: axis for size, axis in self.program.lengths.items()}
-        return {self.row: rows, self.column: columns}.get(axes.get(name), name)
-
-    def refuse_names(self, reserved: set[str]) -> None:
-        """Raise if a name would stand for two things in the code."""
-        lengths = {PLACE.name, *(size.name for size in self.program.lengths)}
-        for name in {*self.roles, *(result.label for result in self.program.results)} - lengths:
-            if (
-                name in reserved
-                or name.endswith("_")
-                or name.startswith(("out_", "sum_", "_"))
-                or name.endswith(("_ptr", "_row", "_col", "_out"))
-            ):
                 raise Refused(
                     f"{name} has a meaning of its own in a row kernel: call it otherwise."
                 )

@@ -11,7 +11,7 @@ from sympy import Symbol, cos, cosh, erf, exp, log, sin, sinh, tan, tanh
 from rmsnorm_math.codegen.kernels.flat import NUMBER, ROW, TILE, WEIGHT, Flat, Line
 from rmsnorm_math.codegen.kernels.plan import Pass, Rows, used
 from rmsnorm_math.codegen.nodes import Logistic, Softplus
-from rmsnorm_math.codegen.program import Program
+from rmsnorm_math.codegen.record import Program
 from rmsnorm_math.errors import Refused
 
 COSTLY = (exp, log, tanh, sin, cos, tan, sinh, cosh, erf, Logistic, Softplus)
@@ -64,7 +64,8 @@ def rows(program: Program, *, keep: bool = True) -> Rows:
         for name, line in elements.items()
         if keep and line.expr.has(*COSTLY) and sum(name in names for names in needed) > 1
     )
-    passes, seen = [], set()
+    passes: list[Pass] = []
+    seen: set[str] = set()
     for k, group in enumerate(groups):
         wanted = [x for kind in group for x in kind]
         names = _needed(wanted, {n: x for n, x in elements.items() if n not in seen})

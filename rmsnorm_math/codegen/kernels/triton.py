@@ -77,10 +77,9 @@ class Triton:
         steps += [] if self.wide else ["inside = in_rows & (col < n)[None, :]"]
         steps += [line for one in plan.passes for line in self.one_pass(one)]
         steps += [f"{line.name} = {self.spell(line.expr)}" for line in plan.after]
-        steps += [
-            f"tl.store({label}_out + row[:, None], {name}.to({label}_out.dtype.element_ty), in_rows)"
-            for label, name in plan.results(ROW).items()
-        ]
+        for label, name in plan.results(ROW).items():
+            value = f"{name}.to({label}_out.dtype.element_ty)"
+            steps.append(f"tl.store({label}_out + row[:, None], {value}, in_rows)")
         steps += [
             f"sum_{line.name} += tl.where(in_rows, {self.spell(line.expr)}, 0.0)"
             for line in plan.parts

@@ -1,4 +1,4 @@
-"""The function around a kernel in Triton: it looks at arguments, makes results, and chooses tiles."""
+"""The function around a kernel in Triton: it looks at arguments, makes results, chooses tiles."""
 
 from rmsnorm_math.codegen.kernels.flat import NUMBER, ROW, TILE, WEIGHT
 from rmsnorm_math.codegen.kernels.languages import TORCH
@@ -56,7 +56,9 @@ def _multiprocessors(device):
 
 
 def _number(a, kind, device):
-    return a.to(kind) if isinstance(a, torch.Tensor) else torch.full((), a, dtype=kind, device=device)
+    if isinstance(a, torch.Tensor):
+        return a.to(kind)
+    return torch.full((), a, dtype=kind, device=device)
 
 
 def _tile(rows, n, a):
@@ -78,19 +80,19 @@ def wrapper(plan: Rows, name: str, docstring: str) -> list[str]:
     column = {p.name for p in plan.program.parameters if p.column}
     wanted = {**dict.fromkeys(tiles[1:], "shape"), **dict.fromkeys(weights, "shape[-1:]")}
     wanted |= {n: "(*shape[:-1], 1)" if n in column else "shape[:-1]" for n in of_row}
-    checks = ", ".join(f'("{key}", {key}, {shape})' for key, shape in wanted.items())
+    checks = " ".join(f'("{key}", {key}, {shape}),' for key, shape in wanted.items())
     lines = [f"shape, device, n = {first}.shape, {first}.device, {first}.shape[-1]"]
-    lines += [
-        f"rows, kind = {first}.numel() // max(n, 1), torch.promote_types({first}.dtype, torch.float32)"
-    ]
+    lines += [f"rows = {first}.numel() // max(n, 1)"]
+    lines += [f"kind = torch.promote_types({first}.dtype, torch.float32)"]
     if checks:
-        lines += [f"for name, a, wanted in ({checks},):", "    if tuple(a.shape) != tuple(wanted):"]
-        lines += [
-            '        raise ValueError(f"{name} has the shape {tuple(a.shape)}, not {tuple(wanted)}")'
-        ]
+        message = "{name} has the shape {tuple(a.shape)}, not {tuple(wanted)}"
+        lines += [f"for name, a, wanted in ({checks}):", "    if tuple(a.shape) != tuple(wanted):"]
+        lines += [f'        raise ValueError(f"{message}")']
     lines += [f"{key} = {key}.reshape(rows, n)" for key in tiles]
     lines += [f"{key} = {key}.contiguous()" for key in weights]
-    lines += [f"{key} = {key}.reshape(rows)" for key in of_row]
+    for key in of_row:
+        lines.append(f"{key} = {key}.reshape(rows)")
+        lines.append(f"{key} = {key}.to(kind) if {key}.is_floating_point() else {key}")
     lines += [f"{key} = _number({key}, kind, device)" for key in numbers]
     kinds = {TILE: "shape", ROW: "shape[:-1]"}
     outputs = [(label, kinds[role]) for role in kinds for label in plan.results(role)]
