@@ -2,7 +2,12 @@
 # /// script
 # dependencies = ["nox>=2025.5.1"]
 # ///
-"""Everything a contributor runs: `nox -l` lists it, `nox -s NAME` runs one."""
+"""Everything a contributor runs: `nox -l` lists it, `nox -s NAME` runs one.
+
+What must pass before a change is published has a tag, and `.ci/run` and the workflows on GitHub ask
+for tags alone: `check` and `matrix`, each session by itself; `site`, after `docs`, on the built
+site; `weekly` is for what depends on the world outside.
+"""
 
 import shutil
 from pathlib import Path
@@ -24,11 +29,11 @@ def install(session: nox.Session, *groups: str) -> None:
 
 def sphinx(session: nox.Session, builder: str) -> None:
     """Build with every warning an error."""
-    strict = ("-W", "-n", "--keep-going", "-q", "-d", BUILD / "doctrees")
+    strict = ("-W", "-n", "--keep-going", "-q", "-j", "auto", "-d", BUILD / "doctrees")
     session.run("sphinx-build", "-b", builder, *strict, "docs", BUILD / builder)
 
 
-@nox.session
+@nox.session(tags=["check"])
 def lint(session: nox.Session) -> None:
     """Check style and format (`nox -s lint -- --fix` mends what it can)."""
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))
@@ -37,7 +42,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", *([] if fix else ["--check"]))
 
 
-@nox.session
+@nox.session(tags=["check"])
 def typecheck(session: nox.Session) -> None:
     """Check the types of package, tests and this file."""
     install(session, "typecheck")
@@ -72,7 +77,7 @@ def docs_live(session: nox.Session) -> None:
     session.run("sphinx-autobuild", "-n", *watched, *session.posargs, "docs", BUILD / "live")
 
 
-@nox.session(name="site-tests", default=False)
+@nox.session(name="site-tests", default=False, tags=["site"])
 def site_tests(session: nox.Session) -> None:
     """Show that the site is never stale, lets no error in, and shows code that runs as copied."""
     install(session, "docs", "test")
@@ -93,12 +98,6 @@ def judge(session: nox.Session, script: str, *arguments: str) -> None:
 
 
 @nox.session(default=False)
-def axe(session: nox.Session) -> None:
-    """Look for what keeps people out, on every page, light and dark; needs Chromium."""
-    judge(session, "axe.mjs", *session.posargs)
-
-
-@nox.session(default=False)
 def lighthouse(session: nox.Session) -> None:
     """Judge every page as a phone gets it, median of five; needs Chromium and some minutes."""
     judge(session, "lighthouse.mjs", "5", *session.posargs)
@@ -110,16 +109,16 @@ def run_speed(session: nox.Session) -> None:
     judge(session, "run.mjs", "3", *session.posargs)
 
 
-@nox.session(default=False)
+@nox.session(default=False, tags=["site"])
 def browser(session: nox.Session) -> None:
-    """Read and run the built site in Chromium, and what it offers for download elsewhere."""
+    """Read, judge and run the built site in Chromium, and what it offers elsewhere."""
     # without the package: what is downloaded must run outside the repository
     groups = nox.project.dependency_groups(PROJECT, "browser")
     session.install(*PROJECT["project"]["dependencies"], *groups)
     session.run("pytest", "tests/browser", *session.posargs)
 
 
-@nox.session(python=["3.11", "3.12", "3.13", "3.14"], default=False)
+@nox.session(python=["3.11", "3.12", "3.13", "3.14"], default=False, tags=["matrix"])
 @nox.parametrize("sympy", ["1.12.1", "1.13.3", "latest"])
 def matrix(session: nox.Session, sympy: str) -> None:
     """Run the tests on each Python this machine has, with each SymPy."""
@@ -128,7 +127,7 @@ def matrix(session: nox.Session, sympy: str) -> None:
     session.run("pytest", "-q", *session.posargs)
 
 
-@nox.session(default=False)
+@nox.session(default=False, tags=["check"])
 def peers(session: nox.Session) -> None:
     """Compare the snippets with PyTorch, JAX and others, and record it for the site."""
     install(session, "peers")
@@ -143,6 +142,15 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks.run", *session.posargs)
 
 
+@nox.session(name="sympy-next", default=False, tags=["weekly"])
+def sympy_next(session: nox.Session) -> None:
+    """Run tests and types with SymPy's development version: CONTRIBUTING.md, "A new SymPy"."""
+    install(session, "typecheck")
+    session.install("--upgrade", "https://github.com/sympy/sympy/archive/refs/heads/master.zip")
+    session.run("pytest", *session.posargs)
+    session.run("mypy")
+
+
 @nox.session(default=False)
 def traps(session: nox.Session) -> None:
     """Record what SymPy, by version, answers to each of the wrong ways."""
@@ -152,14 +160,14 @@ def traps(session: nox.Session) -> None:
         session.run("python", "docs/data/record_traps.py")
 
 
-@nox.session(default=False)
+@nox.session(default=False, tags=["weekly"])
 def linkcheck(session: nox.Session) -> None:
     """Follow every outside link; needs a network."""
     install(session, "docs")
     sphinx(session, "linkcheck")
 
 
-@nox.session(python="3.11", default=False)
+@nox.session(python="3.11", default=False, tags=["check"])
 def lowest(session: nox.Session) -> None:
     """Run the tests with the oldest versions that pyproject.toml admits."""
     oldest = [*PROJECT["project"]["dependencies"], *nox.project.dependency_groups(PROJECT, "test")]
@@ -168,14 +176,14 @@ def lowest(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
-@nox.session
+@nox.session(tags=["check"])
 def review(session: nox.Session) -> None:
     """Let sp-repo-review judge the repository; [tool.repo-review] says what is ignored, and why."""
     session.install(*nox.project.dependency_groups(PROJECT, "review"))
     session.run("sp-repo-review", ".")
 
 
-@nox.session
+@nox.session(tags=["check"])
 def workflows(session: nox.Session) -> None:
     """Look for mistakes that break the workflows or make them unsafe."""
     session.install(*nox.project.dependency_groups(PROJECT, "workflows"))
@@ -183,9 +191,18 @@ def workflows(session: nox.Session) -> None:
     session.run("zizmor", "--offline", "--pedantic", ".github")
 
 
-@nox.session
+@nox.session(tags=["check"])
 def package(session: nox.Session) -> None:
-    """Build wheel and sdist, check both, run the wheel's README and the sdist's tests elsewhere."""
+    """Build wheel and sdist, check both, run the wheel's README and the sdist's tests elsewhere.
+
+    `nox -s package -- v1.2.3` also wants that this is the version, and that the changelog has it.
+    """
+    version = PROJECT["project"]["version"]
+    entry = f"\n## {version} - "
+    if session.posargs and session.posargs != [f"v{version}"]:
+        session.error(f"the tag is {session.posargs[0]}, the version in pyproject.toml {version}")
+    if session.posargs and entry not in (ROOT / "CHANGELOG.md").read_text("utf-8"):
+        session.error(f"CHANGELOG.md has no entry that begins with '{entry.strip()}' and a date")
     session.install(*nox.project.dependency_groups(PROJECT, "package", "test"))
     tmp = Path(session.create_tmp())
     shutil.rmtree(tmp, ignore_errors=True)
@@ -232,7 +249,7 @@ def reproducible(session: nox.Session) -> None:
 def mutation(session: nox.Session) -> None:
     """Change the package at one place at a time; each change must fail a test. Takes an hour.
 
-    `nox -s mutation -- "rmsnorm_math.conditions*"` takes one module; `mutmut results`,
+    `nox -s mutation -- "rmsnorm_math.index.conditions*"` takes one module; `mutmut results`,
     `mutmut show NAME` in the session's environment say what survived.
     """
     install(session, "test")
@@ -241,7 +258,7 @@ def mutation(session: nox.Session) -> None:
     session.run("mutmut", "results")
 
 
-@nox.session(default=False)
+@nox.session(default=False, tags=["weekly"])
 def audit(session: nox.Session) -> None:
     """Look for known vulnerabilities in what the site is built with; needs a network."""
     install(session, "docs")

@@ -8,6 +8,7 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
+from jupyter_cache import get_cache
 from jupyter_client.manager import KernelManager
 
 logging.basicConfig()  # or Furo's styles do it, and show what every library informs of
@@ -76,7 +77,10 @@ for root, pattern in roots.items():
             state.update(local.as_posix().encode() + path.read_bytes())
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(docs / "_cache/notebooks" / state.hexdigest()[:16])
-nb_execution_raise_on_error = True
+get_cache(nb_execution_cache_path).db  # noqa: B018  made now: processes that read pages would race
+# A cell that fails is a warning, and with -W an error. Raised, it would lose its message on the way
+# from a process that reads pages beside others.
+nb_execution_raise_on_error = False
 nb_execution_show_tb = True
 nb_execution_timeout = 120
 nb_merge_streams = True

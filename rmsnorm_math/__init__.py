@@ -1,9 +1,8 @@
 """The derivative of RMSNorm, derived once for every n, and the tools to check your own."""
 
 from rmsnorm_math.abbreviation import abbreviate
-from rmsnorm_math.calculus import differentiate
+from rmsnorm_math.calculus import contract, differentiate
 from rmsnorm_math.codegen import function, source
-from rmsnorm_math.contraction import contract
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.explicit import instantiate
 from rmsnorm_math.gradients import jacobian, jvp, vjp

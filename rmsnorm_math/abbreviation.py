@@ -5,17 +5,17 @@ from itertools import permutations
 
 from sympy import Basic, Expr, Indexed, Mul, S, Symbol, exp
 
-from rmsnorm_math.contraction import sum_deltas
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.indices import (
+from rmsnorm_math.index.contraction import contracted
+from rmsnorm_math.index.enter import enter
+from rmsnorm_math.index.leave import leave
+from rmsnorm_math.index.names import anonymous, freshen
+from rmsnorm_math.index.walk import (
     BINDERS,
-    anonymous,
     depends,
     dummies_of,
-    freshen,
     index_symbols,
     limits_of,
-    rename_bound,
 )
 from rmsnorm_math.inputs import as_expression, as_expressions
 
@@ -68,7 +68,7 @@ def abbreviate(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
                 f"take another name for {definition}."
             )
         result = short
-    return rename_bound(sum_deltas(freshen(result), []), dummies_of(expr))
+    return leave(contracted(enter(result), {}), dummies_of(expr))
 
 
 def _power(node: Basic) -> tuple[Basic, Expr]:

@@ -1,17 +1,22 @@
 """The derivative of any expression made of indexed symbols and sums.
 
-Nothing here knows of RMSNorm. A bound index is made unique before anything is
-substituted, so no index is ever captured; a Kronecker delta is contracted with
-the range of its sum as a condition, and the condition is dropped only where
-the range of the index is known.
+Nothing here knows of RMSNorm. The expression is brought into the inner form, in which a bound
+index has no name, so that no index is ever captured; a Kronecker delta is contracted as soon as
+it meets its sum, under the condition that the sum reaches its index, and the condition is
+dropped only where the range of the index is known.
 """
 
-from functools import cache
+from collections.abc import Iterable
 
-from sympy import Add, Dummy, Expr, Indexed, KroneckerDelta, Mul, Product, S, Sum, Symbol
+from sympy import Expr, S
 
-from rmsnorm_math.contraction import tidy
-from rmsnorm_math.indices import BINDERS, Ranges, depends, freshen
+from rmsnorm_math.errors import Refused
+from rmsnorm_math.index.contraction import contracted
+from rmsnorm_math.index.derivative import derivative
+from rmsnorm_math.index.enter import enter
+from rmsnorm_math.index.leave import leave
+from rmsnorm_math.index.ranges import known_ranges, survey
+from rmsnorm_math.index.walk import Ranges, declared, dummies_of, free_symbols
 from rmsnorm_math.inputs import as_expression, as_ranges
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes, refuse_variable
 
@@ -65,52 +70,64 @@ def differentiate(expr: Expr, wrt: Expr, ranges: Ranges | None = None) -> Expr:
     ranges = as_ranges(ranges)
     refuse_variable(expr, wrt)
     refuse_expression(expr)
-    fresh = freshen(expr, wrt)
-    refuse_lookalikes(fresh, wrt, *ranges)
-    return tidy(_derivative(fresh, wrt), [expr, wrt], ranges)
+    inner = enter(expr)
+    refuse_lookalikes(inner, wrt, *ranges)
+    bounds = known_ranges(survey([inner, wrt], ranges))
+    result = derivative(contracted(inner, bounds), wrt, bounds)
+    return finished(result, [expr, wrt], ranges, dummies_of(expr))
 
 
-def _derivative(expr: Expr, wrt: Expr) -> Expr:
-    """Differentiate `expr`, whose bound indices are unique; leave the deltas."""
-    if not depends(expr, wrt):
-        return S.Zero
-    if expr == wrt:
-        return S.One
-    if isinstance(expr, Indexed):
-        return Mul(*map(KroneckerDelta, expr.indices, wrt.indices))
-    if isinstance(expr, Sum):
-        return Sum(_derivative(expr.function, wrt), *expr.limits)
-    if isinstance(expr, Product):
-        return _product_rule(expr, wrt)
-    parts: dict[Expr, Dummy] = {}
-    outer = _cut(expr, parts)
-    terms = [
-        outer.diff(place).xreplace({d: part for part, d in parts.items()}) * _derivative(part, wrt)
-        for part, place in parts.items()
-        if depends(part, wrt)
-    ]
-    if isinstance(wrt, Symbol):
-        terms.append(outer.diff(wrt).xreplace({d: part for part, d in parts.items()}))
-    return Add(*terms)
+def contract(expr: Expr, ranges: Ranges | None = None) -> Expr:
+    """Return `expr` with the Kronecker deltas in its sums summed away.
+
+    Sums are split at their terms, factors without the bound index stand before
+    the sum, and sums that differ only in their dummy's name become one.
+
+    Parameters
+    ----------
+    expr
+        An expression in index notation.
+    ranges
+        As in `differentiate`.
+
+    Raises
+    ------
+    TypeError
+        If `expr` is no expression, or `ranges` no dictionary of ranges.
+    ValueError
+        If SymPy would carry a condition out of the sum that binds its index.
+
+    Examples
+    --------
+    >>> from sympy import Idx, IndexedBase, KroneckerDelta, Sum, Symbol
+    >>> a, j, k, n = IndexedBase("a"), Idx("j"), Idx("k"), Symbol("n", positive=True, integer=True)
+    >>> contract(Sum(n*a[k]*KroneckerDelta(j, k), (k, 1, n)))
+    n*a[j]
+    >>> contract(Sum(a[k]*KroneckerDelta(j, k), (k, 2, n)), ranges={j: (1, n)})
+    Piecewise((a[j], j >= 2), (0, True))
+    """
+    expr, ranges = as_expression(expr), as_ranges(ranges)
+    refuse_expression(expr)
+    inner = enter(expr)
+    refuse_lookalikes(inner, *ranges)
+    result = contracted(inner, known_ranges(survey([inner], ranges)))
+    return finished(result, [expr], ranges, dummies_of(expr))
 
 
-def _cut(expr: Expr, parts: dict[Expr, Dummy]) -> Expr:
-    """Put a real symbol for every outermost element, sum and product: elements are real."""
-    if isinstance(expr, (Indexed, *BINDERS)):
-        return parts.setdefault(expr, _place(len(parts)))
-    return expr.func(*(_cut(arg, parts) for arg in expr.args)) if expr.args else expr
-
-
-@cache
-def _place(number: int) -> Dummy:
-    return Dummy(f"place_{number}", real=True)
-
-
-def _product_rule(expr: Product, wrt: Expr) -> Expr:
-    *inner, (index, lower, upper) = expr.limits
-    factor = Product(expr.function, *inner) if inner else expr.function
-    before, at, after = (Dummy(index.name) for _ in range(3))
-    others = Product(factor.xreplace({index: before}), (before, lower, at - 1)) * Product(
-        factor.xreplace({index: after}), (after, at + 1, upper)
-    )
-    return Sum(_derivative(factor, wrt).xreplace({index: at}) * freshen(others), (at, lower, upper))
+def finished(expr: Expr, given: list[Expr], ranges: Ranges, names: Iterable[Expr]) -> Expr:
+    """Return `expr` as SymPy writes it, unless it shows what was not `given`."""
+    result = leave(expr, names)
+    ends = [end for span in ranges.values() for end in span]
+    if escaped := free_symbols(result) - free_symbols(
+        *given, *ranges, *map(S, ends), *declared(*given)
+    ):
+        raise Refused(
+            f"the result would depend on {', '.join(sorted(map(str, escaped)))}, which is not in "
+            f"what was given: this is a mistake of this package. Please report the expression."
+        )
+    if result.has(S.NaN, S.ComplexInfinity) and not any(e.has(S.ComplexInfinity) for e in given):
+        raise Refused(
+            "a term of the result has no value: where two indices are equal, there is a division "
+            "by 0. Leave it out with a condition, as in Piecewise((..., Ne(i, k)), (0, True))."
+        )
+    return result

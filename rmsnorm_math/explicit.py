@@ -19,7 +19,8 @@ from sympy import (
 )
 
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.indices import BINDERS, freshen, nodes
+from rmsnorm_math.index.names import freshen
+from rmsnorm_math.index.walk import BINDERS, nodes
 from rmsnorm_math.inputs import as_expression
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
 

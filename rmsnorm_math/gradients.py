@@ -4,15 +4,19 @@ Each is a derivative and a contraction, so an O(n) result comes out without an
 n by n array in between.
 """
 
-from sympy import Add, Expr, Idx, Indexed, IndexedBase, Piecewise, Sum, Symbol, expand_mul
+from sympy import Add, Dummy, Expr, Idx, Indexed, IndexedBase, Symbol
 
-from rmsnorm_math.calculus import differentiate
-from rmsnorm_math.contraction import contract, tidy
+from rmsnorm_math.calculus import differentiate, finished
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.indices import Ranges, dummies_of, free_indices, freshen, plain, spare_dummies
+from rmsnorm_math.index.contraction import contracted, total
+from rmsnorm_math.index.derivative import terms_of_derivative
+from rmsnorm_math.index.enter import enter
+from rmsnorm_math.index.ranges import known_ranges, span_or_refusal, survey
+from rmsnorm_math.index.rebuild import put
+from rmsnorm_math.index.terms import times
+from rmsnorm_math.index.walk import Ranges, dummies_of, free_indices, plain
 from rmsnorm_math.inputs import as_expression, as_ranges
-from rmsnorm_math.refusals import refuse_lookalikes
-from rmsnorm_math.spans import span_of_axis, span_of_index
+from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes, refuse_variable
 
 
 def jacobian(y: Expr, wrt: Expr, ranges: Ranges | None = None) -> Expr:
@@ -90,17 +94,14 @@ def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Ranges | None = None) -> Ex
     y, cotangent = as_expression(y, "the output"), as_expression(cotangent, "the cotangent")
     ranges = as_ranges(ranges)
     outputs = _plain_indices(cotangent, "cotangent")
-    names, y = [*map(plain, outputs), *dummies_of(y)], freshen(y)
     if missing := [str(s) for s in free_indices(y) if s not in outputs]:
         raise Refused(
             f"y has the free index {', '.join(missing)}, and the cotangent {cotangent} lacks it: "
             f"the sum over it would be missing. Give the cotangent all of {free_indices(y)}."
         )
-    spare = spare_dummies(y)
-    fresh = {index: spare(index.name) for index in outputs}
-    spans = {fresh[index]: ranges.get(index) or span_of_index(y, index) for index in outputs}
-    summand = cotangent.xreplace(fresh) * differentiate(y.xreplace(fresh), wrt, ranges | spans)
-    return _sum_over(summand, spans, names, ranges)
+    return _product(
+        y, as_expression(wrt, "the variable"), cotangent, outputs, ranges, tangent=False
+    )
 
 
 def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Ranges | None = None) -> Expr:
@@ -134,30 +135,41 @@ def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Ranges | None = None) -> Expr
     y, wrt = as_expression(y, "the output"), as_expression(wrt, "the variable")
     tangent, ranges = as_expression(tangent, "the tangent"), as_ranges(ranges)
     inputs = _plain_indices(tangent, "tangent")
-    names, y = [*map(plain, inputs), *dummies_of(y)], freshen(y)
     if list(getattr(wrt, "indices", ())) != inputs:
         raise Refused(f"the tangent {tangent} of {wrt} needs the same indices as {wrt}.")
-    spare = spare_dummies(y)
-    fresh = {index: spare(index.name) for index in inputs}
-    spans = {
-        fresh[index]: ranges.get(index) or span_of_axis(y, wrt.base, axis, index)
-        for axis, index in enumerate(inputs)
-    }
-    summand = differentiate(y, wrt.xreplace(fresh), ranges | spans) * tangent.xreplace(fresh)
-    return _sum_over(summand, spans, names, ranges)
+    return _product(y, wrt, tangent, inputs, ranges, tangent=True)
 
 
-def _sum_over(summand: Expr, spans: Ranges, names: list[Expr], ranges: Ranges) -> Expr:
-    """Sum over the indices in `spans`; the sums take their names from `names`."""
-    if not spans:
-        return contract(summand, ranges)
-    # A Sum of several terms would gather them all under each condition that one of them has.
-    terms = Add.make_args(expand_mul(summand) if summand.has(Piecewise) else summand)
-    limits = [(index, *span) for index, span in reversed(spans.items())]
-    total = Add(*(Sum(term, *limits) for term in terms))
-    fresh = freshen(total)
-    refuse_lookalikes(fresh)
-    return tidy(fresh, [total], ranges, names)
+def _product(
+    y: Expr, wrt: Expr, vector: Expr, summed: list[Expr], ranges: Ranges, *, tangent: bool
+) -> Expr:
+    """Sum the derivative of `y`, times `vector`, over the indices in `summed`.
+
+    They are those of the output or, if `vector` is a `tangent`, of the variable.
+    """
+    refuse_variable(y, wrt)
+    refuse_expression(y)
+    refuse_expression(vector)
+    inner, factor = enter(y), enter(vector)
+    refuse_lookalikes(inner, factor, wrt, *ranges)
+    shown, by = survey([inner, factor], ranges), wrt
+    axes = {index: (wrt.base, at) for at, index in enumerate(summed)} if tangent else {}
+    spans = {index: span_or_refusal(index, shown, axes.get(index)) for index in summed}
+    limits = [(Dummy(index.name, integer=True), *span) for index, span in spans.items()]
+    for index, limit in zip(summed, limits, strict=True):
+        factor = put(factor, index, limit[0])
+        if tangent:
+            by = put(by, index, limit[0])
+        else:
+            inner = put(inner, index, limit[0])
+    stated = ranges | {index: (first, last) for index, first, last in limits}
+    bounds = known_ranges(survey([inner, factor, by], stated))
+    factor = contracted(factor, bounds)
+    terms = terms_of_derivative(contracted(inner, bounds), by, bounds)
+    result = Add(*(times(factor, term) for term in terms))
+    for limit in reversed(limits):
+        result = total(result, limit, bounds)
+    return finished(result, [y, wrt, vector], ranges, [*dummies_of(y), *map(plain, summed)])
 
 
 def _plain_indices(element: Expr, role: str) -> list[Expr]:

@@ -19,7 +19,7 @@ from sympy import (
 from sympy.core.relational import Relational
 
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.indices import Ranges
+from rmsnorm_math.index.walk import Ranges
 
 #: What is given where an expression is asked for, and what to do instead.
 INSTEAD: tuple[tuple[tuple[type, ...], str], ...] = (

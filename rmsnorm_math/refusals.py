@@ -4,7 +4,6 @@ from itertools import chain
 
 from sympy import (
     Basic,
-    Derivative,
     Expr,
     Idx,
     Indexed,
@@ -13,7 +12,6 @@ from sympy import (
     MatrixBase,
     MatrixExpr,
     MatrixSymbol,
-    Subs,
     Symbol,
     srepr,
 )
@@ -22,7 +20,7 @@ from sympy.core.function import AppliedUndef
 from sympy.matrices.expressions.matexpr import MatrixElement
 
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.indices import BINDERS, depends, index_symbols, limits_of, name, nodes
+from rmsnorm_math.index.walk import BINDERS, depends, index_symbols, limits_of, name, nodes
 
 
 def refuse_expression(expr: Expr) -> None:
@@ -35,7 +33,7 @@ def refuse_expression(expr: Expr) -> None:
                 f"differentiates a norm of one. "
                 f"Write the norm with an IndexedBase: Sum(x[k]**2, (k, 1, n))."
             )
-        if isinstance(node, Derivative | Subs | Lambda) or (
+        if isinstance(node, Lambda) or (
             isinstance(node, ExprWithLimits) and not isinstance(node, BINDERS)
         ):
             raise Refused(

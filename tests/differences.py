@@ -1,7 +1,7 @@
 """Numbers from index notation, by the definitions alone: the judge of what the package derives.
 
-It reads an expression as it stands: a sum is a loop, an index a loop's variable. It shares no code
-with the package, and takes no derivative.
+It reads an expression as it stands: a sum is a loop, an index a loop's variable, a derivative a
+difference quotient. It shares no code with the package, and takes no derivative by a rule.
 """
 
 import operator
@@ -12,28 +12,62 @@ from typing import Any
 
 import mpmath
 from sympy import (
+    ITE,
     Add,
     And,
+    Derivative,
     Expr,
     Idx,
     Indexed,
     KroneckerDelta,
     Mul,
+    Not,
     Or,
     Piecewise,
     Pow,
     Product,
+    Subs,
     Sum,
     Symbol,
+    Xor,
 )
+from sympy.core.function import AppliedUndef
 from sympy.core.relational import Relational
 
 Scope = Mapping[Any, Any]
+
+
+def sign(at: Any) -> int:
+    """Return the sign of a number; what is left of two equal sums by rounding has none."""
+    return 0 if abs(at) < 1e-25 else 1 if at > 0 else -1
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Abs": abs,
+    "DiracDelta": lambda *_: 0,  # nothing is drawn at a kink
+    "Exp1": lambda: +mpmath.e,
+    "Heaviside": lambda at, *_: mpmath.mpf(sign(at) + 1) / 2,
     "Max": max,
+    "Min": min,
+    "ceiling": mpmath.ceil,
+    "Mod": operator.mod,
     "Pi": lambda: +mpmath.pi,
-    "Heaviside": lambda at, *_: (mpmath.sign(at) + 1) / 2,
+    "sign": sign,
+}
+LOGIC: dict[type, Callable[..., bool]] = {
+    And: lambda *parts: all(part() for part in parts),
+    Or: lambda *parts: any(part() for part in parts),
+    Not: lambda part: not part(),
+    Xor: lambda *parts: sum(bool(part()) for part in parts) % 2 == 1,
+    ITE: lambda test, yes, no: yes() if test() else no(),
+}
+COMPARE = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+    "==": operator.eq,
+    "!=": operator.ne,
 }
 
 
@@ -58,23 +92,36 @@ def elements(values: Mapping[Expr, Any]) -> dict[Any, Any]:
     return found
 
 
+def key_of(variable: Expr, scope: Scope) -> Any:
+    """Return the key that a symbol or an element has in a scope."""
+    if not isinstance(variable, Indexed):
+        return variable
+    return (variable.base, *(value(index, scope) for index in variable.indices))
+
+
 def value(expr: Expr, scope: Scope) -> Any:
-    """Return the value of `expr`, with `scope` for its elements, symbols and free indices."""
+    """Return the value of `expr`, with `scope` for its elements, symbols and free indices.
+
+    An undefined function is in the scope by its name: a function of numbers.
+    """
     if expr.is_Integer:
         return int(expr)
     if expr.is_Rational:
         return number(expr)
-    if isinstance(expr, Indexed):
-        return scope[(expr.base, *(value(index, scope) for index in expr.indices))]
-    if isinstance(expr, Symbol | Idx):
-        return scope[expr]
+    if isinstance(expr, Indexed | Symbol | Idx):
+        return scope[key_of(expr, scope)]
     if isinstance(expr, Sum | Product):
-        terms = (value(expr.function, inner) for inner in _loops(expr.limits, scope))
+        terms = (value(expr.function, inner) for inner in loops(expr.limits, scope))
         return sum(terms) if isinstance(expr, Sum) else reduce(operator.mul, terms, 1)
     if isinstance(expr, Piecewise):
-        return next(value(part, scope) for part, condition in expr.args if _holds(condition, scope))
+        return next(value(part, scope) for part, condition in expr.args if holds(condition, scope))
     if isinstance(expr, KroneckerDelta):
         return int(value(expr.args[0], scope) == value(expr.args[1], scope))
+    if isinstance(expr, Derivative):
+        return _quotient(expr, scope)
+    if isinstance(expr, Subs):
+        points = [value(point, scope) for point in expr.point]
+        return value(expr.expr, {**scope, **dict(zip(expr.variables, points, strict=True))})
     if isinstance(expr, Mul):  # what is 0 comes first: it may guard an element out of range
         guards = sorted(expr.args, key=lambda f: not f.has(KroneckerDelta, Piecewise))
         total: Any = 1
@@ -88,33 +135,44 @@ def value(expr: Expr, scope: Scope) -> Any:
         return sum(args)
     if isinstance(expr, Pow):
         return mpmath.power(*args)
+    if isinstance(expr, AppliedUndef):
+        return scope[str(expr.func)](*args)
     name = type(expr).__name__
     return FUNCTIONS[name](*args) if name in FUNCTIONS else getattr(mpmath, name)(*args)
 
 
-def _loops(limits: Any, scope: Scope) -> Iterator[Scope]:
+def _quotient(expr: Derivative, scope: Scope) -> Any:
+    """Return a derivative that stands in `expr`, such as that of an undefined function."""
+    variables, orders = zip(*expr.variable_count, strict=True)
+    keys = [key_of(variable, scope) for variable in variables]
+
+    def along(*moved: Any) -> Any:
+        return value(expr.expr, {**scope, **dict(zip(keys, moved, strict=True))})
+
+    return mpmath.diff(along, tuple(scope[key] for key in keys), tuple(map(int, orders)))
+
+
+def loops(limits: Any, scope: Scope) -> Iterator[Scope]:
+    """Yield the scope of each term of a sum with these limits; the last one is the outermost."""
     *inner, (index, lower, upper) = limits
     for at in range(int(value(lower, scope)), int(value(upper, scope)) + 1):
         here = {**scope, index: at}
-        yield from _loops(inner, here) if inner else [here]
+        yield from loops(inner, here) if inner else [here]
 
 
-def _holds(condition: Any, scope: Scope) -> bool:
-    if isinstance(condition, And):
-        return all(_holds(part, scope) for part in condition.args)
-    if isinstance(condition, Or):
-        return any(_holds(part, scope) for part in condition.args)
+def holds(condition: Any, scope: Scope) -> bool:
+    if type(condition) in LOGIC:
+        parts = [lambda part=part: holds(part, scope) for part in condition.args]
+        return LOGIC[type(condition)](*parts)
     if isinstance(condition, Relational):
-        compare = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
-        compare |= {"==": operator.eq, "!=": operator.ne}
-        return bool(compare[condition.rel_op](*(value(end, scope) for end in condition.args)))
+        return bool(COMPARE[condition.rel_op](*(value(end, scope) for end in condition.args)))
     return bool(condition)
 
 
-def difference(expr: Expr, wrt: Expr, scope: Scope) -> Any:
+def difference(expr: Expr, wrt: Expr, scope: Scope, step: Any = None) -> Any:
     """Return the central difference quotient of `expr` by `wrt`."""
-    key = wrt if isinstance(wrt, Symbol) else (wrt.base, *(value(s, scope) for s in wrt.indices))
-    step = mpmath.mpf(10) ** -12
+    key = key_of(wrt, scope)
+    step = mpmath.mpf(10) ** -12 if step is None else step
     ahead, behind = (value(expr, {**scope, key: scope[key] + move}) for move in (step, -step))
     return (ahead - behind) / (2 * step)
 

@@ -34,6 +34,7 @@ def test_each_path_is_there():
         assert any(place.exists() for place in places), f"CONTRIBUTING.md names {path}: it is gone"
 
 
-def test_the_citation_is_of_this_version():
+def test_the_version_stands_in_one_place():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
-    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+    files = [ROOT / "CITATION.cff", *(ROOT / "rmsnorm_math").rglob("*.py"), ROOT / "docs/conf.py"]
+    assert not [path for path in files if f"{version}" in path.read_text("utf-8")]

@@ -9,10 +9,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "rmsnorm_math"
 ORDER = [
-    ["errors", "notation"],
-    ["indices"],
-    ["inputs", "refusals", "conditions", "spans"],
-    ["layers", "contraction", "explicit", "matrices"],
+    ["deprecation", "errors", "notation"],
+    ["index"],
+    ["inputs", "refusals"],
+    ["layers", "explicit", "matrices"],
     ["calculus", "abbreviation", "numeric", "pitfalls"],
     ["gradients", "codegen"],
     ["verify"],

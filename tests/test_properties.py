@@ -8,7 +8,7 @@ from mpmath import workdps
 from sympy import Add, Expr, Idx, IndexedBase, Mul, Product, Rational, S, Sum, Symbol, cos, sin
 
 from rmsnorm_math import differentiate, jvp, vjp
-from rmsnorm_math.indices import free_indices
+from rmsnorm_math.index.walk import free_indices
 from tests.differences import assert_derivative, elements, value
 
 a, c, A = IndexedBase("a"), IndexedBase("c"), IndexedBase("A")

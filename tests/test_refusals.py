@@ -14,6 +14,7 @@ from sympy import (
     S,
     Sum,
     Symbol,
+    sin,
     sqrt,
 )
 
@@ -206,10 +207,10 @@ REFUSED = {
         ),
     ),
     "an unevaluated derivative": (
-        Derivative(f(x), x) * a[i],
+        Derivative(sin(x), x) * a[i],
         a[j],
         (
-            "Refused: Derivative(f(x), x) is of type Derivative: only sums, products and "
+            "Refused: Derivative(sin(x), x) is of type Derivative: only sums, products and "
             "functions of elements are differentiated. Call .doit() on it first, or write it as a "
             "Sum."
         ),

@@ -110,4 +110,4 @@ def setup(app):
     app.connect("doctree-read", remember)
     app.connect("html-page-context", describe)
     app.connect("build-finished", write)
-    return {"parallel_read_safe": True}
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

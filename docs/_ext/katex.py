@@ -154,7 +154,7 @@ def height(formula):
 def visit_math_block(translator, node):
     formula = html(translator, node)
     more = {"data-sympy": node["sympy"]} if "sympy" in node else {}
-    if STRUT.search(formula):
+    if STRUT.search(formula):  # only what could not be set has none: katex.cjs says so
         more["style"] = f"contain-intrinsic-size: auto none auto {height(formula):.3f}em"
     classes = "math notranslate nohighlight"
     translator.body.append(translator.starttag(node, "div", CLASS=classes, **more))

@@ -13,8 +13,8 @@ import zipfile
 from functools import partial
 from pathlib import Path
 
+import jupytext
 import nbformat
-from myst_nb.core.read import read_myst_markdown_notebook
 from sphinx.directives.code import LiteralIncludeReader
 
 FOLDER, BUNDLE = "notebooks", "rmsnorm_math.zip"
@@ -75,7 +75,7 @@ def included(folder, config, directive):
 
 def cells(path, config):
     """Return a page's cells, without what only Sphinx reads."""
-    book = read_myst_markdown_notebook(path.read_text("utf-8"))
+    book = jupytext.reads(path.read_text("utf-8"), "md:myst")
     for cell in book.cells:
         if cell.cell_type == "markdown":
             cell.source = re.sub(r"```\{toctree\}.*?```\n?", "", cell.source, flags=re.DOTALL)

@@ -22,7 +22,8 @@ from rmsnorm_math.codegen.statements import (
     share,
 )
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.indices import free_indices, freshen, nodes
+from rmsnorm_math.index.names import freshen
+from rmsnorm_math.index.walk import free_indices, nodes
 from rmsnorm_math.inputs import as_expressions, as_mapping
 from rmsnorm_math.refusals import refuse_expression
 

@@ -37,7 +37,8 @@ from sympy import (
 
 from rmsnorm_math.codegen.roles import refuse_other_rows, refuse_two_roles, row_indices, shown
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.indices import free_indices, freshen
+from rmsnorm_math.index.names import freshen
+from rmsnorm_math.index.walk import free_indices
 
 
 class Mean(Function):  # type: ignore[misc]

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from sympy import Dummy, Expr, Idx, Indexed, Symbol
 
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.indices import limits_of, nodes
+from rmsnorm_math.index.walk import limits_of, nodes
 
 
 def row_indices(*exprs: Expr, of_rows: Iterable[Expr] = ()) -> set[Expr]:

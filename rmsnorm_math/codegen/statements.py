@@ -11,7 +11,7 @@ from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.codegen.arrays import REDUCTIONS
 from rmsnorm_math.codegen.printer import MODULES
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.indices import depends, nodes
+from rmsnorm_math.index.walk import depends, nodes
 
 Statement = tuple[Symbol, Expr]
 

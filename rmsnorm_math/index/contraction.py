@@ -1,0 +1,179 @@
+"""Sums over Kronecker deltas, and conditions that become limits.
+
+`total` sums one index: at each term either a delta picks a value, under the condition that the
+sum reaches it, or the conditions on the index become limits, and what does not depend on the
+index stands before the sum.
+"""
+
+from sympy import (
+    Add,
+    And,
+    Dummy,
+    Eq,
+    Expr,
+    Idx,
+    Indexed,
+    KroneckerDelta,
+    Max,
+    Min,
+    Mul,
+    Ne,
+    S,
+    Symbol,
+    false,
+    true,
+)
+from sympy.logic.boolalg import Boolean
+
+from rmsnorm_math.index.conditions import (
+    Bounds,
+    alternatives,
+    as_limit,
+    extreme,
+    is_apart,
+    settled,
+    solved,
+    tightest,
+    within,
+)
+from rmsnorm_math.index.enter import excluded
+from rmsnorm_math.index.inner import Binder, BoundSum, Bracket, Choice, bracket, choice, pairs
+from rmsnorm_math.index.rebuild import closed, made, occurs, opened, put
+from rmsnorm_math.index.terms import is_smooth, terms, times
+
+Limit = tuple[Dummy, Expr, Expr]
+
+
+def contracted(expr: Expr, bounds: Bounds) -> Expr:
+    """Return `expr`, in the inner form, with all its sums in the form that `total` gives them."""
+    memo: dict[Expr, Expr] = {}
+
+    def walk(node: Expr) -> Expr:
+        if not node.args or isinstance(node, Indexed):
+            return node
+        if (known := memo.get(node)) is None:
+            known = memo[node] = reduced(node)
+        return known
+
+    def reduced(node: Expr) -> Expr:
+        if isinstance(node, Binder):
+            index, body = opened(node)
+            lower, upper = node.args[2:]
+            body = contracted(body, {**bounds, index: (lower, upper)})
+            if isinstance(node, BoundSum):
+                return total(body, (index, lower, upper), bounds)
+            return closed(type(node), index, body, lower, upper)
+        if isinstance(node, Bracket):
+            return bracket(settled(node.args[0], bounds))
+        if isinstance(node, Choice):
+            return choice(*((walk(value), settled(c, bounds)) for value, c in pairs(node)))
+        result = made(node, tuple(map(walk, node.args)))
+        return excluded(result)
+
+    return walk(expr)
+
+
+def total(body: Expr, limit: Limit, bounds: Bounds) -> Expr:
+    """Return the sum of `body` over an index that stands nowhere else."""
+    return Add(*(_summed(term, limit, bounds) for term in terms(body, limit[0])))
+
+
+def _summed(term: Expr, limit: Limit, bounds: Bounds) -> Expr:
+    index, lower, upper = limit
+    before, inside, brackets = [], [], []
+    for factor in Mul.make_args(term):
+        if not occurs(factor, index):
+            before.append(factor)
+        elif isinstance(factor, Bracket):
+            brackets.append(factor.args[0])
+        elif isinstance(factor, KroneckerDelta):
+            brackets.append(Eq(*factor.args))
+        else:
+            inside.append(factor)
+    conditions = settled(And(*brackets), {**bounds, index: (lower, upper)})
+    if conditions == false:
+        return S.Zero
+    picked = _picked(conditions, Mul(*inside), limit, bounds)
+    if picked is None:
+        picked = _limited(conditions, Mul(*inside), limit, bounds)
+    return times(*before, picked)
+
+
+def _picked(conditions: Boolean, term: Expr, limit: Limit, bounds: Bounds) -> Expr | None:
+    """Return the one term that an equation among `conditions` leaves."""
+    index, lower, upper = limit
+    values = {c: solved(c, index) for c in And.make_args(conditions)}
+    found = [c for c, value in values.items() if value is not None]
+    if not found:
+        return None
+    first = min(found, key=lambda c: str(values[c]))
+    value, others = values[first], And(*(c for c in values if c != first))
+    reached = And(settled(put(others, index, value), bounds), within(value, lower, upper, bounds))
+    return S.Zero if reached == false else times(bracket(reached), put(term, index, value))
+
+
+def _limited(conditions: Boolean, term: Expr, limit: Limit, bounds: Bounds) -> Expr:
+    """Return the sum of `term` with the `conditions` in its limits, as far as they can be."""
+    index, lower, upper = limit
+    here = {**bounds, index: (lower, upper)}
+    kept, before = [], []
+    for condition in And.make_args(conditions):
+        if condition == true:
+            continue
+        if not occurs(condition, index):
+            before.append(condition)
+        elif (end := as_limit(condition, index, here)) is None:
+            kept.append(condition)
+        elif end[0] is Max:
+            lower = tightest(Max, (lower, end[1]), bounds)
+        else:
+            upper = tightest(Min, (upper, end[1]), bounds)
+    if (lower, upper) != limit[1:] and extreme(upper - lower, bounds, 1).is_negative:
+        return S.Zero
+    limit = index, lower, upper
+    apart = next((c for c in kept if is_apart(c, index, here)), None)
+    if apart is None:
+        rest = _plain(bracket(And(*kept)), term, limit, bounds)
+    else:
+        others = times(term, *(bracket(c) for c in kept if c is not apart))
+        if isinstance(apart, Ne) and is_smooth(term, index):
+            value = solved(Eq(*apart.args), index)
+            reached = bracket(within(value, lower, upper, bounds))
+            rest = total(others, limit, bounds) - times(reached, put(others, index, value))
+        else:
+            rest = Add(
+                *(
+                    _summed(times(others, bracket(part)), limit, bounds)
+                    for part in alternatives(apart, index)
+                )
+            )
+    return times(bracket(And(*before)), rest)
+
+
+def _plain(kept: Expr, term: Expr, limit: Limit, bounds: Bounds) -> Expr:
+    index, lower, upper = limit
+    if kept == 1 and isinstance(term, Add):
+        return total(term, limit, bounds)
+    length = (upper - lower + 1).expand()
+    if kept == term == 1 and (
+        extreme(length, bounds, 0).is_nonnegative
+        or (isinstance(length, Symbol) and not isinstance(length, Idx | Dummy))
+    ):
+        return length
+    for factor in Mul.make_args(term):
+        if isinstance(factor, BoundSum) and not any(occurs(end, index) for end in factor.args[2:]):
+            inner, body = opened(factor)
+            if any(_picks(f, index) for f in Mul.make_args(body)):
+                rest = Mul(*(f for f in Mul.make_args(term) if f != factor))
+                here = {**bounds, inner: factor.args[2:]}
+                return total(
+                    total(kept * rest * body, limit, here), (inner, *factor.args[2:]), bounds
+                )
+    return closed(BoundSum, index, times(kept, term), lower, upper)
+
+
+def _picks(factor: Expr, index: Expr) -> bool:
+    if isinstance(factor, KroneckerDelta):
+        return solved(Eq(*factor.args), index) is not None
+    parts = And.make_args(factor.args[0]) if isinstance(factor, Bracket) else ()
+    return any(solved(part, index) is not None for part in parts)

@@ -1,0 +1,139 @@
+"""From SymPy's form to the inner one: every bound index loses its name."""
+
+from collections.abc import Callable, Mapping
+
+from sympy import (
+    Add,
+    Basic,
+    Derivative,
+    Dummy,
+    Expr,
+    Heaviside,
+    Idx,
+    IndexedBase,
+    KroneckerDelta,
+    Mul,
+    Ne,
+    Piecewise,
+    S,
+    Subs,
+    Sum,
+    srepr,
+)
+from sympy.core.function import AppliedUndef
+
+from rmsnorm_math.errors import Refused
+from rmsnorm_math.index.inner import BoundProduct, BoundSum, Partial, bracket, choice
+from rmsnorm_math.index.rebuild import closed, renamed, substituted
+from rmsnorm_math.index.walk import BINDERS, limits_of, name, nodes
+
+Names = Mapping[Expr, Dummy]
+
+
+def enter(expr: Expr) -> Expr:
+    """Return `expr` in the inner form, whose bound indices have no name."""
+    return _enter(expr, {})
+
+
+def _enter(expr: Basic, names: Names, *, inside: bool = False) -> Basic:
+    memo: dict[Basic, Basic] = {}
+
+    def walk(node: Basic) -> Basic:
+        if not node.args or isinstance(node, IndexedBase | Idx):
+            return names.get(node, node)
+        if (known := memo.get(node)) is None:
+            known = memo[node] = convert(node)
+        return known
+
+    def convert(node: Basic) -> Basic:
+        if isinstance(node, BINDERS):
+            return _binder(node, names)
+        if isinstance(node, Piecewise):
+            if inside:
+                _refuse_folded(node, names)
+            return choice(*((walk(value), walk(condition)) for value, condition in node.args))
+        if isinstance(node, Derivative | Subs):
+            return _partial(node, walk)
+        args = tuple(map(walk, node.args))
+        if isinstance(node, Heaviside) and args[1] in (0, 1):
+            return bracket(args[0] > 0 if args[1] == 0 else args[0] >= 0)
+        if isinstance(node, Add):
+            return excluded(renamed(node, args))
+        return renamed(node, args)
+
+    return walk(expr)
+
+
+def excluded(node: Expr) -> Expr:
+    """Write c - c*delta(i, j) as c times the condition that i and j differ."""
+    if not (isinstance(node, Add) and len(node.args) == 2):
+        return node
+    for one, other in (node.args, node.args[::-1]):
+        for delta in Mul.make_args(other):
+            if isinstance(delta, KroneckerDelta) and other == -one * delta:
+                return one * bracket(Ne(*delta.args))
+    return node
+
+
+def _binder(node: Expr, names: Names) -> Expr:
+    limits = []
+    for index, lower, upper in reversed(node.limits):
+        _refuse_twin(index, node.function)
+        ends = [_enter(end, names, inside=True) for end in (lower, upper)]
+        fresh = Dummy(index.name, integer=True)
+        names = {**names, index: fresh}
+        limits.append((fresh, *ends))
+    body = _enter(node.function, names, inside=True)
+    kind = BoundSum if isinstance(node, Sum) else BoundProduct
+    for fresh, *ends in reversed(limits):
+        body = closed(kind, fresh, body, *ends)
+    return body
+
+
+def _refuse_twin(index: Expr, body: Expr) -> None:
+    for node in nodes(body):
+        if name(node) == str(index) and node != index:
+            raise Refused(
+                f"the sum over {index} does not reach the {index} inside it: they print alike, "
+                f"but the dummy is {srepr(index)} and the other is {srepr(node)}. "
+                f"Write both with one and the same object."
+            )
+
+
+def _refuse_folded(node: Piecewise, names: Names) -> None:
+    """Raise if a condition tests an index that a sum inside binds: SymPy has moved it out."""
+    for value, condition in node.args:
+        bound = {index for index, _, _ in limits_of(value)}
+        escaped = (condition.free_symbols & bound) - set(names)
+        for index in sorted(escaped, key=str):
+            raise Refused(
+                f"the condition {condition} tests a free {index}, and a sum over {index} stands "
+                f"beside it: where sums are nested, SymPy moves a condition out of the sum that "
+                f"binds its index (https://github.com/sympy/sympy/issues/27359). Write it as a "
+                f"limit, Sum(..., ({index}, 1, i - 1)), as one Sum over all its indices, or as a "
+                f"factor: Heaviside(x[{index}], 0) for x[{index}] > 0, KroneckerDelta for =. "
+                f"If {index} is free on purpose, give it another name."
+            )
+
+
+def _partial(node: Expr, walk: Callable[[Basic], Basic]) -> Expr:
+    """Return the derivative of an undefined function by its places."""
+    if isinstance(node, Subs):
+        inner, variables, point = node.args
+        fresh = {v: Dummy(v.name, real=True) for v in variables}
+        values = dict(zip(fresh.values(), map(walk, point), strict=True))
+        return substituted(walk(inner.xreplace(fresh)), values)
+    function, *by = node.args
+    if isinstance(function, AppliedUndef):
+        args = list(function.args)
+        orders = [0] * len(args)
+        for variable, times in by:
+            if args.count(variable) != 1 or not times.is_Integer:
+                break
+            orders[args.index(variable)] += times
+        else:
+            return Partial(walk(function), *map(S, orders))
+    raise Refused(
+        f"{node} is of type Derivative: only sums, products and functions of "
+        f"elements are differentiated. Call .doit() on it first, or write it as a Sum."
+    )

@@ -1,0 +1,192 @@
+"""From the inner form back to SymPy's: readable names, and conditions that stay in their sums."""
+
+from collections.abc import Callable, Iterable
+from itertools import chain, count
+
+from sympy import (
+    And,
+    Basic,
+    Derivative,
+    Eq,
+    Expr,
+    Idx,
+    Indexed,
+    IndexedBase,
+    KroneckerDelta,
+    Mul,
+    Ne,
+    Piecewise,
+    Product,
+    Subs,
+    Sum,
+    Symbol,
+)
+from sympy.core.symbol import Str
+from sympy.logic.boolalg import Boolean
+
+from rmsnorm_math.index.inner import (
+    Binder,
+    Bound,
+    BoundSum,
+    Bracket,
+    Choice,
+    Partial,
+)
+from rmsnorm_math.index.nested import kept_together
+from rmsnorm_math.index.rebuild import is_count, made, renamed, with_leaves
+from rmsnorm_math.index.terms import is_smooth, times
+from rmsnorm_math.index.walk import name, nodes
+
+Labels = Callable[[Basic], tuple[Expr, ...]]
+
+
+def leave(expr: Expr, names: Iterable[Expr]) -> Expr:
+    """Return `expr` as SymPy writes it; its bound indices take their names from `names`.
+
+    An index keeps its own name if that is among them, is free nowhere, and stands in no sum
+    within; else it takes the first that does not. Sums that differ in names alone become one.
+    """
+    names = list(names)
+    expr = unified(expr, [str(s) for s in names])
+    return _written(expr, _labels(expr, names))
+
+
+def unified(expr: Expr, order: list[str]) -> Expr:
+    """Return `expr`, with sums that differ in their hints alone made one; early in `order` wins."""
+
+    def rank(hint: str) -> tuple[int, str]:
+        return order.index(hint) if hint in order else len(order), hint
+
+    hints: dict[Basic, str] = {}
+    binders = [node for node in nodes(expr) if isinstance(node, Binder)]
+    for node in binders:
+        key, hint = _without_hints(node), node.args[0].name
+        hints[key] = min(hints.get(key, hint), hint, key=rank)
+    if len(hints) == len(binders):
+        return expr
+    memo: dict[Basic, Basic] = {}
+
+    def walk(node: Basic) -> Basic:
+        if not node.args or isinstance(node, IndexedBase | Idx | Indexed):
+            return node
+        if (known := memo.get(node)) is None:
+            known = made(node, tuple(map(walk, node.args)))
+            if isinstance(known, Binder):
+                hint = hints.setdefault(_without_hints(known), known.args[0].name)
+                known = known.func(Str(hint), *known.args[1:])
+            memo[node] = known
+        return known
+
+    return walk(expr)
+
+
+def _without_hints(node: Basic) -> Basic:
+    return with_leaves(node, lambda leaf, _: Str("") if isinstance(leaf, Str) else leaf)
+
+
+def _labels(expr: Expr, names: list[Expr]) -> Labels:
+    """Return a function that gives the names of the bound indices in a node, its own first."""
+    taken = {name(node) for node in nodes(expr)}
+    pool = [candidate for candidate in names if str(candidate) not in taken]
+    letters = chain("klpqstuvw", (f"k_{number}" for number in count(1)))
+    spare = (Idx(s) for s in letters if s not in taken and s not in set(map(str, pool)))
+    memo: dict[Basic, tuple[Expr, ...]] = {}
+
+    def labels(node: Basic) -> tuple[Expr, ...]:
+        if not node.args or isinstance(node, Indexed | IndexedBase | Idx):
+            return ()
+        if (known := memo.get(node)) is None:
+            known = tuple(dict.fromkeys(s for arg in node.args for s in labels(arg)))
+            if isinstance(node, Binder):
+                known = (pick(node.args[0].name, known), *known)
+            memo[node] = known
+        return known
+
+    def pick(hint: str, used: tuple[Expr, ...]) -> Expr:
+        for candidate in sorted(pool, key=lambda c: str(c) != hint):
+            if candidate not in used:
+                return candidate
+        pool.append(next(spare))
+        return pick(hint, used)
+
+    return labels
+
+
+def _written(expr: Expr, labels: Labels) -> Expr:
+    memo: dict[tuple[Basic, tuple[Expr, ...]], Basic] = {}
+
+    def write(node: Basic, names: tuple[Expr, ...]) -> Basic:
+        if isinstance(node, Bound):
+            return names[node.distance]
+        if not node.args or isinstance(node, IndexedBase | Idx):
+            return node
+        if (known := memo.get((node, names))) is None:
+            known = memo[node, names] = convert(node, names)
+        return known
+
+    def convert(node: Basic, names: tuple[Expr, ...]) -> Basic:
+        if isinstance(node, Binder):
+            return binder(node, names)
+        if isinstance(node, Bracket) or (
+            isinstance(node, Mul) and any(isinstance(f, Bracket) for f in node.args)
+        ):
+            return conditional(node, names)
+        args = tuple(write(arg, names) for arg in node.args)
+        if isinstance(node, Choice):
+            return Piecewise(*zip(args[::2], args[1::2], strict=True))
+        if isinstance(node, Partial):
+            return _derivative(*args)
+        return renamed(node, args)
+
+    def conditional(node: Expr, names: tuple[Expr, ...]) -> Expr:
+        factors = Mul.make_args(node)
+        rest = Mul(*(f for f in factors if not isinstance(f, Bracket)))
+        smooth, kept, deltas = is_smooth(rest), [], []
+        for factor in factors:
+            if isinstance(factor, Bracket):
+                for part in And.make_args(factor.args[0]):
+                    delta = _delta(write(part, names)) if smooth else None
+                    kept += [write(part, names)] if delta is None else []
+                    deltas += [] if delta is None else [delta]
+        return Piecewise((times(*deltas, write(rest, names)), And(*kept)), (0, True))
+
+    def binder(node: Expr, names: tuple[Expr, ...]) -> Expr:
+        kind, inner, here = type(node), node, names
+        limits: list[tuple[Basic, ...]] = []
+        while isinstance(inner, kind):
+            index = labels(inner)[0]
+            limits.insert(0, (index, *(write(end, here) for end in inner.args[2:])))
+            here, inner = (index, *here), inner.args[1]
+        result = (Sum if kind is BoundSum else Product)(write(inner, here), *limits)
+        if result.free_symbols.isdisjoint(labels(inner)):
+            return result
+        return kept_together(node, lambda other: binder(other, names))
+
+    return write(expr, ())
+
+
+def _delta(condition: Boolean) -> Expr | None:
+    """Return the factor that an equation of indices is, if it has no other form."""
+    if isinstance(condition, Eq | Ne) and is_count(condition.lhs) and is_count(condition.rhs):
+        delta = KroneckerDelta(*condition.args)
+        return delta if isinstance(condition, Eq) else 1 - delta
+    return None
+
+
+def _derivative(applied: Expr, *orders: Expr) -> Expr:
+    """Return the derivative of an undefined function by its places, as SymPy writes it.
+
+    Two elements may turn out to be one: then it is the derivative by a place of its own.
+    """
+    args, by, points = list(applied.args), [], {}
+    for place, order in enumerate(orders):
+        if order:
+            variable = args[place]
+            others = [arg for at, arg in enumerate(args) if at != place]
+            sought = getattr(variable, "base", variable)
+            if not isinstance(variable, Indexed | Symbol) or any(o.has(sought) for o in others):
+                args[place] = Symbol(f"xi_{place + 1}", real=True)
+                points[args[place]] = variable
+            by.append((args[place], order))
+    result = Derivative(applied.func(*args), *by)
+    return Subs(result, tuple(points), tuple(points.values())) if points else result

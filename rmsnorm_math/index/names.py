@@ -1,0 +1,49 @@
+"""New names for bound indices, in the form that SymPy writes."""
+
+from collections.abc import Callable, Iterable
+
+from sympy import Basic, Dummy, Expr, Idx, IndexedBase
+
+from rmsnorm_math.index.enter import enter
+from rmsnorm_math.index.leave import leave
+from rmsnorm_math.index.rebuild import renamed
+from rmsnorm_math.index.walk import BINDERS
+
+
+def freshen(expr: Expr) -> Expr:
+    """Return `expr` with every bound index renamed to a `Dummy` that is nowhere else."""
+    return _renamed(expr, {}, lambda index, _: Dummy(index.name, integer=True))
+
+
+def rename_bound(expr: Expr, candidates: Iterable[Expr] = ()) -> Expr:
+    """Return `expr` with readable names for its bound indices, as `leave` gives them."""
+    return leave(enter(expr), candidates)
+
+
+def anonymous(expr: Expr) -> Expr:
+    """Return `expr` with its bound indices numbered: equal for sums that differ in names alone."""
+    return _renamed(expr, {}, lambda _, depth: Idx(f"_{depth}"))
+
+
+def _renamed(expr: Basic, names: dict[Expr, Expr], new: Callable[[Expr, int], Expr]) -> Basic:
+    memo: dict[Basic, Basic] = {}
+
+    def walk(node: Basic) -> Basic:
+        if not node.args or isinstance(node, IndexedBase | Idx):
+            return names.get(node, node)
+        if (known := memo.get(node)) is None:
+            known = memo[node] = convert(node)
+        return known
+
+    def convert(node: Basic) -> Basic:
+        if not isinstance(node, BINDERS):
+            return renamed(node, tuple(map(walk, node.args)))
+        here = names
+        limits: list[tuple[Basic, ...]] = []
+        for index, *ends in reversed(node.limits):
+            written = [_renamed(end, here, new) for end in ends]
+            here = {**here, index: new(index, len(here))}
+            limits.insert(0, (here[index], *written))
+        return node.func(_renamed(node.function, here, new), *limits)
+
+    return walk(expr)

@@ -1,0 +1,187 @@
+"""Where does an index run? One rule, for derivatives, products, numbers and printed code alike.
+
+In this order: what the caller states; what an `Idx` declares (``Idx("i", n)`` counts from 0 to
+n-1); what the sums over that axis of that base show. A shape says how long an axis is, and not
+where it begins. What the sums show counts only where every element of that axis lies within it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sympy import Add, Dummy, Eq, Expr, Idx, Indexed, IndexedBase, KroneckerDelta, S, Symbol
+
+from rmsnorm_math.errors import Refused
+from rmsnorm_math.index.conditions import extreme
+from rmsnorm_math.index.enter import enter
+from rmsnorm_math.index.inner import Binder
+from rmsnorm_math.index.rebuild import is_count, opened
+from rmsnorm_math.index.walk import Ranges
+
+Axis = tuple[IndexedBase, int]
+Span = tuple[Expr, Expr]
+
+
+class Survey(NamedTuple):
+    """What an expression shows: where its bound indices run, and what stands at each axis."""
+
+    limits: dict[Expr, Span]
+    places: dict[Axis, set[Expr]]
+    equal: list[tuple[Expr, Expr]]
+    stated: Ranges
+
+
+def survey(exprs: Iterable[Expr], stated: Ranges | None = None) -> Survey:
+    """Return what `exprs`, in the inner form, show beside what is `stated`."""
+    found = Survey({}, defaultdict(set), [], stated or {})
+    seen: set[Expr] = set()
+
+    def walk(node: Expr) -> None:
+        if node in seen or not node.args:
+            return
+        seen.add(node)
+        if isinstance(node, Indexed):
+            for axis, index in enumerate(node.indices):
+                found.places[node.base, axis].add(index)
+        if isinstance(node, KroneckerDelta | Eq) and all(map(is_count, node.args)):
+            found.equal.append(node.args[:2])
+        if isinstance(node, Binder):
+            index, body = opened(node)
+            found.limits[index] = node.args[2:]
+            for part in (body, *node.args[2:]):
+                walk(part)
+        elif not isinstance(node, IndexedBase | Idx):
+            for arg in node.args:
+                walk(arg)
+
+    for expr in exprs:
+        walk(expr)
+    return found
+
+
+def known_range(index: Expr, *exprs: Expr, stated: Ranges | None = None) -> Span | None:
+    """Return where a free index of `exprs` runs, if that is known: its first and last value.
+
+    Parameters
+    ----------
+    index
+        A free index.
+    *exprs
+        The expressions in which it stands, as SymPy writes them.
+    stated
+        What the caller states of ranges.
+    """
+    return span_of(index, survey(map(enter, exprs), stated))
+
+
+def known_ranges(shown: Survey) -> Ranges:
+    """Return the ranges of the free indices that are known, and all that is stated."""
+    met = [*shown.places.values(), *map(set, shown.equal)]
+    free = {s for places in met for place in places for s in place.free_symbols}
+    spans = {s: span_of(s, shown) for s in free if not isinstance(s, Dummy)}
+    return {index: span for index, span in spans.items() if span} | shown.stated
+
+
+def span_of(index: Expr, shown: Survey) -> Span | None:
+    """Return where a free index runs, if that is known."""
+    return _only(_spans_of_index(index, shown))
+
+
+def span_or_refusal(index: Expr, shown: Survey, axis: Axis | None = None) -> Span:
+    """Return where `index`, or an axis, runs; if that is not known, refuse."""
+    found = _spans_of_index(index, shown)
+    if axis and not _declared(index, shown):
+        found = _spans_of_axis(axis, shown)
+    if (span := _only(found)) is None:
+        what = "several ranges are possible" if found else "no sum over a whole axis shows it"
+        raise Refused(
+            f"the range of the index {index} is not clear: {what}. Pass ranges={{{index}: (1, n)}}."
+        )
+    return span
+
+
+def _only(spans: set[Span]) -> Span | None:
+    return next(iter(spans)) if len(spans) == 1 else None
+
+
+def _declared(index: Expr, shown: Survey) -> set[Span]:
+    if index in shown.stated:
+        first, last = shown.stated[index]
+        return {(S(first), S(last))}
+    if isinstance(index, Idx) and index.lower is not None:
+        return {(index.lower, index.upper)}
+    return set()
+
+
+def _spans_of_index(index: Expr, shown: Survey) -> set[Span]:
+    if (declared := _declared(index, shown)) or _is_length(index, shown):
+        return declared
+    alike = {index} | {
+        other for pair in shown.equal for one, other in (pair, pair[::-1]) if one == index
+    }
+    axes = [axis for axis, places in list(shown.places.items()) if places & alike]
+    # A shape does not say where its axis begins: an axis whose beginning is shown says more.
+    for chosen in ([a for a in axes if _is_shown(a, shown)], axes):
+        if found := set().union(*(_spans_of_axis(axis, shown) for axis in chosen)):
+            return found
+    met = {shown.limits[other] for other in alike if other in shown.limits}
+    return {span for span in met if _is_whole(span, shown)}
+
+
+def _is_shown(axis: Axis, shown: Survey) -> bool:
+    return any(not place.free_symbols or place in shown.limits for place in shown.places[axis])
+
+
+def _spans_of_axis(axis: Axis, shown: Survey) -> set[Span]:
+    """Return the ranges of an axis that are possible; none, if an element may lie outside them."""
+    places = shown.places[axis]
+    bounds = shown.limits | shown.stated
+    if axis[0].shape:
+        starts = [extreme(place, bounds, 0) for place in places]
+        first = S.Zero if S.Zero in starts else S.One
+        span = first, first + axis[0].shape[axis[1]] - 1
+        return set() if any(gap.is_negative for gap in _gaps(span, places, bounds)) else {span}
+    spans = {shown.limits[place] for place in places if place in shown.limits}
+    spans = {s for s in spans.union(*(_declared(p, shown) for p in places)) if _is_whole(s, shown)}
+    if len(spans) == 1:
+        (span,) = spans
+        lengths = {s: Dummy(integer=True, positive=True) for s in span[1].free_symbols}
+        lengths = {s: dummy for s, dummy in lengths.items() if s.is_positive is None}
+        free = {p: span for p in places if _is_index(p, shown)}
+        gaps = _gaps(span, places, free | bounds)
+        return spans if all(gap.xreplace(lengths).is_nonnegative for gap in gaps) else set()
+    return spans
+
+
+def _gaps(span: Span, places: set[Expr], bounds: Ranges) -> list[Expr]:
+    """Return how far the least and the greatest of each of `places` lie within `span`."""
+    first, last = span
+    return [
+        gap.expand()
+        for place in places
+        for gap in (extreme(place, bounds, 0) - first, last - extreme(place, bounds, 1))
+    ]
+
+
+def _is_index(place: Expr, shown: Survey) -> bool:
+    return isinstance(place, Symbol | Idx) and not (
+        isinstance(place, Dummy) or _is_length(place, shown)
+    )
+
+
+def _is_whole(span: Span, shown: Survey) -> bool:
+    """Return whether a sum over `span` shows a whole axis: 1 to n, 0 to n - 1 or 0 to n."""
+    first, last = span
+    length = last + 1 if first == 0 and isinstance(last, Add) else last
+    return (
+        first in (0, 1)
+        and isinstance(length, Symbol)
+        and not isinstance(length, Dummy)
+        and not any(length in places for places in shown.places.values())
+    )
+
+
+def _is_length(symbol: Expr, shown: Survey) -> bool:
+    """Return whether `symbol` counts elements, even where it stands as an index: the n of x[n]."""
+    ends = {s for span in shown.limits.values() for end in span for s in end.free_symbols}
+    return not isinstance(symbol, Idx | Dummy) and (symbol.is_positive is True or symbol in ends)

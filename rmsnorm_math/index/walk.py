@@ -1,0 +1,104 @@
+"""One walk through an expression as SymPy writes it: its names, its bound and its free indices."""
+
+from collections.abc import Iterator
+
+from sympy import Basic, Dummy, Expr, Idx, Indexed, IndexedBase, Product, Sum, Symbol
+from sympy.core.function import AppliedUndef
+
+Ranges = dict[Expr, tuple[Expr, Expr]]
+BINDERS = (Sum, Product)
+
+
+def nodes(expr: Basic) -> Iterator[Basic]:
+    """Yield every different node of `expr`; a base or an index is one node, its label is not."""
+    seen: set[Basic] = set()
+    rest = [expr]
+    while rest:
+        node = rest.pop()
+        if node not in seen:
+            seen.add(node)
+            yield node
+            if not isinstance(node, IndexedBase | Idx):
+                rest.extend(reversed(node.args))
+
+
+def name(node: Basic) -> str | None:
+    """Return what `node` prints as, if it is something that has a name."""
+    if isinstance(node, AppliedUndef):
+        return str(node.func)
+    if isinstance(node, Symbol | Idx | IndexedBase) and not isinstance(node, Dummy):
+        return str(node)
+    return None
+
+
+def limits_of(expr: Basic) -> Iterator[tuple[Expr, Expr, Expr]]:
+    """Yield (index, lower, upper) for every bound index in `expr`."""
+    for node in nodes(expr):
+        if isinstance(node, BINDERS):
+            yield from (tuple(limit) for limit in node.limits)
+
+
+def index_symbols(expr: Basic) -> set[Expr]:
+    """Return the symbols that stand in the index of some element of `expr`."""
+    found: set[Expr] = set()
+    for node in nodes(expr):
+        if isinstance(node, Idx):
+            found.add(node)
+        if isinstance(node, Indexed):
+            for index in node.indices:
+                found |= {leaf for leaf in nodes(index) if isinstance(leaf, Symbol | Idx)}
+    return found
+
+
+def free_indices(expr: Expr) -> list[Expr]:
+    """Return the free indices of `expr`, sorted by name; a length that is used as one is none."""
+    ends = {s for _, *limit in limits_of(expr) for end in limit for s in end.free_symbols}
+    lengths = {s for s in ends if not isinstance(s, Idx)}
+    return sorted(_free_indices(expr, frozenset()) - lengths, key=str)
+
+
+def _free_indices(expr: Basic, bound: frozenset[Expr]) -> set[Expr]:
+    if isinstance(expr, BINDERS):
+        found: set[Expr] = set()
+        for index, *ends in reversed(expr.limits):
+            found = found.union(*(_free_indices(end, bound) for end in ends))
+            bound |= {index}
+        return found | _free_indices(expr.function, bound)
+    if isinstance(expr, Idx):
+        return {expr} - bound
+    if isinstance(expr, Indexed):
+        return index_symbols(expr) - bound
+    return set().union(*(_free_indices(arg, bound) for arg in expr.args))
+
+
+def depends(expr: Basic, wrt: Expr) -> bool:
+    """Return whether `wrt`, or for an element any element of its base, occurs in `expr`."""
+    sought = wrt.base if isinstance(wrt, Indexed) else wrt
+    return any(node == sought for node in nodes(expr))
+
+
+def dummies_of(*exprs: Expr) -> list[Expr]:
+    """Return the bound indices of `exprs`, without ranges, sorted by name."""
+    bound = {index for expr in exprs for index, _, _ in limits_of(expr)}
+    return sorted((plain(index) for index in bound if not isinstance(index, Dummy)), key=str)
+
+
+def plain(index: Expr) -> Expr:
+    """Return `index` without a range: a ranged `Idx` prints badly in LaTeX."""
+    return Idx(index.label) if isinstance(index, Idx) else index
+
+
+def free_symbols(*exprs: Basic) -> set[Expr]:
+    """Return the free symbols and indices of `exprs`, and the labels of their bases."""
+    return {s for e in exprs for s in e.free_symbols if not isinstance(s, Indexed)}
+
+
+def declared(*exprs: Basic) -> set[Expr]:
+    """Return what the indices and the bases in `exprs` declare of ranges and lengths."""
+    found: set[Expr] = set()
+    for node in (node for expr in exprs for node in nodes(expr)):
+        if isinstance(node, Idx) and node.lower is not None:
+            found |= {node.lower, node.upper}
+        if isinstance(node, IndexedBase) and node.shape:
+            found |= set(node.shape)
+    return found

@@ -1,0 +1,235 @@
+"""At which values of its free indices a result must be right, and whether it is.
+
+An index runs over what is stated, else over what its `Idx` declares, else over the elements that
+the expression has on that axis; a whole axis is 1..n or, where a case counts from 0, 0..n-1.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import cache
+from itertools import islice, product
+from typing import Any
+
+import mpmath
+from sympy import (
+    Basic,
+    Expr,
+    Idx,
+    Indexed,
+    IndexedBase,
+    Piecewise,
+    Product,
+    Subs,
+    Sum,
+    Symbol,
+    sympify,
+)
+
+from tests.differences import Scope, difference, holds, loops, value
+from tests.drawn import World, m, n, t
+
+SIZES = (3, 1, 2)
+POINTS = 5
+DIGITS = 40
+#: An element that is not there, or no number: the case says nothing at this point.
+UNDEFINED = (KeyError, ZeroDivisionError, OverflowError, ValueError)
+Axes = dict[tuple[Any, ...], set[Any]]
+
+
+def undefined_f(at: Any) -> Any:
+    return mpmath.sin(at) + at**2 / 3
+
+
+def undefined_g(at: Any, then: Any) -> Any:
+    return mpmath.cos(at + 2 * then) + at * then**2 / 5
+
+
+@cache
+def table(base: IndexedBase, rank: int) -> dict[Any, Any]:
+    """Return a number for each element of a base, on both sides of what a case reaches."""
+    low, high = {1: (-4, 12), 2: (-2, 7), 3: (-1, 5)}[rank]
+    draw = random.Random(f"{base}")
+    with mpmath.workdps(DIGITS):
+        return {
+            (base, *at): mpmath.mpf(draw.randint(200, 1700)) / 1024 * draw.choice((1, -1))
+            for at in product(range(low, high + 1), repeat=rank)
+        }
+
+
+def numbers(size: int, *exprs: Expr) -> dict[Any, Any]:
+    """Return what stands for each symbol, function and element of the expressions."""
+    scope: dict[Any, Any] = {n: size, m: {1: 2, 2: 1, 3: 2}[size]}
+    scope |= {t: mpmath.mpf(11) / 16, "f": undefined_f, "g": undefined_g}
+    scope |= {Symbol(bar): mpmath.mpf(at) / 8 for at, bar in enumerate(("ybar", "ubar", "xdot"), 5)}
+    for node in set().union(*(expr.atoms(Indexed) for expr in exprs)):
+        scope |= table(node.base, len(node.indices))
+    return scope
+
+
+def free_of(expr: Basic, indices: tuple[Expr, ...]) -> set[Expr]:
+    """Return those of the indices that occur free: the limits of a sum bind, its ends do not."""
+    if expr in indices:
+        return {expr}
+    if isinstance(expr, Sum | Product):
+        free = free_of(expr.function, indices)
+        for index, *ends in expr.limits:
+            free = (free - {index}).union(*(free_of(end, indices) for end in ends))
+        return free
+    if isinstance(expr, Subs):
+        free = free_of(expr.expr, indices) - set(expr.variables)
+        return free.union(*(free_of(point, indices) for point in expr.point))
+    if isinstance(expr, Indexed):
+        return set().union(*(free_of(index, indices) for index in expr.indices))
+    if isinstance(expr, Idx | Symbol):
+        return set()
+    return set().union(*(free_of(arg, indices) for arg in expr.args))
+
+
+def touch(expr: Basic, scope: Scope, into: Axes, bound: frozenset[Expr] = frozenset()) -> None:
+    """Add to `into` the place, on each axis, of each element that the expression has.
+
+    At None are the indices that stand there: those that are bound in a sum show the axis.
+    """
+    if isinstance(expr, Indexed):
+        for axis, index in enumerate(expr.indices):
+            into[expr.base, axis, "shown"] |= {index} if free_of(index, tuple(bound)) else set()
+            into[expr.base, axis, "free"] |= {index} - bound
+            with suppress(KeyError):
+                into[expr.base, axis] |= {int(value(index, scope))}
+    elif isinstance(expr, Sum | Product):
+        within = bound.union(index for index, *_ in expr.limits)
+        try:
+            inner = list(loops(expr.limits, scope))
+        except KeyError:
+            inner = [{key: v for key, v in scope.items() if key not in within}]
+        for here in inner:
+            touch(expr.function, here, into, within)
+    elif isinstance(expr, Piecewise):
+        for part, condition in expr.args:
+            try:
+                holding = holds(condition, scope)
+            except UNDEFINED:
+                holding = None
+            if holding is not False:
+                touch(part, scope, into, bound)
+            if holding:
+                break
+    else:
+        for arg in expr.args:
+            touch(arg, scope, into, bound)
+
+
+class Domain:
+    """Where the free indices of an expression, and of a variable, run for one size.
+
+    The indices in `bound` are summed over: they run over what is given there.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        expr: Expr,
+        wrt: Expr,
+        ranges: Mapping[Expr, Any],
+        scope: Scope,
+        bound: Mapping[Expr, list[int]] | None = None,
+    ) -> None:
+        self.expr, self.wrt, self.scope, self.bound = expr, wrt, scope, bound or {}
+        of_expr = free_of(expr, world.indices)
+        free = (of_expr - set(self.bound)) | free_of(wrt, world.indices)
+        self.free = sorted(free, key=str)
+        self.known = {s: r for s in free | of_expr if (r := run(s, ranges, scope)) is not None}
+        self.axes: Axes = defaultdict(set)
+        looped = {s: r for s, r in {**self.known, **self.bound}.items() if s in of_expr}
+        for chosen in islice(product(*looped.values()), 64):
+            known = dict(zip(looped, chosen, strict=True))
+            touch(expr, {**scope, **known}, self.axes, frozenset(looped))
+        touch(wrt, {}, self.axes)
+        self.shown = {
+            key[:2] for key, found in self.axes.items() if key[2:] == ("shown",) and found
+        }
+        self.whole = span(world.whole, scope)
+
+    def on(self, index: Expr) -> list[set[int]]:
+        """Return what the sums show of each axis on which an index stands."""
+        return [self.axes[key] for key in self.shown if index in self.axes[*key, "free"]]
+
+    def only(self, index: Expr) -> list[int]:
+        """Return the range of an index that is summed over, if there is one and only one."""
+        if index in self.known:
+            return self.known[index]
+        found = {tuple(sorted(axis)) for axis in self.on(index)}
+        if len(found) != 1:
+            raise Unjudged
+        return list(found.pop())
+
+    def candidates(self, index: Expr) -> list[int]:
+        if index in self.known:
+            return self.known[index]
+        return sorted({*self.whole}.union(*self.on(index)))
+
+    def points(self, most: int = POINTS) -> Iterator[dict[Any, Any]]:
+        """Yield the scope at some points of the domain, always the same ones."""
+        chosen = list(product(*map(self.candidates, self.free)))
+        random.Random(len(chosen)).shuffle(chosen)
+        inside = (dict(zip(self.free, point, strict=True)) for point in chosen)
+        yield from islice(({**self.scope, **p} for p in inside if self._inside(p)), most)
+
+    def _inside(self, point: Mapping[Expr, int]) -> bool:
+        met: Axes = defaultdict(set)
+        for expr in (self.wrt,) if self.bound else (self.expr, self.wrt):
+            touch(expr, {**self.scope, **point}, met)
+        return all(met[axis] <= self.axes[axis] for axis in self.shown & set(met))
+
+
+def span(limits: Any, scope: Scope) -> list[int]:
+    low, high = (int(value(sympify(end), scope)) for end in limits)
+    return list(range(low, high + 1))
+
+
+def run(index: Expr, ranges: Mapping[Expr, Any], scope: Scope) -> list[int] | None:
+    """Return what is stated of an index, else what it declares."""
+    limits = ranges.get(index, declared(index))
+    return None if limits is None else span(limits, scope)
+
+
+def declared(index: Expr) -> tuple[Expr, Expr] | None:
+    if isinstance(index, Idx) and index.lower is not None:
+        return (index.lower, index.upper)
+    return None
+
+
+class Unjudged(Exception):
+    """The quotient itself is no number, or too coarse to compare with."""
+
+
+def slope(expr: Expr, wrt: Expr, scope: Scope) -> Any:
+    """Return the difference quotient, if a second one with another step agrees."""
+    one, other = (difference(expr, wrt, scope, mpmath.mpf(10) ** -power) for power in (12, 11))
+    if isinstance(one, mpmath.mpc) or abs(one - other) > tolerance(one) / 10:
+        raise Unjudged
+    return one
+
+
+def tolerance(number: Any) -> Any:
+    return mpmath.mpf(10) ** -9 * max(abs(number), mpmath.mpf(10) ** -5)
+
+
+def assert_close(got: Any, expected: Any, where: str) -> None:
+    assert abs(got - expected) <= tolerance(expected), (
+        f"{where}: {mpmath.nstr(got, 15)} should be {mpmath.nstr(expected, 15)}"
+    )
+
+
+def number(expr: Expr, scope: Scope, where: str) -> Any:
+    """Return the value of a result; that it has none is its fault, not the case's."""
+    try:
+        return value(expr, scope)
+    except (*UNDEFINED, AttributeError, TypeError, StopIteration) as error:
+        raise AssertionError(f"{where}: {expr} has no value, {error!r}") from error
+
+
+def told(point: Scope) -> str:
+    return ", ".join(f"{k}={v}" for k, v in point.items() if isinstance(k, Symbol | Idx) and k != t)

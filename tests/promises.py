@@ -1,0 +1,164 @@
+"""What each function promises, on an expression that nobody chose.
+
+Each promise takes a drawn case and returns at how many points it was compared; a `Refused` goes
+through to the caller.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import product
+from typing import Any
+
+import mpmath
+from sympy import Expr, Idx, Indexed, IndexedBase, S, Symbol
+
+from rmsnorm_math import contract, differentiate, jvp, vjp
+from tests.differences import Scope, value
+from tests.drawn import Case, m, n
+from tests.judge import (
+    DIGITS,
+    SIZES,
+    UNDEFINED,
+    Domain,
+    Unjudged,
+    assert_close,
+    free_of,
+    number,
+    numbers,
+    slope,
+    told,
+)
+
+Ranges = Mapping[Expr, Any]
+ybar, xdot, ubar = (IndexedBase(letter) for letter in ("ybar", "xdot", "ubar"))
+
+
+def stated(case: Case, *exprs: Expr) -> dict[Expr, Any]:
+    """Return the stated ranges of the free indices of `exprs`: no others are of use."""
+    free = set().union(*(free_of(expr, case.world.indices) for expr in exprs))
+    return {s: span for s, span in case.ranges.items() if s in free}
+
+
+def no_index_escapes(result: Expr, *given: Expr) -> None:
+    def free(expr: Expr) -> set[Expr]:
+        return free_of(expr, tuple(expr.atoms(Symbol, Idx)))
+
+    escaped = free(result).difference(*map(free, given), {n, m})
+    assert not escaped, f"{escaped} escapes in {result}"
+
+
+def scopes(*exprs: Expr) -> Iterator[dict[Any, Any]]:
+    for size in SIZES:
+        with mpmath.workdps(DIGITS):
+            yield numbers(size, *exprs)
+
+
+def compare(
+    domain: Domain, result: Expr, expected: Callable[[Scope], Any], what: str, **more: Any
+) -> int:
+    """Compare a result with what is expected at the points of its domain."""
+    compared = 0
+    for point in domain.points(**more):
+        try:
+            wanted = expected(point)
+        except (*UNDEFINED, Unjudged):
+            continue
+        where = f"{what} is {result}, at {told(point)}"
+        assert_close(number(result, point, where), wanted, where)
+        compared += 1
+    return compared
+
+
+def derivative(case: Case) -> int:
+    """Judge each derivative in a row by the difference quotients of the one before."""
+    expr, compared = case.expr, 0
+    for wrt in case.wrt:
+        ranges = stated(case, expr, wrt)
+        result = differentiate(expr, wrt, ranges)
+        no_index_escapes(result, expr, wrt)
+        for scope in scopes(expr, wrt, result):
+            domain = Domain(case.world, expr, wrt, ranges, scope)
+            what = f"the derivative of {expr} by {wrt}"
+            compared += compare(domain, result, lambda p, e=expr, w=wrt: slope(e, w, p), what)
+        expr = result
+    return compared
+
+
+def same_value(case: Case, expr: Expr, ranges: Ranges, result: Expr, what: str) -> int:
+    return sum(
+        compare(
+            Domain(case.world, expr, S.One, ranges, scope), result, lambda p: value(expr, p), what
+        )
+        for scope in scopes(expr, result)
+    )
+
+
+def contraction(case: Case) -> int:
+    ranges = stated(case, case.expr)
+    result = contract(case.expr, ranges)
+    no_index_escapes(result, case.expr)
+    compared = same_value(case, case.expr, ranges, result, f"{case.expr} contracted")
+    again = contract(result, ranges)
+    assert again == result, f"contract once gives {result}, twice {again}"
+    return compared
+
+
+def backward(case: Case) -> int:
+    """Judge a VJP, and the VJP of it, by sums over difference quotients."""
+    y, compared = case.expr, 0
+    for wrt, name in zip(case.wrt, (ybar, ubar), strict=False):
+        outputs = tuple(sorted(free_of(y, case.world.indices), key=str))
+        cotangent = name[outputs] if outputs else Symbol(str(name))
+        ranges = stated(case, y, wrt)
+        result = vjp(y, wrt, cotangent, ranges)
+        no_index_escapes(result, wrt, cotangent.base if outputs else cotangent, S(_symbols(y)))
+        compared += along(case, y, wrt, cotangent, ranges, result, y)
+        y = result
+    return compared
+
+
+def forward(case: Case) -> int:
+    """Judge a JVP by a sum over difference quotients."""
+    y, wrt = case.expr, case.wrt[0]
+    inputs = wrt.indices if isinstance(wrt, Indexed) else ()
+    tangent = xdot[inputs] if inputs else Symbol("xdot")
+    ranges = stated(case, y, wrt)
+    result = jvp(y, wrt, tangent, ranges)
+    no_index_escapes(result, y, Symbol("xdot"))
+    return along(case, y, wrt, tangent, ranges, result, wrt)
+
+
+def along(
+    case: Case, y: Expr, wrt: Expr, bar: Expr, ranges: Ranges, result: Expr, summed: Expr
+) -> int:
+    """Compare with the derivative of y by wrt, times `bar` and summed over the indices of it."""
+    compared = 0
+    for scope in scopes(y, wrt, result, bar):
+        of_y = summed is y
+        whole = Domain(case.world, y, S.One if of_y else wrt, ranges, scope)
+        try:
+            spans = {s: whole.only(s) for s in getattr(bar, "indices", ())}
+        except Unjudged:
+            continue
+
+        def expected(point: Scope, spans: dict[Expr, list[int]] = spans) -> Any:
+            total = mpmath.mpf(0)
+            for chosen in product(*spans.values()):
+                inside = {**point, **dict(zip(spans, chosen, strict=True))}
+                of_y, of_wrt = (inside, point) if summed is y else (point, inside)
+                target = wrt
+                if isinstance(wrt, Indexed):
+                    target = wrt.base[tuple(value(s, of_wrt) for s in wrt.indices)]
+                total += value(bar, inside) * slope(y, target, of_y)
+            return total
+
+        if summed is y:
+            domain = Domain(case.world, y, wrt, ranges, scope, spans)
+        else:
+            domain = Domain(case.world, y, S.One, ranges, scope)
+        compared += compare(domain, result, expected, f"{y} by {wrt} along {bar}")
+    return compared
+
+
+def _symbols(expr: Expr) -> Expr:
+    """Return the sum of the symbols of an expression that are no indices."""
+    return sum(s for s in expr.free_symbols if isinstance(s, Symbol) and not s.is_integer) + S.Zero
