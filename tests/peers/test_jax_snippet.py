@@ -40,7 +40,10 @@ def test_epsilon_is_any_number() -> None:
 
 def test_epsilon_is_traced_mapped_scanned_and_differentiated() -> None:
     x, gamma, several = array(4, 5), array(5), jnp.array([0.1, 0.3])
-    close(jax.vmap(lambda e: rms_norm(x, gamma, e))(several), [plain(x, gamma, several[:, None, None])])
+    close(
+        jax.vmap(lambda e: rms_norm(x, gamma, e))(several),
+        [plain(x, gamma, several[:, None, None])],
+    )
     scanned, _ = jax.lax.scan(lambda c, e: (rms_norm(c, gamma, e), None), x, several)
     close(scanned, plain(plain(x, gamma, 0.1), gamma, 0.3))
     parameters = {"gamma": gamma, "eps": 0.1}

@@ -84,7 +84,9 @@ def test_results_over_arguments_are_refused() -> None:
     ("x_size", "dy_size", "gamma_size"),
     [(1e15, 1, 1e25), (1e-30, 1e20, 1), (1e20, 1e-25, 1), (3e38, 1e30, 1), (1e10, 1e30, 1e-20)],
 )
-def test_products_keep_their_order(name: str, x_size: float, dy_size: float, gamma_size: float) -> None:
+def test_products_keep_their_order(
+    name: str, x_size: float, dy_size: float, gamma_size: float
+) -> None:
     rng = np.random.default_rng(0)
     x, dy, gamma = (
         (rng.uniform(0.5, 1, shape) * size).astype("f")
@@ -150,8 +152,8 @@ process.start()
 assert queue.get(timeout=60) < 1e-13
 process.join()
 assert process.exitcode == 0
-hits = sum(sum(f.stats.cache_hits.values()) for f in (rmsnorm_numba._serial, rmsnorm_numba._parallel))
-print("hits", hits)
+kernels = rmsnorm_numba._serial, rmsnorm_numba._parallel
+print("hits", sum(sum(f.stats.cache_hits.values()) for f in kernels))
 """
 
 
@@ -169,7 +171,9 @@ def test_a_forked_process_may_call_it_and_a_second_one_finds_it_compiled(tmp_pat
 
 def test_without_a_place_for_the_cache_it_compiles_anew(tmp_path: Path) -> None:
     text = (ROOT / "docs/snippets/rmsnorm_numba.py").read_text("utf-8")
-    program = f"exec(compile({text!r}, 'nowhere.py', 'exec')); print(forward([[3.0, 4.0]], None, 0.0)[1])"
+    program = (
+        f"exec(compile({text!r}, 'nowhere.py', 'exec')); print(forward([[3.0, 4.0]], None, 0.0)[1])"
+    )
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
     assert done.stdout.decode().strip() == "[[0.28284271]]"

@@ -6,17 +6,20 @@ from typing import Any
 
 import pytest
 import torch
-import torch.autograd.forward_ad as forward_ad
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import forward_ad
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from tests.peers.implementations import torch_snippet
 from tests.snippets.cases import distance
 
 OURS, THEIRS = torch_snippet.rms_norm, torch.nn.functional.rms_norm
-close = torch.testing.assert_close
-# PyTorch's own transforms and compiler warn of what they do.
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.", "ignore:Attempted to insert a get_attr", "ignore::torch.jit.TracerWarning")
+func, close = torch.func, torch.testing.assert_close
+pytestmark = [  # PyTorch's own transforms and compiler warn of what they do
+    pytest.mark.filterwarnings("ignore:.torch.jit."),
+    pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr"),
+    pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
+]
 
 
 def double(*shape: int) -> Any:
@@ -28,7 +31,6 @@ def both(f: Any) -> None:
     close(f(OURS), f(THEIRS), equal_nan=True)
 
 
-func = torch.func
 TRANSFORMS = {
     "grad": func.grad,
     "jacrev": func.jacrev,
@@ -36,8 +38,8 @@ TRANSFORMS = {
     "hessian": func.hessian,
     "reverse twice": lambda f, a: func.jacrev(func.jacrev(f, a), a),
     "reverse of forward": lambda f, a: func.jacrev(func.jacfwd(f, a), a),
-    "jvp": lambda f, a: lambda *args: func.jvp(f, args, args),
-    "linearize": lambda f, a: lambda *args: func.linearize(f, *args)[1](*args),
+    "jvp": lambda f, _: lambda *args: func.jvp(f, args, args),
+    "linearize": lambda f, _: lambda *args: func.linearize(f, *args)[1](*args),
 }
 
 
@@ -61,8 +63,7 @@ def test_transforms(transform: str, shape: Any, row: Any, weighted: bool) -> Non
 
 @pytest.mark.parametrize("dims", [(0, 0), (None, 0), (0, None), (1, 0)])
 def test_vmap_over_x_and_gamma(dims: Any) -> None:
-    x = double(3, 3, 5) if dims[0] is not None else double(3, 5)
-    weight = double(3, 5) if dims[1] is not None else double(5)
+    x, weight = double(*(3,) * (dims[0] is not None), 3, 5), double(*(3,) * (dims[1] == 0), 5)
     gradient = lambda f: func.grad(lambda a, b: f(a, (5,), b, 0.1).sin().sum(), (0, 1))  # noqa: E731
     both(lambda f: func.vmap(lambda a, b: f(a, (5,), b, 0.1), dims)(x, weight))
     both(lambda f: func.vmap(gradient(f), dims)(x, weight))
@@ -85,8 +86,8 @@ def test_an_ensemble_of_modules() -> None:
     modules = [torch_snippet.RMSNorm(5) for _ in range(3)]
     parameters, buffers = func.stack_module_state(modules)
     base = copy.deepcopy(modules[0]).to("meta")
-    f = lambda p, b, x: func.functional_call(base, (p, b), x)  # noqa: E731
-    assert func.vmap(f, (0, 0, None))(parameters, buffers, torch.ones(4, 5)).shape == (3, 4, 5)
+    f = func.vmap(lambda *state: func.functional_call(base, state, torch.ones(4, 5)))
+    assert f(parameters, buffers).shape == (3, 4, 5)
 
 
 def test_forward_mode_alone_and_over_reverse() -> None:
@@ -195,8 +196,8 @@ def test_it_is_exported_for_any_number_of_rows(strict: bool) -> None:
 def test_it_is_traced_by_fake_meta_and_proxy_tensors() -> None:
     with FakeTensorMode():
         x = torch.randn(4, 5, requires_grad=True)
-        torch_snippet.RMSNorm(5)(x).sum().backward()
-        assert x.grad is not None and x.grad.shape == (4, 5)
+        y = torch_snippet.RMSNorm(5)(x)
+        assert torch.autograd.grad(y.sum(), x)[0].shape == (4, 5)
     module = torch_snippet.RMSNorm(5, device="meta")
     assert module(torch.ones(2, 5, device="meta")).shape == (2, 5)
     with torch.device("meta"):
@@ -290,8 +291,7 @@ def test_the_range_is_kept_in_every_way_there(scale: float) -> None:
     plain = lambda x, w: w * x / x.pow(2).mean(-1, keepdim=True).sqrt()  # noqa: E731
     y, pull = func.vjp(plain, *wide[:2])
     want = y, *pull(wide[2])
-    x.requires_grad_()
-    weight.requires_grad_()
+    x, weight = x.requires_grad_(), weight.requires_grad_()
     compiled = torch.compile(OURS, backend="eager")
     for f, again in ((OURS, False), (OURS, True), (compiled, False)):
         y = f(x, (7,), weight, 0.0)
