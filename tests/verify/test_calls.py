@@ -5,7 +5,6 @@
 
 import numpy as np
 import pytest
-
 from sympy import IndexedBase
 
 from rmsnorm_math.notation import b, j, x, ybar
