@@ -62,7 +62,7 @@ def read_results(
     where: Mapping[Expr, Expr] | None = None,
     **options: Any,
 ) -> Report:
-    """Report on the ``.npy`` files beside the cases that `write_cases` wrote with the same arguments."""
+    """Report on the results beside the cases that `write_cases` wrote, given the same arguments."""
     return read_layer(Path(directory), layer_of(outputs, arguments, where), **options)
 
 

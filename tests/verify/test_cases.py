@@ -8,9 +8,10 @@ from sympy import Idx, IndexedBase, Sum, Symbol, exp
 from rmsnorm_math import layer_norm, rms, rmsnorm, vjp
 from rmsnorm_math.notation import b, epsilon, gamma, i, j, m, n, x, ybar
 from rmsnorm_math.verify.arrays import Arrays, labels_of
-from rmsnorm_math.verify.cases import LARGE, SMALL, UNIT, laid_out, makers, rounded
+from rmsnorm_math.verify.cases import LARGE, SMALL, makers
 from rmsnorm_math.verify.layer import Layer, layer_of
 from rmsnorm_math.verify.rmsnorm import backward_of, forward_of
+from rmsnorm_math.verify.sampling import UNIT, laid_out, rounded
 from rmsnorm_math.verify.traits import facts
 from rmsnorm_math.verify.trial import copied, prepared, tolerance
 from tests.verify.backwards import by_complex_step

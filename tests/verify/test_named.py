@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rmsnorm_math.verify import check_backward
-from rmsnorm_math.verify.cases import rounded
+from rmsnorm_math.verify.sampling import rounded
 from rmsnorm_math.verify.wild import WILD
 from tests.verify.backwards import by_r_cubed, by_rstd, rows
 
