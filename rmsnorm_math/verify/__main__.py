@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.verify.cases import UNIT
-from rmsnorm_math.verify.files import manifest_of, read_results, write_cases
+from rmsnorm_math.verify.files import manifest_of, read_layer, write_layer
 from rmsnorm_math.verify.rmsnorm import PLACES, Convention, backward_of, forward_of
+from rmsnorm_math.verify.sampling import UNIT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return (_write if given.action == "write" else _read)(given)
     except (Refused, OSError) as refusal:
-        print(refusal, file=sys.stderr)
+        sys.stderr.write(f"{refusal}\n")
         return 2
 
 
@@ -61,7 +61,7 @@ def _write(given: Namespace) -> int:
         "shapes": given.shapes,
     }
     convention = _convention(options)
-    count = write_cases(
+    count = write_layer(
         given.directory,
         convention.layer,
         {"options": options},
@@ -69,9 +69,12 @@ def _write(given: Namespace) -> int:
         **_limits(convention, options),
     )
     layer = convention.layer
-    print(f"{count} cases in {given.directory}: {layer.signature}.")
-    print(f"Write {' and '.join(f'{name}.npy' for name in layer.names)} into each folder, then")
-    print(f"python -m rmsnorm_math.verify read {given.directory}")
+    files = " and ".join(f"{name}.npy" for name in layer.names)
+    sys.stdout.write(
+        f"{count} cases in {given.directory}: {layer.signature}.\n"
+        f"Write {files} into each folder, then\n"
+        f"python -m rmsnorm_math.verify read {given.directory}\n"
+    )
     return 0
 
 
@@ -84,9 +87,9 @@ def _read(given: Namespace) -> int:
     except (KeyError, TypeError):
         raise Refused(
             f"the cases in {given.directory} are of a layer of your own: read them in Python, "
-            f"with rmsnorm_math.verify.files.read."
+            f"with rmsnorm_math.verify.read_results."
         ) from None
-    report = read_results(
+    report = read_layer(
         given.directory,
         convention.layer,
         dtype=dtype,
@@ -94,7 +97,7 @@ def _read(given: Namespace) -> int:
         others=convention.others,
         **limits,
     )
-    print(report)
+    sys.stdout.write(f"{report}\n")
     return 0 if report.ok else 1
 
 

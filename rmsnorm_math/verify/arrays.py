@@ -5,7 +5,6 @@ NumPy's broadcasting does the rest. It is made for formulas by the thousand on s
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 from sympy import (
     Add,
     Expr,
-    Function,
     Idx,
     Indexed,
     KroneckerDelta,
@@ -28,12 +26,12 @@ from sympy import (
     Sum,
     Symbol,
     exp,
-    lambdify,
 )
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import Boolean
 
 from rmsnorm_math.errors import Refused
+from rmsnorm_math.verify.numerics import chosen, compiled, in_numpy, power, reduced, slope_of
 
 Array = NDArray[Any]
 
@@ -78,10 +76,9 @@ class Arrays:
 
     def value(self, expr: Expr) -> Any:
         """Return what `expr` is, an axis for each index."""
-        found = self._value.get(expr)
-        if found is None:
-            found = self._value[expr] = self._find(expr, self.value, magnitudes=False)
-        return found
+        if expr not in self._value:
+            self._value[expr] = self._find(expr, self.value, magnitudes=False)
+        return self._value[expr]
 
     def size(self, expr: Expr) -> Any:
         """Return the magnitude of the terms of `expr`, which its rounding errors are relative to.
@@ -89,40 +86,37 @@ class Arrays:
         It is the sum of the terms in absolute value; where a power or a function is steep, the
         errors of its argument count by as much more.
         """
-        found = self._size.get(expr)
-        if found is None:
-            found = self._size[expr] = self._find(expr, self.size, magnitudes=True)
-        return found
+        if expr not in self._size:
+            self._size[expr] = self._find(expr, self.size, magnitudes=True)
+        return self._size[expr]
 
     def _find(self, expr: Expr, of: Callable[[Expr], Any], *, magnitudes: bool) -> Any:
         if isinstance(expr, Number | NumberSymbol):
             return abs(float(expr)) if magnitudes else float(expr)
         if isinstance(expr, Add):
-            return _reduce(np.add, map(of, expr.args))
+            return reduced(np.add, map(of, expr.args))
         if isinstance(expr, Mul):
-            return _reduce(np.multiply, map(of, expr.args))
+            return reduced(np.multiply, map(of, expr.args))
         if isinstance(expr, Sum | Product):
             return self._over(expr, of)
         if isinstance(expr, Indexed | Symbol | Idx):
             leaf = self._leaf(expr, of)
             return abs(leaf) if magnitudes else leaf
         if isinstance(expr, Piecewise):
-            cases = [(self.value(c), of(e)) for e, c in expr.args]
-            return _reduce_cases(cases)
+            return chosen([(self.value(c), of(e)) for e, c in expr.args])
         if isinstance(expr, Relational | Boolean):
             return self._condition(expr)
         if isinstance(expr, KroneckerDelta):
             left, right = map(self.value, expr.args)
             return (left == right) * 1.0
         if isinstance(expr, Max | Min):
-            first = _reduce(np.maximum if isinstance(expr, Max) else np.minimum, map(of, expr.args))
-            return first
+            return reduced(np.maximum if isinstance(expr, Max) else np.minimum, map(of, expr.args))
         return self._sized(expr) if magnitudes else self._applied(expr)
 
     def _applied(self, expr: Expr) -> Any:
         if isinstance(expr, Pow):
-            return _power(self.value(expr.base), self.value(expr.exp))
-        return _numpy(expr.func, len(expr.args))(*map(self.value, expr.args))
+            return power(self.value(expr.base), self.value(expr.exp))
+        return in_numpy(expr.func, len(expr.args))(*map(self.value, expr.args))
 
     def _sized(self, expr: Expr) -> Any:
         """Return the magnitude of a power or a function: its own, and its argument's error."""
@@ -130,12 +124,14 @@ class Arrays:
         if isinstance(expr, Pow):
             base, size, p = self.value(expr.base), self.size(expr.base), self.value(expr.exp)
             extra = size / np.where(base == 0, 1, abs(base)) - 1
-            return np.where((base == 0) & (p > 0), _power(size, p), value * (1 + abs(p) * extra))
+            return np.where((base == 0) & (p > 0), power(size, p), value * (1 + abs(p) * extra))
         for number, arg in enumerate(expr.args):
             if arg.is_number:
                 continue
-            slope = value if isinstance(expr, exp) else _slope(expr.func, len(expr.args), number)(
-                *map(self.value, expr.args)
+            slope = (
+                value
+                if isinstance(expr, exp)
+                else slope_of(expr.func, len(expr.args), number)(*map(self.value, expr.args))
             )
             value = value + abs(slope) * self.size(arg)
         return value
@@ -199,46 +195,5 @@ class Arrays:
             return bool(expr)
         parts = sorted(expr.args, key=str)
         symbols = [Symbol(f"part_{number}") for number in range(len(parts))]
-        compiled = _compiled(expr.func(*(symbols[parts.index(arg)] for arg in expr.args)), symbols)
-        return compiled(*map(self.value, parts))
-
-
-def _compiled(expr: Any, symbols: list[Symbol]) -> Callable[..., Any]:
-    return lambdify(symbols, expr, "numpy")  # type: ignore[no-any-return]
-
-
-def _reduce(operation: Any, parts: Iterable[Any]) -> Any:
-    first, *others = parts
-    for other in others:
-        first = operation(first, other)
-    return first
-
-
-def _reduce_cases(cases: list[tuple[Any, Any]]) -> Any:
-    result: Any = np.nan
-    for condition, value in reversed(cases):
-        result = np.where(condition, value, result)
-    return result
-
-
-def _power(base: Any, exponent: Any) -> Any:
-    if exponent == -1:
-        return 1 / np.asarray(base)
-    if exponent in (0.5, -0.5):
-        root = np.sqrt(base)
-        return root if exponent > 0 else 1 / root
-    return np.asarray(base, dtype=float) ** exponent
-
-
-@cache
-def _numpy(function: type[Function], count: int) -> Callable[..., Any]:
-    symbols = [Symbol(f"x{number}", real=True) for number in range(count)]
-    return _compiled(function(*symbols), symbols)
-
-
-@cache
-def _slope(function: type[Function], count: int, number: int) -> Callable[..., Any]:
-    symbols = [Symbol(f"x{at}", real=True) for at in range(count)]
-    slope = function(*symbols).diff(symbols[number])
-    # a step has no slope but at the step, where nothing is exact
-    return _compiled(slope.replace(lambda e: e.func.__name__ == "DiracDelta", lambda _: 0), symbols)
+        function = compiled(expr.func(*(symbols[parts.index(arg)] for arg in expr.args)), symbols)
+        return function(*map(self.value, parts))

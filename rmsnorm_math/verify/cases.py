@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 from sympy import Expr, Indexed, cosh, exp, sinh
 
-from rmsnorm_math.errors import Refused
-from rmsnorm_math.verify.arrays import Array
 from rmsnorm_math.verify.layer import Layer
-
-#: The unit roundoff of each dtype that can be asked for.
-UNIT = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+from rmsnorm_math.verify.sampling import (
+    as_shape,
+    extents_of,
+    laid_out,
+    rounded,
+    shape_of,
+    weights_of,
+)
 
 #: Lengths that are odd, even, a power of two, one more or less; up to four axes; 37 rows.
 SMALL = (
@@ -59,7 +62,14 @@ class Case:
     def scalars(self) -> dict[str, float]:
         """The arguments that are numbers, by name."""
         names = self.layer.inputs
-        return {names.get(key, str(key)): v for key, v in self.values.items() if isinstance(v, float)}
+        return {
+            names.get(key, str(key)): v for key, v in self.values.items() if isinstance(v, float)
+        }
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return int(np.prod(self.shape[:-1]))
 
     @property
     def elements(self) -> int:
@@ -83,15 +93,6 @@ class Case:
         return ", ".join(texts + [f"{name} = {value:g}" for name, value in self.scalars.items()])
 
 
-def rounded(values: Array, dtype: str) -> Array:
-    """Round `values` to `dtype`; bfloat16, which NumPy lacks, as float32 that bfloat16 can hold."""
-    if dtype != "bfloat16":
-        return values.astype(dtype)
-    bits = values.astype(np.float32).view(np.uint32).astype(np.uint64)
-    bits += 0x7FFF + ((bits >> 16) & 1)
-    return (bits & 0xFFFF0000).astype(np.uint32).view(np.float32)
-
-
 def makers(
     layer: Layer,
     dtype: str,
@@ -103,10 +104,10 @@ def makers(
     The first case of each shape hides nothing: random values near 1, eps = 0.1. In the others
     sizes, kinds of weights and layouts are dealt out by chance, each as often as the others.
     """
-    given = [(_as_shape(shape, shapes), 12) for shape in shapes] if shapes is not None else None
+    given = [(as_shape(shape, shapes), 12) for shape in shapes] if shapes is not None else None
     plan = given or [(s, 6) for s in SMALL] + [(s, 3) for s in LARGE]
     deck = [(shape, number) for shape, count in plan for number in range(count)]
-    choices = (
+    choices: tuple[Sequence[Any], ...] = (
         _scales(layer, dtype),
         WEIGHTS,
         COTANGENTS if dtype != "float16" else (1.0, 64.0, 1 / 64),
@@ -122,16 +123,6 @@ def makers(
             for choice, pile in zip(choices, dealt, strict=True)
         ]
         yield partial(_case, layer, dtype, seed, shape, number == 1 and len(shape) == 2, *chosen)
-
-
-def _as_shape(shape: Any, shapes: Any) -> tuple[int, ...]:
-    if not isinstance(shape, tuple | list) or not shape:
-        raise Refused(f"shapes is {shapes!r}; write a list of shapes, such as [(4, 8), (2, 64)].")
-    if not all(isinstance(length, int) and length >= 0 for length in shape) or not shape[-1]:
-        raise Refused(
-            f"a shape is {tuple(shape)!r}; write the lengths of the axes, the last of them not 0."
-        )
-    return tuple(shape)
 
 
 def _scales(layer: Layer, dtype: str) -> tuple[float, ...]:
@@ -172,7 +163,7 @@ def _case(
     *scalars: float,
 ) -> Case:
     random = np.random.default_rng(seed)
-    extents = _extents(layer, shape, seed)
+    extents = extents_of(layer, shape, seed)
     numbers = dict(zip(_scalars(layer), scalars, strict=True))
     zero_row = zero_row and shape[0] > 1 and any(v > 0 for v in numbers.values())
     values: dict[Expr, Any] = {}
@@ -182,12 +173,12 @@ def _case(
         elif key in layer.lengths:
             values[key] = float(extents[key])
         elif key in layer.axes:
-            sizes = _sizes(layer, key, shape, extents)
+            sizes = shape_of(layer, key, shape, extents)
             if key in layer.cotangents:
                 array = rounded(cotangent * random.standard_normal(sizes), dtype)
                 values[key] = laid_out(array, cotangent_layout)
             elif layer.rows is not None and layer.rows not in layer.axes[key]:
-                array = rounded(_weights(random, sizes, weights), dtype)
+                array = rounded(weights_of(random, sizes, weights), dtype)
                 values[key] = laid_out(array, layout)
             else:
                 array = rounded(scale * random.standard_normal(sizes), dtype)
@@ -207,60 +198,3 @@ def _case(
         values[key] = array.reshape((*array.shape, 1)) if of_rows else array
     plain = (weights, layout, cotangent_layout, cotangent) == ("random", "plain", "plain", 1.0)
     return Case(layer, values, shape, scale, zero_row, plain, extents)
-
-
-def _extents(layer: Layer, shape: tuple[int, ...], seed: int) -> dict[Any, int]:
-    """Return the length of each axis: the last of `shape` is that of the last axis."""
-    axes = dict.fromkeys(axis for of in layer.axes.values() for axis in of)
-    small = np.resize(np.roll([3, 4, 1, 5, 2, 7], seed), len(axes) + 1)
-    extents = {axis: int(length) for axis, length in zip(axes, small, strict=False)}
-    if len(shape) > 1 and layer.rows is None:
-        extents |= dict(zip(_widest(layer), shape, strict=False))
-    extents[layer.column] = shape[-1]
-    extents[layer.rows] = int(np.prod(shape[:-1]))
-    return extents
-
-
-def _widest(layer: Layer) -> tuple[Any, ...]:
-    """Return the axes of the argument that has most."""
-    return max((layer.axes.get(key, ()) for key in layer.inputs), key=len)
-
-
-def _sizes(
-    layer: Layer, key: Expr, shape: tuple[int, ...], extents: dict[Any, int]
-) -> tuple[int, ...]:
-    axes = layer.axes[key]
-    leading = layer.rows is not None and axes[0] == layer.rows
-    lengths = tuple(extents[axis] for axis in axes[leading:])
-    return (*shape[:-1], *lengths) if leading else lengths
-
-
-def _weights(random: Any, sizes: tuple[int, ...], kind: str) -> Array:
-    values = random.uniform(0.5, 1.5, sizes)
-    flat = values.reshape(-1)
-    if kind in ("ones", "twos"):
-        values[...] = 1.0 if kind == "ones" else 2.0
-    elif kind == "up to 16":
-        values *= np.where(random.random(sizes) < 0.3, -1, 1)
-        flat[0] = 16.0
-    elif kind == "mostly negative":
-        flat[1:] *= -1
-    else:
-        flat[-1:] *= -1
-    if kind == "with zeros" and flat.size > 2:
-        flat[:: max(flat.size // 2, 2)] = 0
-    return values
-
-
-def laid_out(array: Array, layout: str) -> Array:
-    """Return an array of the same shape that lies in memory as kernels meet them."""
-    if layout == "broadcast" and array.ndim and array.size:
-        first = np.array(array.reshape(-1)[:1])
-        return np.lib.stride_tricks.as_strided(first, array.shape, (0,) * array.ndim)
-    if layout == "transposed" and array.ndim > 1:
-        return np.ascontiguousarray(array.swapaxes(-1, -2)).swapaxes(-1, -2)
-    if layout == "part of a wider array" and array.ndim:
-        wider = np.full((*array.shape[:-1], array.shape[-1] + 3), 7, dtype=array.dtype)
-        wider[..., : array.shape[-1]] = array
-        return wider[..., : array.shape[-1]]
-    return array

@@ -12,6 +12,7 @@ from rmsnorm_math.verify.trial import Trial
 
 NOT_SUMMED = "not summed over the batch"
 ALONG_COLUMNS = "each row's mean is broadcast along the wrong axis (keepdims is missing)"
+WITH_FACTORS = ALONG_COLUMNS.replace("mean", "mean, with its factors,")
 
 #: Of one value for each row and column, in the shape of the input: what comes back, and its name.
 OF_ROWS: tuple[tuple[str, Callable[[Array], Any]], ...] = (
@@ -21,7 +22,10 @@ OF_ROWS: tuple[tuple[str, Callable[[Array], Any]], ...] = (
         lambda v: v.sum(0),
     ),
     ("summed over the last axis; sum over the batch axes", lambda v: v.sum(-1)),
-    ("that of the first row alone; sum over the batch", lambda v: v.reshape(-1, v.shape[-1])[:1].sum(0)),
+    (
+        "that of the first row alone; sum over the batch",
+        lambda v: v.reshape(-1, v.shape[-1])[:1].sum(0),
+    ),
     (
         "that of the last row alone; add to it, do not overwrite it",
         lambda v: v.reshape(-1, v.shape[-1])[-1:].sum(0),
@@ -47,18 +51,14 @@ def faults(
     bodies = [_without_rows(layer, term) for term in terms]
     if all(bodies):
         parts = [arrays.of(body, [row, *indices]) for body, row in filter(None, bodies)]
-        values = sum(part.reshape((*leading, *part.shape[1:])) for part in parts)
+        values: Any = sum(part.reshape((*leading, *part.shape[1:])) for part in parts)
         if values.ndim == len(leading) + 1 and len(indices) == 1:
             for says, of in OF_ROWS:
                 yield says, of(values)
     elif len(indices) == 2:
         for says, narrow in (
             (ALONG_COLUMNS, Sum),
-            (
-                "each row's mean, with its factors, is broadcast along the wrong axis "
-                "(keepdims is missing)",
-                Expr,
-            ),
+            (WITH_FACTORS, Expr),
         ):
             yield says, _along_columns(indices, leading, terms, arrays, narrow)
     own = list(layer.outputs).index(key)
@@ -89,9 +89,11 @@ def _along_columns(
     row, column = indices
     total: Any = 0.0
     for term in terms:
-        factors = Mul.make_args(term)
-        of_row = [
-            f for f in factors if not f.is_number and f.has(row) and not f.has(column) and isinstance(f, narrow)
+        factors: tuple[Any, ...] = Mul.make_args(term)
+        of_row: list[Any] = [
+            f
+            for f in factors
+            if not f.is_number and f.has(row) and not f.has(column) and isinstance(f, narrow)
         ]
         if not any(f.has(Sum) for f in of_row):
             of_row = []

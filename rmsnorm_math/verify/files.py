@@ -27,7 +27,7 @@ class Unreadable(Exception):
         self.says = says
 
 
-def write(
+def write_cases(
     directory: str | Path,
     outputs: Mapping[Any, Expr],
     arguments: Mapping[Expr, str],
@@ -52,21 +52,21 @@ def write(
     TypeError, ValueError
         As `check`, or if the directory holds anything: nothing is overwritten.
     """
-    return write_cases(Path(directory), layer_of(outputs, arguments, where), {}, **options)
+    return write_layer(Path(directory), layer_of(outputs, arguments, where), {}, **options)
 
 
-def read(
+def read_results(
     directory: str | Path,
     outputs: Mapping[Any, Expr],
     arguments: Mapping[Expr, str],
     where: Mapping[Expr, Expr] | None = None,
     **options: Any,
 ) -> Report:
-    """Report on the ``.npy`` files beside the cases that `write` wrote with the same arguments."""
-    return read_results(Path(directory), layer_of(outputs, arguments, where), **options)
+    """Report on the results beside the cases that `write_cases` wrote, given the same arguments."""
+    return read_layer(Path(directory), layer_of(outputs, arguments, where), **options)
 
 
-def write_cases(
+def write_layer(
     directory: Path,
     layer: Layer,
     noted: Mapping[str, Any],
@@ -108,7 +108,7 @@ def write_cases(
     return len(listed)
 
 
-def read_results(
+def read_layer(
     directory: Path,
     layer: Layer,
     *,
@@ -119,7 +119,7 @@ def read_results(
     others: Others = tuple,
 ) -> Report:
     """Report on the results in `directory`."""
-    known = set()
+    known: set[str] = set()
 
     def call(case: Case, _given: list[Any]) -> tuple[Any, ...]:
         folder = directory / f"{len(known):03}"

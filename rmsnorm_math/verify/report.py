@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rmsnorm_math.verify.cases import Case
-from rmsnorm_math.verify.diagnosis import Diagnosis, Others
+from rmsnorm_math.verify.diagnosis import Others, sentences
 from rmsnorm_math.verify.layer import Layer
 from rmsnorm_math.verify.trial import Trial
 
@@ -104,14 +104,14 @@ def report(
     if furthest:
         _, worst, output = max(furthest)
         text = _element(dict(failed)[worst], output, layer.names[output])
-    diagnosis = Diagnosis(layer, [t for _, t in trials], others) if failed else None
+    named = sentences(layer, [t for _, t in trials], others) if failed else ()
     return Report(
         title=f"{title} in {dtype}",
         cases=len(cases),
         failed=len(numbers),
         problems=tuple(f"{what} {_where(indices, cases)}" for what, indices in found),
         worst=text,
-        diagnosis="\n".join(diagnosis.sentences()) if diagnosis else "",
+        diagnosis="\n".join(named),
         inputs=cases[worst].make().arguments,
     )
 

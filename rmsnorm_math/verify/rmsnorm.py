@@ -75,14 +75,10 @@ def _backward(
     return Convention(layer, "backward", (eps, offset, weight, residual, outputs))
 
 
+@cache
 def forward_of(eps: str, offset: float, weight: bool, residual: bool) -> Convention:
     """Return the forward pass for the options of `check_forward`."""
-    return _forward(_place(eps), offset, bool(weight), bool(residual))
-
-
-@cache
-def _forward(eps: str, offset: float, weight: bool, residual: bool) -> Convention:
-    y, r = _forward_expr(eps, offset, weight), rms(b, eps=eps)  # type: ignore[arg-type]
+    y, r = _forward_expr(_place(eps), offset, weight), rms(b, eps=eps)  # type: ignore[arg-type]
     arguments = {x: "x", gamma: "gamma", epsilon: "eps", RESIDUAL: "residual"}
     if residual:
         y, r = _with_residual(y), _with_residual(r)
@@ -184,7 +180,8 @@ def _other_backwards(options: tuple[Any, ...]) -> Any:
         return {name: found[name] for name in outputs}
 
     meant = {
-        "inside": "this is the gradient for eps inside the root; if that is meant, say eps='inside'",
+        "inside": "this is the gradient for eps inside the root; "
+        "if that is meant, say eps='inside'",
         "outside": "this is the gradient for eps outside the root, x / (sqrt(mean(x**2)) + eps); "
         "if that is meant, say eps='outside'",
         "max": "this is the gradient for max(mean(x**2), eps) in place of mean(x**2) + eps; "

@@ -7,10 +7,12 @@ import numpy as np
 from sympy import Expr
 
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.verify.cases import UNIT, Case, makers
-from rmsnorm_math.verify.diagnosis import LARGE, Others
+from rmsnorm_math.verify.cases import Case, makers
+from rmsnorm_math.verify.diagnosis import Others
+from rmsnorm_math.verify.evidence import LARGE
 from rmsnorm_math.verify.layer import Layer
 from rmsnorm_math.verify.report import Ran, Report, report
+from rmsnorm_math.verify.sampling import UNIT
 from rmsnorm_math.verify.traits import facts
 from rmsnorm_math.verify.trial import Call, Trial, attempt, prepared
 

@@ -5,17 +5,21 @@ convention is a change of values, so that with a slip it is the slip's formula, 
 Only two slips in the same term are formulas that have to be made.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from sympy import Expr, Indexed, S
 
 from rmsnorm_math.verify.arrays import Array, Arrays
-from rmsnorm_math.verify.conventions import Convention, of_whole
+from rmsnorm_math.verify.conventions import Convention
 from rmsnorm_math.verify.layer import Layer, parts_of
-from rmsnorm_math.verify.mutations import Slip, places, setting_of, slips, with_terms
+from rmsnorm_math.verify.mutations import slips
+from rmsnorm_math.verify.setting import places, setting_of, with_term
+from rmsnorm_math.verify.whole import of_whole
 
 Terms = tuple[Expr, ...]
 
@@ -26,7 +30,7 @@ class Suspect:
 
     says: tuple[str, ...]
     terms: Callable[[], Terms]
-    values: Array
+    values: Any
 
 
 class Suspects:
@@ -42,15 +46,53 @@ class Suspects:
     ) -> None:
         self.setting = setting_of(layer, key)
         self.indices = list(layer.indices(key))
-        self.terms = list(parts_of(layer.short[key]))
+        self.terms = tuple(parts_of(layer.short[key]))
         self.places = places(self.terms)
         self.shape, self.arrays = shape, arrays
         touching = [c for c in conventions if any(c(t) != t for t in self.terms)]
         self.conventions = [(c, seen_by(c, arrays)) for c in touching]
-        self.right = [self.laid(arrays.value(term)) for term in self.terms]
+        self.right = [self._laid(arrays, term) for term in self.terms]
         self.slips = [[*self._slips(term, at)] for at, term in enumerate(self.terms)]
 
+    def one(self) -> Iterator[Suspect]:
+        """Yield every formula with one slip."""
+        for convention, arrays in self.conventions:
+            values = self._total([self._laid(arrays, term) for term in self.terms])
+            yield Suspect((convention.says,), partial(_followed, convention, self.terms), values)
+        yield from self._wholes([Suspect((), lambda: self.terms, self._total(self.right))])
+        for at in range(len(self.terms)):
+            for says, wrong, values in (*self.slips[at], *self._local(at)):
+                yield self._suspect((says,), at, wrong, values)
+
+    def two(self) -> Iterator[Suspect]:
+        """Yield every formula with two slips, but for those in two different terms."""
+        for at, found in enumerate(self.slips):
+            for first, wrong, _ in found:
+                for second, worse, values in self._slips(wrong, at) if wrong != 0 else ():
+                    yield self._suspect((first, second), at, worse, values)
+        for convention, arrays in self.conventions:
+            yield from self._slips_with(convention, arrays)
+        for (one, _), (other, _) in combinations(self.conventions, 2):
+            terms = _followed(other, _followed(one, self.terms))
+            values = self._total([self._laid(self.arrays, term) for term in terms])
+            yield Suspect((one.says, other.says), partial(tuple, terms), values)
+        yield from self._wholes(list(self.one()))
+
+    def crossed(self, near: Callable[[Array], Array]) -> Iterator[Suspect]:
+        """Yield the formulas with a slip in each of two terms whose values are `near`."""
+        lists = [[*self.slips[at], *self._local(at)] for at in range(len(self.terms))]
+        for left, right in combinations(range(len(lists)), 2):
+            rest: Any = sum(v for at, v in enumerate(self.right) if at not in (left, right))
+            others = np.array([values for *_, values in lists[right]])
+            for says, wrong, values in lists[left]:
+                totals = others + (values + rest)
+                for number in np.flatnonzero(near(totals)):
+                    other, worse, _ = lists[right][number]
+                    terms = with_term(with_term(self.terms, left, wrong), right, worse)
+                    yield Suspect((says, other), partial(tuple, terms), totals[number])
+
     def _slips(self, term: Expr, at: int) -> Iterator[tuple[str, Expr, Array]]:
+        """Yield what one slip makes of a term; that it is missing is one, too."""
         found: dict[Expr, str] = {}
         if len(self.terms) > 1:
             found[S.Zero] = f"{self.places[at]} is missing"
@@ -58,113 +100,59 @@ class Suspects:
             found.setdefault(wrong, says)
         found.pop(term, None)
         for wrong, says in found.items():
-            if (values := self.laid(self.arrays.value(wrong))) is not None:
+            if (values := self._laid(self.arrays, wrong)) is not None:
                 yield says, wrong, values
-
-    def one(self) -> Iterator[Suspect]:
-        """Yield every formula with one slip."""
-        for convention, arrays in self.conventions:
-            yield self._of(convention.says, [self.laid(arrays.value(t)) for t in self.terms], convention)
-        for says, factor, more in of_whole(self.terms, self.setting):
-            yield self._whole((says,), factor, more, self.terms, sum(self.right))
-        for at, found in enumerate(self.slips):
-            for says, wrong, values in found:
-                yield Suspect((says,), self._with(at, wrong), self._sum(self.right, at, values))
-            for says, changed, values in self._local(at):
-                yield Suspect((says,), self._with(at, changed), self._sum(self.right, at, values))
-
-    def two(self) -> Iterator[Suspect]:
-        """Yield every formula with two slips, but for those in two different terms."""
-        for at, found in enumerate(self.slips):
-            for first, wrong, _ in found:
-                for second, worse, values in self._slips(wrong, at) if wrong != 0 else ():
-                    yield Suspect(
-                        (first, second), self._with(at, worse), self._sum(self.right, at, values)
-                    )
-        for convention, arrays in self.conventions:
-            changed = [self.laid(arrays.value(t)) for t in self.terms]
-            for at, found in enumerate(self.slips):
-                for says, wrong, _ in found:
-                    values = self.laid(arrays.value(wrong))
-                    if values is None or any(v is None for v in changed):
-                        continue
-                    both = (says, convention.says)
-                    yield Suspect(both, self._with(at, wrong, convention), self._sum(changed, at, values))
-                    if len(self.terms) > 1:
-                        local = (says, self._at(convention.says, at))
-                        terms = self._with(at, wrong, convention, alone=True)
-                        yield Suspect(local, terms, self._sum(self.right, at, values))
-        for number, (convention, _) in enumerate(self.conventions):
-            for other, _ in self.conventions[number + 1 :]:
-                terms = tuple(other(convention(t)) for t in self.terms)
-                values = [self.laid(self.arrays.value(t)) for t in terms]
-                if all(v is not None for v in values):
-                    yield Suspect((convention.says, other.says), lambda t=terms: t, sum(values))
-        singles = list(self.one())
-        for says, factor, more in of_whole(self.terms, self.setting):
-            for single in singles:
-                yield self._whole((*single.says, says), factor, more, single.terms, single.values)
-
-    def crossed(self, close: Callable[[Array], Array]) -> Iterator[Suspect]:
-        """Yield the formulas with a slip in each of two terms that are `close`."""
-        lists = [[*self.slips[at], *self._local(at)] for at in range(len(self.terms))]
-        for left in range(len(lists)):
-            for right in range(left + 1, len(lists)):
-                rest = [v for at, v in enumerate(self.right) if at not in (left, right)]
-                b = np.array([v for *_, v in lists[right]])
-                for says, wrong, a in lists[left]:
-                    totals = sum(rest, a)[None] + b
-                    for number in np.flatnonzero(close(totals)):
-                        other, worse, _ = lists[right][number]
-                        terms = with_terms(self.terms, left, wrong)
-                        terms = with_terms(terms, right, worse)
-                        yield Suspect((says, other), lambda t=terms: tuple(t), totals[number])
 
     def _local(self, at: int) -> Iterator[tuple[str, Expr, Array]]:
         """Yield the conventions that one term of several follows alone."""
         for convention, arrays in self.conventions if len(self.terms) > 1 else ():
             changed = convention(self.terms[at])
-            values = self.laid(arrays.value(self.terms[at]))
+            values = self._laid(arrays, self.terms[at])
             if changed != self.terms[at] and values is not None:
-                yield self._at(convention.says, at), changed, values
+                yield f"in {self.places[at]}, {convention.says}", changed, values
 
-    def _at(self, says: str, at: int) -> str:
-        return f"in {self.places[at]}, {says}"
+    def _slips_with(self, convention: Convention, arrays: Arrays) -> Iterator[Suspect]:
+        """Yield each slip where the whole follows a convention, or the term with the slip does."""
+        changed = [self._laid(arrays, term) for term in self.terms]
+        for at, found in enumerate(self.slips):
+            for says, wrong, _ in found:
+                values = self._laid(arrays, wrong)
+                both = with_term(self.terms, at, wrong)
+                total = self._total(with_term(changed, at, values))
+                yield Suspect((says, convention.says), partial(_followed, convention, both), total)
+                if len(self.terms) > 1:
+                    local = f"in {self.places[at]}, {convention.says}"
+                    terms = partial(_followed, convention, both, at)
+                    total = self._total(with_term(self.right, at, values))
+                    yield Suspect((says, local), terms, total)
 
-    def _of(self, says: str, values: list[Any], convention: Convention) -> Suspect:
-        terms = tuple(self.terms)
-        total = np.full(self.shape, np.nan) if any(v is None for v in values) else sum(values)
-        return Suspect((says,), lambda: tuple(convention(t) for t in terms), total)
+    def _wholes(self, suspects: list[Suspect]) -> Iterator[Suspect]:
+        """Yield what is wrong as a whole with each of `suspects`."""
+        for says, factor, more in of_whole(self.terms, self.setting):
+            by, extra = self._laid(self.arrays, factor), self._laid(self.arrays, more)
+            for suspect in suspects:
+                if suspect.values is not None:
+                    terms = partial(_scaled, suspect.terms, factor, more)
+                    yield Suspect((*suspect.says, says), terms, by * suspect.values + extra)
 
-    def _whole(
-        self, says: tuple[str, ...], factor: Expr, more: Expr, terms: Any, values: Any
-    ) -> Suspect:
-        by, extra = (self.laid(self.arrays.value(e)) for e in (factor, more))
-        made = terms if callable(terms) else lambda: tuple(terms)
-        return Suspect(says, lambda: (*(factor * t for t in made()), more), by * values + extra)
+    def _suspect(self, says: tuple[str, ...], at: int, term: Expr, values: Any) -> Suspect:
+        total = self._total(with_term(self.right, at, values))
+        return Suspect(says, partial(with_term, self.terms, at, term), total)
 
-    def _with(
-        self, at: int, term: Expr, convention: Convention | None = None, *, alone: bool = False
-    ) -> Callable[[], Terms]:
-        def terms() -> Terms:
-            found = with_terms(self.terms, at, term)
-            follows = [convention and (number == at or not alone) for number in range(len(found))]
-            return tuple(
-                convention(t) if convention and follows[number] else t
-                for number, t in enumerate(found)
-            )
+    def _total(self, values: Sequence[Any]) -> Any:
+        return None if any(v is None for v in values) else sum(values[1:], values[0])
 
-        return terms
+    def _laid(self, arrays: Arrays, term: Expr) -> Any:
+        return laid(arrays, arrays.value(term), self.indices, self.shape)
 
-    def _sum(self, values: list[Any], at: int, other: Array) -> Array:
-        result = other
-        for place, value in enumerate(values):
-            result = result if place == at else result + value
-        return result
 
-    def laid(self, value: Any) -> Array | None:
-        """Return values with the axes of the output, or None where they have others."""
-        return laid(self.arrays, value, self.indices, self.shape)
+def _followed(convention: Convention, terms: Terms, at: int | None = None) -> Terms:
+    """Return the terms, of which all follow a convention, or the one at a place does."""
+    return tuple(convention(t) if at in (None, number) else t for number, t in enumerate(terms))
+
+
+def _scaled(terms: Callable[[], Terms], factor: Expr, more: Expr) -> Terms:
+    return (*(factor * term for term in terms()), more)
 
 
 def laid(arrays: Arrays, value: Any, indices: list[Expr], shape: tuple[int, ...]) -> Array | None:
@@ -198,6 +186,3 @@ def _natural(arrays: Arrays, key: Expr, definition: Expr) -> Any:
     if isinstance(key, Indexed):
         return arrays.laid(value, key.indices)
     return float(np.ravel(value)[0])
-
-
-__all__ = ["Slip", "Suspect", "Suspects", "laid"]

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from rmsnorm_math.verify.arrays import Array
-from rmsnorm_math.verify.cases import UNIT, Case, rounded
+from rmsnorm_math.verify.cases import Case
+from rmsnorm_math.verify.sampling import UNIT, rounded
 
 #: What is called with a case and copies of its arguments.
 Call = Callable[[Case, list[Any]], Any]
@@ -30,6 +31,11 @@ class Trial:
         """Whether the function raised instead of returning."""
         return any(fault.startswith("raises") for fault in self.faults)
 
+    def misshapen(self, output: int) -> bool:
+        """Whether nothing came back, or something of another shape."""
+        got = self.got[output]
+        return got is None or got.shape != self.right[output].shape
+
     def allowed(self, output: int, dtype: str = "", size: Array | None = None) -> Array:
         """Return the largest error that rounding explains."""
         size = self.size[output] if size is None else size
@@ -38,7 +44,7 @@ class Trial:
     def wrong(self, output: int, dtype: str = "") -> bool:
         """Whether a result of the right shape is further off than rounding explains."""
         got, right = self.got[output], self.right[output]
-        if got is None or got.shape != right.shape:
+        if got is None or self.misshapen(output):
             return False
         known = np.isfinite(right)
         error = abs(np.where(known, got - right, 0))
@@ -100,7 +106,7 @@ def prepared(case: Case, dtype: str, factor: float) -> Trial | None:
 def _flat(layer: Any, key: Any, result: Array) -> tuple[int, ...]:
     """Return the shape of a result with its rows in one axis."""
     indices = len(layer.indices(key))
-    if indices == 0 or result.ndim == indices:
+    if indices in (0, result.ndim):
         return result.shape
     rest = result.shape[result.ndim - indices + 1 :]
     return (int(np.prod(result.shape[: result.ndim - indices + 1])), *rest)
@@ -140,7 +146,9 @@ def copied(value: Any) -> Any:
         return np.lib.stride_tricks.as_strided(value.flat[:1].copy(), value.shape, value.strides)
     if value.flags.c_contiguous:
         return value.copy()
-    span = [(length - 1) * stride for length, stride in zip(value.shape, value.strides, strict=True)]
+    span = [
+        (length - 1) * stride for length, stride in zip(value.shape, value.strides, strict=True)
+    ]
     memory = np.empty(sum(span) // value.itemsize + 1, dtype=value.dtype)
     copy = np.lib.stride_tricks.as_strided(memory, value.shape, value.strides)
     copy[...] = value

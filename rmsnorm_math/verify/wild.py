@@ -90,8 +90,7 @@ WILD: tuple[Seen, ...] = (
         "gamma twice in the second term",
         "gamma is applied twice in the second term: it belongs inside the sum only",
         _terms(lambda first, second: first + gamma[j] * second),
-        f"{MEGATRON}; "
-        + _file("maderix/ANE", "d91c984", "training/stories_cpu_ops.h", "L46"),
+        f"{MEGATRON}; " + _file("maderix/ANE", "d91c984", "training/stories_cpu_ops.h", "L46"),
     ),
     Seen(
         "r² for r³",
@@ -105,9 +104,7 @@ WILD: tuple[Seen, ...] = (
         "r⁴ for r³",
         "the second term is divided by r**4 where r**3 is right",
         _terms(lambda first, second: first + second / R[b]),
-        _file(
-            "luengnat/rustane", "54adcb8", "src/layers/transformer_backward.rs", "L59-L63"
-        ),
+        _file("luengnat/rustane", "54adcb8", "src/layers/transformer_backward.rs", "L59-L63"),
     ),
     Seen(
         "rms as a constant",
@@ -126,8 +123,9 @@ WILD: tuple[Seen, ...] = (
         "eps placed in two ways",
         "eps is added outside the root in the first term and inside in the second",
         _terms(
-            lambda first, second: first.xreplace({R[b]: WITHOUT_EPS + epsilon})
-            + second * R[b] / WITHOUT_EPS
+            lambda first, second: (
+                first.xreplace({R[b]: WITHOUT_EPS + epsilon}) + second * R[b] / WITHOUT_EPS
+            )
         ),
         _file("kakaobrain/trident", "6c429c6", "trident/kernel/rms_norm.py", "L205-L213"),
     ),

@@ -7,6 +7,7 @@ from sympy.printing.str import StrPrinter
 
 
 class _Printer(StrPrinter):  # type: ignore[misc]
+    # ruff: noqa: N802  SymPy's names
     printmethod = "_no_method"  # else an element prints itself, with its indices
 
     def __init__(self, names: Mapping[Expr, str]) -> None:

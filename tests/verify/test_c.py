@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(GCC is None, reason="there is no C compiler")
 def compiled(source, target, *options):
     assert GCC
     flags = ["-O2", "-Wall", "-Wextra", "-Werror", *options]
-    subprocess.run([GCC, *flags, "-o", target, source, "-lm"], check=True)  # noqa: S603
+    subprocess.run([GCC, *flags, "-o", target, source, "-lm"], check=True)
     return target
 
 
@@ -28,7 +28,7 @@ def test_a_program_by_files(tmp_path, dtype, capsys):
     program = compiled(HERE / "by_files.c", tmp_path / "by_files")
     cases = tmp_path / "cases"
     assert main(["write", str(cases), "--dtype", dtype]) == 0
-    subprocess.run([program, cases], check=True)  # noqa: S603
+    subprocess.run([program, cases], check=True)
     assert main(["read", str(cases)]) == 0
     assert "right in all" in capsys.readouterr().out
 
@@ -41,7 +41,7 @@ def test_a_wrong_program_is_told_what_is_wrong(tmp_path, capsys):
     program = compiled(wrong, tmp_path / "wrong")
     cases = tmp_path / "cases"
     assert main(["write", str(cases)]) == 0
-    subprocess.run([program, cases], check=True)  # noqa: S603
+    subprocess.run([program, cases], check=True)
     assert main(["read", str(cases)]) == 1
     assert "1/n is missing" in capsys.readouterr().out
 

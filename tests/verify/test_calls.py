@@ -5,12 +5,11 @@
 
 import numpy as np
 import pytest
-
 from sympy import IndexedBase
 
 from rmsnorm_math.notation import b, j, x, ybar
 from rmsnorm_math.verify import assert_backward, check, check_backward, check_forward
-from rmsnorm_math.verify.cases import rounded
+from rmsnorm_math.verify.sampling import rounded
 from tests.verify.backwards import by_xhat, rows, second_term
 
 

@@ -13,8 +13,8 @@ with pytest.MonkeyPatch.context() as patch:
     from habits import HABITS, LAYER, error, hidden, mean, thorough
 
 
-def rms(v):
-    return mean(v * v) ** 0.5
+def rms(v, eps=0.0):
+    return (mean(v * v) + eps) ** 0.5
 
 
 DY, X, GAMMA, EPS = thorough()

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from rmsnorm_math.verify import check_backward
-from rmsnorm_math.verify.cases import rounded
+from rmsnorm_math.verify.sampling import rounded
 from rmsnorm_math.verify.wild import WILD
-from tests.verify.backwards import by_r_cubed, by_rstd, by_xhat, rows, second_term, with_r
+from tests.verify.backwards import by_r_cubed, by_rstd, rows
 
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(Path(__file__).parents[2] / "docs")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rmsnorm_math.verify import check_backward
-from rmsnorm_math.verify.cases import rounded
+from rmsnorm_math.verify.sampling import rounded
 from tests.verify.backwards import by_r_cubed, by_xhat, patched, rows
 
 

@@ -5,12 +5,12 @@ from itertools import product
 
 import numpy as np
 import pytest
+from sympy import IndexedBase
 
-from rmsnorm_math.verify import check
-from tests.verify.planted import NAMES, gradients, layer, planted, suspects
 from rmsnorm_math import layer_norm, rms, rmsnorm
 from rmsnorm_math.notation import b
-from sympy import IndexedBase
+from rmsnorm_math.verify import check
+from tests.verify.planted import NAMES, gradients, planted, suspects
 
 LAYERS = {
     "RMSNorm": (gradients(rmsnorm(b)), NAMES, {IndexedBase("r")[b]: rms(b)}),
