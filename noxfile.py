@@ -81,7 +81,8 @@ def docs_live(session: nox.Session) -> None:
 def site_tests(session: nox.Session) -> None:
     """Show that the site is never stale, lets no error in, and shows code that runs as copied."""
     install(session, "docs", "test")
-    session.run("pytest", "tests/test_site.py", "tests/test_copied.py", *session.posargs)
+    tests = ("tests/test_site.py", "tests/test_found.py", "tests/test_copied.py")
+    session.run("pytest", *tests, *session.posargs)
 
 
 def judge(session: nox.Session, script: str, *arguments: str) -> None:

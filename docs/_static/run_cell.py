@@ -127,6 +127,7 @@ def run_cell(source, checked):
 
 def message(error):
     text = "".join(traceback.format_exception_only(error)).strip()
+    text = re.sub(r"^(?:\w+\.)+(?=\w+: )", "", text)  # a notebook names the type alone
     if isinstance(error, ModuleNotFoundError):
         return f"{text}. {HERE}"
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == "<cell>"]
