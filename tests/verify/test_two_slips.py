@@ -36,7 +36,7 @@ def sample(count, seed=0):
             yield pytest.param(name, key, says, terms, id=f"{name} {key}: {' & '.join(says)}")
 
 
-@pytest.mark.parametrize(("name", "key", "says", "terms"), sample(3))
+@pytest.mark.parametrize(("name", "key", "says", "terms"), list(sample(3)))
 def test_two_slips_are_named(name, key, says, terms):
     report = check(planted(name, key, terms()), *LAYERS[name])
     values = {says: values for says, _, values in formulas(name, key, 1)}
