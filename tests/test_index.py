@@ -1,5 +1,7 @@
 """A bound index has no name: nothing captures it, and it does not escape."""
 
+from pathlib import Path
+
 import pytest
 from sympy import (
     Dummy,
@@ -161,3 +163,17 @@ def test_a_condition_stays_with_its_sum(case):
     first = differentiate(expr, x[j])
     assert_derivative(first, expr, x[j], NUMBERS, [j], 3)
     assert_derivative(differentiate(first, x[k]), first, x[k], NUMBERS, [j, k], 3)
+
+
+def test_a_condition_that_guards_a_value_is_not_made_a_factor():
+    guarded = Sum(sin(Sum(Heaviside(x[k], 0) * W[i, k] / x[k], (k, 1, n))), (i, 1, n))
+    assert "would leave the sum that binds its index, by SymPy's own rules" in refusal(
+        lambda: contract(guarded)
+    )
+    outermost = Sum(Heaviside(x[k], 0) / x[k], (k, 1, n))
+    assert contract(outermost) == Sum(Piecewise((1 / x[k], x[k] > 0), (0, True)), (k, 1, n))
+
+
+def test_nothing_is_remembered_between_calls():
+    for path in Path(contraction.__file__).parent.rglob("*.py"):
+        assert "functools import cache" not in path.read_text("utf-8"), path
