@@ -49,7 +49,7 @@ class Bases(dict[str, IndexedBase]):
     def __init__(self) -> None:
         self.number = next(numbers)
 
-    def __missing__(self, letter: str) -> IndexedBase:
+    def __missing__(self, letter: str) -> IndexedBase:  # noqa: D105
         self[letter] = IndexedBase(letter + self.number)
         return self[letter]
 
@@ -210,10 +210,8 @@ def row(name: str, rounds: int) -> dict[str, Any]:
         return {"task": name, "ms": whole, "size": size, "growth": whole / half}
     build, derive = (PAIRED | ALONE)[name]
     if name in ALONE:
-        return {
-            "task": name,
-            "ms": statistics.median([ours(build, derive) for _ in range(rounds + 1)][1:]),
-        }
+        alone = [ours(build, derive) for _ in range(rounds + 1)][1:]
+        return {"task": name, "ms": statistics.median(alone)}
     pairs = [
         (ours(build, derive), timed(tensors.derivation(name, next(numbers))))
         for _ in range(rounds + 1)
@@ -225,19 +223,12 @@ def row(name: str, rounds: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="three rounds each, and no record")
+    parser.add_argument("--quick", action="store_true", help="three rounds each")
     quick = parser.parse_args().quick
     rows = []
     for name in [*PAIRED, *SIZED, *ALONE]:
-        rows.append(row(name, 3 if quick else 9))
-        print(
-            "  ".join(
-                f"{k} {v:.4g}" if isinstance(v, float) else f"{v}" for k, v in rows[-1].items()
-            ),
-            flush=True,
-        )
-    if quick:
-        return
+        rows.append(row(name, 3 if quick else 5))
+        print(json.dumps(rows[-1]), flush=True)
     record = {
         "about": (
             "medians of the CPU time in ms, with new symbols each round; ratio: tensorgrad's over "

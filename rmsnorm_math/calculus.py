@@ -36,9 +36,11 @@ def differentiate(expr: Expr, wrt: Expr, ranges: Ranges | None = None) -> Expr:
     wrt
         An element such as ``x[j]``, or a plain symbol such as ``epsilon``.
     ranges
-        ``{j: (lower, upper)}``, inclusive. By default a free index that meets
-        a sum over 1..n, with n a symbol, runs over 1..n: no condition is left
-        for it. Every other condition remains, as a `Piecewise`.
+        ``{j: (lower, upper)}``, inclusive. By default an index runs where its
+        `Idx` declares, ``Idx("j", n)`` from 0 to n-1; else where the sums over
+        its axis run, from 1 or 0 to the end, if every element of that axis in
+        `expr` lies there; a shape says how long an axis is. No condition is
+        left for what is known, and every other remains, as a `Piecewise`.
 
     Raises
     ------
@@ -48,12 +50,14 @@ def differentiate(expr: Expr, wrt: Expr, ranges: Ranges | None = None) -> Expr:
         is no expression, such as an `Eq` or a list.
     ValueError
         If the result would silently be wrong: `wrt` is the dummy of a sum, two
-        different objects print alike, an element has the wrong number of indices.
+        different objects print alike, an element has the wrong number of
+        indices, SymPy has moved a condition out of the sum that binds its index.
 
     Notes
     -----
     SymPy's own answer to the first example is a sum over all elements
-    (https://github.com/sympy/sympy/issues/21891).
+    (https://github.com/sympy/sympy/issues/21891). A sum from k to k - 1 or less
+    is empty here.
 
     Examples
     --------

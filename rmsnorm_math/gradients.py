@@ -66,8 +66,7 @@ def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Ranges | None = None) -> Ex
         The cotangent of `y`, with every free index of `y`, such as ``ybar[i]``
         or, for a batch, ``ybar[b, i]``. A scalar `y` takes a symbol.
     ranges
-        ``{i: (lower, upper)}`` for indices whose range `y` does not show. The
-        range of i is taken from a sum over the whole of the same axis, 1..n.
+        As in `differentiate`. Where nothing says where i runs, it is asked for.
 
     Raises
     ------
