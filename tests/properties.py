@@ -8,7 +8,7 @@ import argparse
 import random
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -43,7 +43,7 @@ class Tally:
         self.ends: Counter[tuple[str, str]] = Counter()
         self.kinds: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self.slowest: dict[str, tuple[float, str]] = {}
         self.failures: dict[str, str] = {}
 
@@ -56,7 +56,7 @@ class Tally:
             self.refusals[" ".join(w for w in str(refusal).split() if w.isalpha())[:60]] += 1
         took = time.process_time() - began
         self.seconds[name] += took
-        self.slowest[name] = max(self.slowest.get(name, (0, "")), (took, repr(case)))
+        self.slowest[name] = max(self.slowest.get(name, (0.0, "")), (took, repr(case)))
         self.ends[name, end] += 1
         self.kinds.update(features(case))
 
@@ -119,7 +119,7 @@ def report(first: int, last: int, tally: Tally) -> None:
     for name in PROMISES:
         ends = {end: count for (of, end), count in sorted(tally.ends.items()) if of == name}
         if ends:
-            took, case = tally.slowest.get(name, (0, ""))
+            took, case = tally.slowest.get(name, (0.0, ""))
             print(
                 f"  {name}: {ends}, {tally.seconds[name]:.0f} s, the slowest {took:.1f} s: {case}"
             )

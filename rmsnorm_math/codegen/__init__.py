@@ -31,9 +31,9 @@ Framework = Literal["numpy", "torch", "jax"]
 
 
 def source(
-    outputs: Mapping[str, Expr],
-    arguments: Mapping[Expr, str],
-    where: Mapping[Expr, Expr] | None = None,
+    outputs: Mapping[Any, Expr],
+    arguments: Mapping[Any, str],
+    where: Mapping[Any, Expr] | None = None,
     framework: Framework = "numpy",
     name: str = "backward",
 ) -> str:
@@ -149,9 +149,9 @@ def source(
 
 
 def function(
-    outputs: Mapping[str, Expr],
-    arguments: Mapping[Expr, str],
-    where: Mapping[Expr, Expr] | None = None,
+    outputs: Mapping[Any, Expr],
+    arguments: Mapping[Any, str],
+    where: Mapping[Any, Expr] | None = None,
     framework: Framework = "numpy",
 ) -> Callable[..., Any]:
     """Return the function that `source` prints.
@@ -180,7 +180,7 @@ def function(
     return namespace["backward"]  # type: ignore[no-any-return]
 
 
-def _full_array(arguments: Mapping[Expr, str], exprs: list[Expr], of_rows: Collection[Expr]) -> str:
+def _full_array(arguments: Mapping[Any, str], exprs: list[Expr], of_rows: Collection[Expr]) -> str:
     """Return the name of an argument that has the last axis."""
     bases = {n.base for expr in exprs for n in nodes(expr) if isinstance(n, Indexed)} - {*of_rows}
     return next((text for base, text in arguments.items() if base in bases), "")
