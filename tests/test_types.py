@@ -22,7 +22,7 @@ ignore_missing_imports = True
 """
 #: What a wrong call of a typed function is.
 OF_CALLS = ("[arg-type]", "[call-arg]", "[call-overload]", "[dict-item]", "[list-item]")
-RIGHT = '''
+RIGHT = """
 from sympy import Idx, IndexedBase, Sum, Symbol
 from rmsnorm_math import abbreviate, contract, differentiate, evaluate, finite_difference
 from rmsnorm_math import instantiate, jacobian, jvp, matrix_form, rms, rmsnorm, substitute, vjp
@@ -43,15 +43,15 @@ values = {x: [1, 2.5, "1/3"], Symbol("epsilon"): 0}
 evaluate(rms(), values, n=3)
 finite_difference(rms(), x[1], {x: [1, 2, 3], Symbol("epsilon"): 0}, n=3)
 matrix_form(x[i] * x[j], i, j, n)
-'''
-WRONG = '''
+"""
+WRONG = """
 from rmsnorm_math import differentiate, instantiate, vjp
 from rmsnorm_math.notation import b, i, j, m, x, ybar
 differentiate("x", x[j])
 vjp(x[i], x[j], ybar[i], ranges={b: ("1", m)})
 instantiate(x[i], "i")
 instantiate(x[i], i, n="3")
-'''
+"""
 
 
 def complaints(folder: Path, **modules: str) -> list[str]:
@@ -64,7 +64,7 @@ def complaints(folder: Path, **modules: str) -> list[str]:
     said, trouble, _ = api.run([*options, "--no-error-summary", *files])
     assert not trouble, trouble
     lines = [line for line in said.splitlines() if line.endswith(OF_CALLS) or "syntax" in line]
-    return [line for line in lines if "expected \"Literal" not in line]  # a loop over frameworks
+    return [line for line in lines if 'expected "Literal' not in line]  # a loop over frameworks
 
 
 def test_what_is_documented_has_the_types_that_are_declared(tmp_path):
