@@ -177,7 +177,11 @@ PAIRED: dict[str, tuple[Build, Derive]] = {
 SIZED: dict[str, tuple[Callable[[Bases, int], Expr], Derive, int]] = {
     "nested sines": (nested_sines, entry, 32),
     "layers of tanh": (lambda s, size: network(s, size, tanh), along("x", j), 8),
-    "layers of ReLU": (lambda s, size: network(s, size, lambda a: Max(a, 0)), along("x", j), 4),
+    "layers of ReLU": (
+        lambda s, size: network(s, size, lambda a: Max(a, 0, evaluate=False)),
+        along("x", j),
+        4,
+    ),
     "sums, each to the index of the next": (dependent, entry, 8),
     "two-branch conditions in one sum": (branches, entry, 5),
 }
@@ -226,8 +230,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="three rounds each")
     quick = parser.parse_args().quick
     rows = []
+    rounds = 3 if quick else 5
     for name in [*PAIRED, *SIZED, *ALONE]:
-        rows.append(row(name, 3 if quick else 5))
+        rows.append(row(name, rounds))
         print(json.dumps(rows[-1]), flush=True)
     record = {
         "about": (
@@ -237,6 +242,7 @@ def main() -> None:
         "versions": {"python": platform.python_version()}
         | {package: metadata.version(package) for package in ("sympy", "tensorgrad")},
         "machine": {"cpu": cpu(), "system": f"{platform.system()} {platform.machine()}"},
+        "rounds": rounds,
         "rows": rows,
     }
     RECORD.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
