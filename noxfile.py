@@ -147,7 +147,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(default=False, tags=["weekly"])
 def properties(session: nox.Session) -> None:
-    """Draw thousands of expressions with new seeds, ten minutes long: `-- --minutes 60 --seed 7`."""
+    """Draw expressions with new seeds, for ten minutes: `-- --minutes 60 --seed 7 --only vjp`."""
     install(session, "test")
     session.run("python", "-m", "tests.properties", *session.posargs)
 

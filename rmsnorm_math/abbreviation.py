@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import product
+from typing import Any
 
 from sympy import Add, Basic, Expr, Indexed, Integer, Mul, S, exp
 
@@ -13,7 +14,7 @@ from rmsnorm_math.inputs import as_expression
 from rmsnorm_math.matching import Names, assignments, matches, power_of
 
 
-def abbreviate(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
+def abbreviate(expr: Expr, definitions: Mapping[Any, Expr]) -> Expr:
     """Return `expr` with each defined quantity written as its symbol.
 
     A definition that is a root, such as ``{r: rms()}``, is found in all its
@@ -62,7 +63,7 @@ def abbreviate(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
     return tidy(result, dummies_of(expr))
 
 
-def substitute(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
+def substitute(expr: Expr, definitions: Mapping[Any, Expr]) -> Expr:
     """Return `expr` with what each symbol stands for in its place: it undoes `abbreviate`.
 
     Unlike ``expr.subs``, it reaches every element of a defined base, in sums,

@@ -18,11 +18,11 @@ from rmsnorm_math.index.leave import leave
 from rmsnorm_math.index.ranges import known_ranges
 from rmsnorm_math.index.survey import survey
 from rmsnorm_math.index.walk import Ranges, declared, dummies_of, free_symbols
-from rmsnorm_math.inputs import as_expression, as_ranges
+from rmsnorm_math.inputs import Stated, as_expression, as_ranges
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes, refuse_variable
 
 
-def differentiate(expr: Expr, wrt: Expr, ranges: Ranges | None = None) -> Expr:
+def differentiate(expr: Expr, wrt: Expr, ranges: Stated | None = None) -> Expr:
     r"""Return the partial derivative of an expression in index notation.
 
     Unlike `expr.diff(wrt)`, it is right when the index of `wrt` has the name of
@@ -82,7 +82,7 @@ def differentiate(expr: Expr, wrt: Expr, ranges: Ranges | None = None) -> Expr:
     return finished(result, [expr, wrt], ranges, dummies_of(expr))
 
 
-def contract(expr: Expr, ranges: Ranges | None = None) -> Expr:
+def contract(expr: Expr, ranges: Stated | None = None) -> Expr:
     """Return `expr` with the Kronecker deltas in its sums summed away.
 
     Sums are split at their terms, factors without the bound index stand before

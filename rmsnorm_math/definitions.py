@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from sympy import Dummy, Expr, Idx, Indexed, KroneckerDelta, Mul, Piecewise, Symbol
 
@@ -61,7 +62,7 @@ class Definition:
         return [f for f in factors if f.has(*BINDERS)] or [*factors]
 
 
-def definitions_of(expr: Expr, given: Mapping[Expr, Expr]) -> list[Definition]:
+def definitions_of(expr: Expr, given: Mapping[Any, Expr]) -> list[Definition]:
     """Return the definitions, checked: each key has one meaning, here and in `expr`."""
     entries = as_expressions(given, "the definitions", "{r: rms()}")
     every = [expr, *entries.values()]

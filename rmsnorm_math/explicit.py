@@ -1,7 +1,7 @@
 """Symbolic lengths become numbers, indices become integers, sums are written out."""
 
 from collections.abc import Mapping
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, TypeAlias, overload
 
 from sympy import Dummy, Expr, Idx, Integer, Matrix, MatrixBase, Symbol, Tuple
 
@@ -13,9 +13,13 @@ from rmsnorm_math.inputs import as_expression
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
 from rmsnorm_math.writing import written
 
-Axis = Expr | tuple[Expr, SupportsIndex, SupportsIndex]
+Axis: TypeAlias = Expr | tuple[Expr, SupportsIndex, SupportsIndex]
 
 
+@overload
+def instantiate(expr: Expr, **sizes: SupportsIndex) -> Expr: ...
+@overload
+def instantiate(expr: Expr, *axes: Axis, **sizes: SupportsIndex) -> Any: ...
 def instantiate(expr: Expr, *axes: Axis, **sizes: SupportsIndex) -> Expr | MatrixBase:
     """Return `expr` with its sums written out for given sizes.
 
@@ -55,7 +59,8 @@ def instantiate(expr: Expr, *axes: Axis, **sizes: SupportsIndex) -> Expr | Matri
     """
     expr = as_expression(expr)
     refuse_expression(expr)
-    indices = [axis[0] if isinstance(axis, tuple | Tuple) and axis else axis for axis in axes]
+    given: tuple[Any, ...] = axes
+    indices = [axis[0] if isinstance(axis, tuple | Tuple) and axis else axis for axis in given]
     _refuse_axes(expr, indices, sizes)
     fresh = freshen(expr)
     refuse_lookalikes(fresh, *indices)
@@ -126,7 +131,7 @@ def _refuse_axes(expr: Expr, indices: list[Any], sizes: Mapping[str, Any]) -> No
         raise Refused(f"{expr} has no index {missing[0]}: it has {', '.join(map(str, left))}.")
 
 
-def _span(axis: Axis, expr: Expr, numbers: Mapping[Expr, Expr], sizes: Mapping[str, Any]) -> range:
+def _span(axis: Any, expr: Expr, numbers: Mapping[Expr, Expr], sizes: Mapping[str, Any]) -> range:
     """Return the values of an axis: as stated, declared or shown, else 1 to the only length."""
     index, *limits = axis if isinstance(axis, tuple | Tuple) else (axis,)
     if limits:

@@ -16,11 +16,11 @@ from rmsnorm_math.index.rebuild import put
 from rmsnorm_math.index.survey import Survey, survey
 from rmsnorm_math.index.terms import times
 from rmsnorm_math.index.walk import Ranges, dummies_of, free_indices, plain
-from rmsnorm_math.inputs import as_expression, as_ranges
+from rmsnorm_math.inputs import Stated, as_expression, as_ranges
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes, refuse_variable
 
 
-def jacobian(y: Expr, wrt: Expr, ranges: Ranges | None = None) -> Expr:
+def jacobian(y: Expr, wrt: Expr, ranges: Stated | None = None) -> Expr:
     r"""Return the entry :math:`J_{ij} = \partial y_i/\partial x_j` of the Jacobian.
 
     Parameters
@@ -49,7 +49,7 @@ def jacobian(y: Expr, wrt: Expr, ranges: Ranges | None = None) -> Expr:
     return differentiate(y, wrt, ranges)
 
 
-def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Ranges | None = None) -> Expr:
+def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Stated | None = None) -> Expr:
     r"""Return the vector-Jacobian product :math:`\sum_i \bar y_i\,\partial y_i/\partial x_j`.
 
     It is what a backward pass computes: the cotangent of an input, from that
@@ -98,7 +98,7 @@ def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Ranges | None = None) -> Ex
     return _product(y, wrt, cotangent, outputs, ranges, tangent=False)
 
 
-def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Ranges | None = None) -> Expr:
+def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Stated | None = None) -> Expr:
     r"""Return the Jacobian-vector product :math:`\sum_j \partial y_i/\partial x_j\,\dot x_j`.
 
     Parameters

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from textwrap import shorten
-from typing import Any
+from typing import Any, TypeAlias
 
 from sympy import (
     Expr,
@@ -25,6 +25,9 @@ from sympy.core.relational import Relational
 
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.walk import Ranges, nodes
+
+#: Ranges as a caller states them; the keys of a Mapping would have to be of one type.
+Stated: TypeAlias = Mapping[Any, tuple[Expr | int, Expr | int]]
 
 UNDEFINED = {nan, zoo}
 #: What is given where an expression is asked for, and what to do instead.

@@ -16,7 +16,8 @@ def power_of(node: Basic) -> tuple[Expr, Expr]:
     if isinstance(node, exp):
         factor, rest = node.exp.as_coeff_Mul()
         return exp(rest), factor
-    return node.as_base_exp()
+    base, exponent = node.as_base_exp()
+    return base, exponent
 
 
 def matches(pattern: Basic, node: Basic, found: Names, bound: Names) -> Iterator[Names]:

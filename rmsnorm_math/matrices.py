@@ -130,7 +130,7 @@ def _contracted(total: Expr, row: Expr, column: Expr | None, sizes: Sizes) -> Ma
     length = upper - lower + 1
     if lower not in (0, 1) or not (length.is_Symbol or length.is_Integer):
         raise Refused(f"{rename_bound(total)} is not over a whole axis: write it from 1 to n.")
-    inside = sizes | {index: length}
+    inside = {**sizes, index: length}
     body = Sum(total.function, *inner) if inner else total.function
     products = []
     for term in Add.make_args(body.expand(func=True)):

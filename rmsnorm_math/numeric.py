@@ -14,7 +14,7 @@ from rmsnorm_math.inputs import as_expression, as_mapping, as_number
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
 from rmsnorm_math.writing import written
 
-Values = Mapping[Expr, Any]
+Values = Mapping[Any, Any]
 
 
 def evaluate(expr: Expr, values: Values, **sizes: int) -> Expr:
@@ -100,8 +100,9 @@ def finite_difference(
     """
     expr, wrt = as_expression(expr), as_expression(wrt, "the variable")
     refuse_expression(expr)
-    if not isinstance(digits, int) or digits < 1:
-        raise Refused(f"{digits} are no digits: give a whole number, such as 30.")
+    given: Any = digits
+    if not isinstance(given, int) or given < 1:
+        raise Refused(f"{given} are no digits: give a whole number, such as 30.")
     elements = {key: _precise(number, 3 * digits) for key, number in _numbers(values).items()}
     if wrt not in elements:
         raise Refused(
@@ -136,7 +137,7 @@ def _numbers(values: Values) -> dict[Expr, Expr]:
     }
 
 
-def _elements(name: Expr, value: Any, indices: tuple[int, ...] = ()) -> Iterator[tuple[Expr, Any]]:
+def _elements(name: Any, value: Any, indices: tuple[int, ...] = ()) -> Iterator[tuple[Expr, Any]]:
     many = hasattr(value, "__len__") and not isinstance(value, str | bytes | Mapping | AbstractSet)
     if isinstance(name, IndexedBase) and many:
         for position, entry in enumerate(value, 1):

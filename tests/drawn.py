@@ -1,6 +1,7 @@
 """Expressions in index notation that nobody chose, drawn by Hypothesis."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from hypothesis import assume
 from hypothesis import strategies as st
@@ -67,7 +68,7 @@ class Case:
         return f"{self.expr}  by {self.wrt}, ranges {self.ranges}  [{kinds}; shapes {shapes}]"
 
 
-def one_of(draw: Draw, *choices: object) -> object:
+def one_of(draw: Draw, *choices: Any) -> Any:
     return draw(st.sampled_from(choices))
 
 
@@ -113,7 +114,7 @@ def element(draw: Draw, world: World, bound: tuple[Expr, ...]) -> Expr:
     return base[tuple(place(draw, world, bound) for _ in range(rank(base)))]
 
 
-def limits(draw: Draw, world: World, outer: tuple[Expr, ...]) -> tuple[Expr, Expr]:
+def limits(draw: Draw, world: World, outer: tuple[Expr, ...]) -> Any:
     low, high = world.whole
     if chance(draw, 55):
         return (low, high)
@@ -222,7 +223,7 @@ def variable(draw: Draw, world: World, expr: Expr, plain: int) -> Expr:
     return base[tuple(places)]
 
 
-def stated_range(draw: Draw, world: World) -> tuple[Expr, Expr]:
+def stated_range(draw: Draw, world: World) -> Any:
     low, high = world.whole
     if chance(draw, 70):
         return (low, high)

@@ -27,7 +27,7 @@ from tests.differences import Scope, value
 Rows = list[list[Any]]
 
 
-def rows(form: Any, scope: Scope) -> Rows:
+def rows(form: Any, scope: Scope) -> Any:
     """Return the matrix of numbers, row by row; a scalar factor multiplies each of them."""
     if not getattr(form, "is_Matrix", False):
         return value(form, scope)

@@ -6,6 +6,7 @@ through to the caller.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -93,7 +94,7 @@ def derivative(case: Case) -> int:
         for scope in scopes(expr, wrt, result):
             domain = Domain(case.world, expr, wrt, ranges, scope)
             what = f"the derivative of {expr} by {wrt}"
-            compared += compare(domain, result, lambda p, e=expr, w=wrt: slope(e, w, p), what)
+            compared += compare(domain, result, partial(slope, expr, wrt), what)
         expr = result
     return compared
 

@@ -8,7 +8,7 @@ import argparse
 import random
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -21,7 +21,7 @@ from tests import promises
 from tests.drawn import cases
 from tests.drawn_forms import abbreviations, features, matrices
 
-EXAMPLES = 60
+EXAMPLES, SHRINKING = 60, 30.0  # cases for each seed; seconds
 PROMISES: dict[str, tuple[Callable[[Any], int], st.SearchStrategy[Any]]] = {
     "derivative": (promises.derivative, cases(depth=4)),
     "second derivative": (promises.derivative, cases(orders=2)),
@@ -43,7 +43,7 @@ class Tally:
         self.ends: Counter[tuple[str, str]] = Counter()
         self.kinds: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self.slowest: dict[str, tuple[float, str]] = {}
         self.failures: dict[str, str] = {}
 
@@ -56,7 +56,7 @@ class Tally:
             self.refusals[" ".join(w for w in str(refusal).split() if w.isalpha())[:60]] += 1
         took = time.process_time() - began
         self.seconds[name] += took
-        self.slowest[name] = max(self.slowest.get(name, (0, "")), (took, repr(case)))
+        self.slowest[name] = max(self.slowest.get(name, (0.0, "")), (took, repr(case)))
         self.ends[name, end] += 1
         self.kinds.update(features(case))
 
@@ -78,11 +78,13 @@ def run(name: str, at: int, tally: Tally) -> None:
     )
     @given(strategy)
     def check(case: Any) -> None:
+        if failing and time.monotonic() > failing[1] + SHRINKING and case != failing[0]:
+            return  # small enough
         counted = Tally() if failing else tally  # what is tried to shrink a failure is no new case
         try:
             counted.judge(name, promise, case)
         except Exception:
-            failing[:] = [case]
+            failing[:] = [case, failing[1] if failing else time.monotonic()]
             raise
 
     try:
@@ -117,7 +119,7 @@ def report(first: int, last: int, tally: Tally) -> None:
     for name in PROMISES:
         ends = {end: count for (of, end), count in sorted(tally.ends.items()) if of == name}
         if ends:
-            took, case = tally.slowest.get(name, (0, ""))
+            took, case = tally.slowest.get(name, (0.0, ""))
             print(
                 f"  {name}: {ends}, {tally.seconds[name]:.0f} s, the slowest {took:.1f} s: {case}"
             )

@@ -133,7 +133,7 @@ def test_a_wrong_derivative_is_found(fault, monkeypatch):
     monkeypatch.setattr(promises, "differentiate", lambda *args: wrong(differentiate(*args)))
     total = Sum(a[k] ** 2, (k, 2, n))
     case = Case(World((j, k), (a, c, A, T), 1), total, (a[j],), {j: (1, n)})
-    with pytest.raises(AssertionError, match="should be|escapes"):
+    with pytest.raises(AssertionError, match=r"should be|escapes"):
         promises.derivative(case)
 
 

@@ -31,9 +31,9 @@ FUNCTIONS = {word: spelling.functions for word, spelling in SPELLINGS.items()}
 
 
 def source(
-    outputs: Mapping[Key, Expr],
-    arguments: Mapping[Expr, str],
-    where: Mapping[Expr, Expr] | None = None,
+    outputs: Mapping[Any, Expr],
+    arguments: Mapping[Any, str],
+    where: Mapping[Any, Expr] | None = None,
     framework: Framework = "numpy",
     name: str = "backward",
 ) -> str:
@@ -129,9 +129,9 @@ def source(
 
 
 def function(
-    outputs: Mapping[Key, Expr],
-    arguments: Mapping[Expr, str],
-    where: Mapping[Expr, Expr] | None = None,
+    outputs: Mapping[Any, Expr],
+    arguments: Mapping[Any, str],
+    where: Mapping[Any, Expr] | None = None,
     framework: Framework = "numpy",
     name: str = "backward",
 ) -> Callable[..., Any]:
