@@ -64,7 +64,8 @@ SOURCES = {
             s[i] = 3*sign(x[i])
             """
             largest = torch.amax(x, dim=-1, keepdim=True)
-            loss = largest + torch.log(torch.sum(torch.exp(x - largest), dim=-1, keepdim=True))
+            total = torch.sum(torch.exp(x - largest), dim=-1, keepdim=True)
+            loss = largest + torch.log(total)
             s = 3*torch.sign(x)
             return loss[..., 0], s
         ''',

@@ -12,7 +12,6 @@ from rmsnorm_math.codegen.nodes import (
     Contraction,
     Line,
     array_name,
-    axes_of,
     element,
     rebuilt,
     rename,
@@ -61,7 +60,7 @@ def settled(
         axes, expr = next((a, e) for n, a, e in lines if n == name)
         user, _, into = next(line for line in lines if uses([line])[name])
         binds = expr.has(*BINDERS)
-        short = user in results and axes_of(into) == {*axes} and expr.count_ops() < 4
+        short = user in results and expr.count_ops() < 4 and {*uses([(user, (), into)])} == {name}
         fits = short or user in defined or isinstance(expr, Contraction)
         inside = any(uses([(user, (), part)])[name] for part in into.atoms(*BINDERS))
         if binds and (inside or not fits):
