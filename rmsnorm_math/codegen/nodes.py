@@ -89,7 +89,12 @@ def array_name(node: Basic) -> str:
     """Return the name of an array whose element `node` is, or nothing."""
     if isinstance(node, Indexed):
         return str(node.base.name)
-    return node.name if isinstance(node, Symbol) else ""
+    return node.name if isinstance(node, Symbol) and not is_axis(node) else ""
+
+
+def is_axis(node: Symbol) -> bool:
+    """Return whether a symbol is an axis, which is an integer, but no length."""
+    return bool(node.is_integer and not node.is_positive)
 
 
 def parts(expr: Basic) -> Iterator[Basic]:

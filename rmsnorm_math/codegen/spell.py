@@ -140,7 +140,7 @@ class Spelling(Arithmetic):
         """Return a function's value."""
         name = node.func.__name__
         if not axes_of(node):
-            self.scalars |= {symbol.name for symbol in node.free_symbols}
+            self.scalars |= {*map(array_name, node.free_symbols)}
         special = getattr(self, f"_{name.lower()}", None)
         if special is not None and name not in self.functions:
             spelled: Text = special(node, want)

@@ -138,3 +138,14 @@ def test_the_record_names_axes_and_lengths():
     rows = program({"y": Sum(x[k], (k, 1, n)) / n}, {x: "x"})
     assert rows.batch.name == "rows"
     assert rows.statements[0].expr.has(Mean)
+
+
+def test_an_axis_may_be_called_like_an_array():
+    s, e, d = map(Idx, ("t", "e", "dot"))
+    weights = exp(Sum(x[b, d] * V[s, d], (d, 1, n)))
+    y = Sum(weights * A[s, e], (s, 1, m)) / Sum(weights, (s, 1, m))
+    keys, values = rng.normal(size=(4, 5)), rng.normal(size=(4, 2))
+    shares = np.exp(X @ keys.T)
+    want = shares / shares.sum(1, keepdims=True) @ values
+    got = function({t[b, e]: y}, {x: "x", V: "v", A: "a"})(X, keys, values)
+    np.testing.assert_allclose(got, want)
