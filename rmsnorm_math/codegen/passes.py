@@ -10,7 +10,7 @@ from itertools import combinations
 
 from sympy import Expr, Indexed, Symbol
 
-from rmsnorm_math.codegen.nodes import Contraction, Reduction, parts
+from rmsnorm_math.codegen.nodes import Contraction, Reduction, axes_of, family, parts
 from rmsnorm_math.codegen.program import Parameter, Program, Result, Statement
 from rmsnorm_math.errors import Refused
 
@@ -155,3 +155,18 @@ def _used(expr: Expr, known: Collection[str]) -> set[str]:
 def _best(large: list[str], cost: Callable[[Collection[str]], tuple[int, ...]]) -> tuple[str, ...]:
     subsets = (c for r in range(len(large[:MOST]) + 1) for c in combinations(large[:MOST], r))
     return min(subsets, key=cost)
+
+
+def mixes_rows(forward: Program, backward: Program) -> bool:
+    """Return whether a row's results need other rows, sums of gradients over all of them aside."""
+    rows = forward.parameters[0].axes[:1]
+    returned = {r.name for r in backward.results}
+    for statement in (*forward.statements, *backward.statements):
+        nodes = [*parts(statement.expr)]
+        over = {axis for node in nodes for axis in getattr(node, "over", ())}
+        if {*rows} & over and (statement in forward.statements or statement.name not in returned):
+            return True
+        axes = {axis for node in nodes for axis in axes_of(node)} - {*rows}
+        if {family(axis) for axis in axes} & {*rows}:
+            return True
+    return not rows or bool({*forward.lengths.values(), *backward.lengths.values()} & {*rows})

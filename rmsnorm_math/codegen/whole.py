@@ -12,8 +12,7 @@ from rmsnorm_math.codegen import SPELLINGS, Framework, body
 from rmsnorm_math.codegen.derived import Derived, derive
 from rmsnorm_math.codegen.files import FILES
 from rmsnorm_math.codegen.names import is_name
-from rmsnorm_math.codegen.nodes import axes_of, family, parts
-from rmsnorm_math.codegen.passes import passes, trimmed
+from rmsnorm_math.codegen.passes import mixes_rows, passes, trimmed
 from rmsnorm_math.codegen.places import filled
 from rmsnorm_math.codegen.program import Program, Result, program
 from rmsnorm_math.codegen.spell import Spelling
@@ -76,10 +75,12 @@ def layer_source(
 
     Examples
     --------
-    >>> from rmsnorm_math import layer_source, rmsnorm
+    >>> from sympy import IndexedBase
+    >>> from rmsnorm_math import layer_source, rms, rmsnorm
     >>> from rmsnorm_math.notation import b, epsilon, gamma, x
     >>> names = {x: "x", gamma: "gamma", epsilon: "eps"}
-    >>> text = layer_source({"y": rmsnorm(b)}, names, name="rms_norm")
+    >>> where = {IndexedBase("r")[b]: rms(b)}
+    >>> text = layer_source({"y": rmsnorm(b)}, names, where, name="rms_norm")
     >>> [line for line in text.splitlines() if line.startswith("def ")][:2]
     ['def rms_norm(x, gamma, eps):', 'def rms_norm_backward(dy, x, gamma, r):']
     """
@@ -97,7 +98,7 @@ def layer_source(
         if kept is not None or blocks:
             raise Refused("JAX chooses itself what it keeps, and its blocks: leave both out.")
         forward, tangent = replace(forward, results=forward.results[:1]), layer.output | tangent
-    if blocks and _mixes_rows(forward, backward):
+    if blocks and mixes_rows(forward, backward):
         raise Refused(f"{name} cannot be computed in blocks: a row's result needs other rows.")
     texts = filled(layer, arguments, framework, name, (forward, backward), blocks)
     defined = {
@@ -185,18 +186,3 @@ def _divisors(y: Expr) -> dict[Expr, Expr]:
 def _definition(spelling: Spelling, name: str) -> str:
     parameters = ", ".join(parameter.name for parameter in spelling.program.parameters)
     return f"def {name}({parameters}):\n" + indent("\n".join(body(spelling)), "    ") + "\n"
-
-
-def _mixes_rows(forward: Program, backward: Program) -> bool:
-    """Return whether a row's results need other rows, sums of gradients over all of them aside."""
-    rows = forward.parameters[0].axes[:1]
-    returned = {r.name for r in backward.results}
-    for statement in (*forward.statements, *backward.statements):
-        nodes = [*parts(statement.expr)]
-        over = {axis for node in nodes for axis in getattr(node, "over", ())}
-        if {*rows} & over and (statement in forward.statements or statement.name not in returned):
-            return True
-        axes = {axis for node in nodes for axis in axes_of(node)} - {*rows}
-        if {family(axis) for axis in axes} & {*rows}:
-            return True
-    return not rows or bool({*forward.lengths.values(), *backward.lengths.values()} & {*rows})
