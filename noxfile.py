@@ -136,6 +136,15 @@ def peers(session: nox.Session) -> None:
     session.run("python", "-m", "tests.peers.record")
 
 
+@nox.session(name="peers-lowest", python="3.11", default=False)
+def peers_lowest(session: nox.Session) -> None:
+    """Run the files to copy with the oldest versions that they name; downloads some gigabytes."""
+    oldest = ["numpy==1.26.4", "torch==2.4.1", "jax==0.4.35", "jaxlib==0.4.35", "numba==0.60.0"]
+    install(session, "test")
+    session.install(*oldest)
+    session.run("pytest", "tests/peers/test_peers.py", *session.posargs)
+
+
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Time snippets, derivations and printed layers beside peers; record it (`-- --quick`)."""

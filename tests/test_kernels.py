@@ -61,12 +61,12 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
     "a matrix product": (
         "y",
         Sum(W[i, k] * x[b, k], (k, 1, n)),
-        "a_W has the axes|a matrix product",
+        "a_W has the|a matrix",
     ),
     "all rows for each": (
         "y",
         x[b, i] - Sum(x[b, i], (b, 1, m)) / m,
-        "a second way over the whole",
+        "a second way over",
     ),
     "columns by columns": (W[i, k], Sum(x[b, i] * x[b, k], (b, 1, m)), "a matrix product"),
     "numbers alone": ("y", epsilon * 2, "no argument has rows and columns"),

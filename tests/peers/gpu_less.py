@@ -89,23 +89,20 @@ def printed() -> None:
     for path in sorted(Path(sys.argv[1]).glob("*.triton.py")):
         module = load(path)
         module._multiprocessors = lambda _: 132
-        for n, rows in ((128, 10**5), (4096, 8192), (10**5, 99)):
-            for dtype in (torch.bfloat16, torch.float32):
-                x = torch.empty(1, dtype=dtype)
-                block, columns, warps, stages = module._tile(rows, n, x)
-                kernel = module._rows if n <= module.WIDEST else module._wide
-                arguments: dict[str, Any] = {
-                    name: POINTERS[dtype] if name.endswith(("_ptr", "_out")) else "i64"
-                    for name in kernel.arg_names
-                }
-                arguments |= {name: 1 for name in kernel.arg_names if name.endswith("_col")}
-                arguments |= {
-                    n: "*fp32" for n in arguments if n.startswith(("sum_", "eps", "alpha"))
-                }
-                arguments |= {"rows": "i32", "n": "i32", "kind": tl.float32, "BLOCK": block}
-                arguments |= {"COLUMNS": columns, "STAGES": stages}
-                shared = compiled(kernel, arguments, warps).metadata.shared
-                found[f"{path.name} {n} {dtype}"] = shared
+        for n, rows, dtype in ((4096, 8192, torch.bfloat16), (10**5, 99, torch.float32)):
+            x = torch.empty(1, dtype=dtype)
+            block, columns, warps, stages = module._tile(rows, n, x)
+            kernel = module._rows if n <= module.WIDEST else module._wide
+            arguments: dict[str, Any] = {
+                name: POINTERS[dtype] if name.endswith(("_ptr", "_out")) else "i64"
+                for name in kernel.arg_names
+            }
+            arguments |= {name: 1 for name in kernel.arg_names if name.endswith("_col")}
+            arguments |= {n: "*fp32" for n in arguments if n.startswith(("sum_", "eps", "alpha"))}
+            arguments |= {"rows": "i32", "n": "i32", "kind": tl.float32, "BLOCK": block}
+            arguments |= {"COLUMNS": columns, "STAGES": stages}
+            shared = compiled(kernel, arguments, warps).metadata.shared
+            found[f"{path.name} {n} {dtype}"] = shared
     sys.stdout.write(json.dumps(found))
 
 

@@ -1,6 +1,5 @@
 """The passes of others and of the snippets: functions of (dy, x, gamma, eps) to y, dx, dgamma."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -63,15 +62,6 @@ def through_numpy(snippet: Any) -> Implementation:
     return implementation
 
 
-@functools.cache
-def jax_snippet_at(eps: float | None) -> Implementation:
-    return through_jax(lambda x, gamma, _: jax_snippet.rms_norm(x, gamma, eps))
-
-
-def jax_snippet_passes(dy: Any, x: Any, gamma: Any, eps: float | None) -> Arrays:
-    return jax_snippet_at(eps)(dy, x, gamma, 0.0)
-
-
 def torch_rms_norm(x: torch.Tensor, gamma: torch.Tensor, eps: float | None) -> torch.Tensor:
     return torch.nn.functional.rms_norm(x, x.shape[-1:], gamma, eps)
 
@@ -111,7 +101,7 @@ SNIPPETS: dict[str, Implementation] = {
     "Triton snippet": through_torch(
         lambda x, gamma, eps: triton_snippet.rms_norm(x, x.shape[-1:], gamma, eps)
     ),
-    "JAX snippet": jax_snippet_passes,
+    "JAX snippet": through_jax(jax_snippet.rms_norm),
     "Numba snippet": through_numpy(numba_snippet),
     "Numba snippet, fused": numba_snippet.forward_backward,
 }

@@ -19,7 +19,15 @@ from tests.peers.implementations import (
     torch_rms_norm,
     torch_snippet,
 )
-from tests.snippets.cases import ROUNDING, SCALES, errors
+from tests.snippets.cases import (
+    LONG,
+    ROUNDING,
+    SCALES,
+    distance,
+    errors,
+    long_case,
+    of_length,
+)
 
 SHAPE = (3, 4)
 
@@ -36,6 +44,15 @@ def test_a_snippet_rounds_once(name: str, dtype: str) -> None:
 def test_float32_is_right_to_1e_6_at_every_scale(name: str, scale: float) -> None:
     worst = errors(SNIPPETS[name], np.float32, scale=scale)
     assert max(worst.values()) <= 1e-6, worst
+
+
+@pytest.mark.parametrize("shape", LONG)
+@pytest.mark.parametrize("name", SNIPPETS)
+def test_long_rows_and_many_rows_lose_nothing(name: str, shape: tuple[int, int]) -> None:
+    dy, x, gamma = long_case(shape)
+    want = of_length(dy, x, gamma, 1e-6)
+    for got, exact in zip(SNIPPETS[name](dy, x, gamma, 1e-6), want, strict=True):
+        assert distance(got, exact) < (3e-7 if exact.ndim == 1 else 5e-7)
 
 
 @pytest.mark.parametrize("name", ["PyTorch rms_norm", "JAX autodiff"])

@@ -1,6 +1,7 @@
 """A snippet is one short file that anyone may copy, and no snippet is hidden or untested."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import pytest
 from tests.snippets.cases import ROOT, SNIPPETS
 
 LINES = 160  # near 100 is the aim; range, out= and the checks of arguments need some more
-FRAMEWORKS = {"jax", "numba", "numpy", "torch", "triton"}
 LONG = {"rmsnorm_triton.py": 400}  # kernels for rows of any length, and their derivatives
+FRAMEWORKS = {"jax", "numba", "numpy", "torch", "triton"}
 
 
 @pytest.mark.parametrize("path", SNIPPETS, ids=lambda path: path.stem)
@@ -34,3 +35,15 @@ def test_a_snippet_is_shown_and_compared(path: Path) -> None:
     peers = (ROOT / "tests/peers/implementations.py").read_text("utf-8")
     name = path.stem.removeprefix("rmsnorm_")
     assert f'"{name}"' in peers, f"tests/peers/implementations.py does not load {path.name}"
+
+
+@pytest.mark.parametrize("path", SNIPPETS, ids=lambda path: path.stem)
+def test_a_snippet_names_the_oldest_versions_that_it_is_tested_with(path: Path) -> None:
+    about = " ".join((ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split())
+    said = re.search(
+        r"For Python 3\.11(?:, NumPy [\d.]+)? and (\w+) ([\d.]+), or later ones\.$", about
+    )
+    assert said, f"{path.name} must say which versions it is for"
+    package = {"PyTorch": "torch"}.get(said[1], said[1].lower())
+    tested = (ROOT / "noxfile.py").read_text("utf-8")
+    assert f'"{package}=={said[2]}' in tested, f"nox -s peers-lowest runs another {package}"

@@ -28,9 +28,9 @@ def wrapper(plan: Rows, name: str, docstring: str) -> list[str]:
     lines += ["rows, n = math.prod(shape[:-1]), shape[-1]"]
     lines += [f"{name} = np.ascontiguousarray({name}, kind).reshape(rows, n)" for name in tiles]
     lines += [f"{name} = np.ascontiguousarray({name}, kind)" for name in weights]
-    for name in plan.named(ROW):
-        whole = f'None if np.asarray({name}).dtype.kind in "biu" else kind'
-        lines.append(f"{name} = np.ascontiguousarray({name}, {whole}).reshape(rows)")
+    for key in plan.named(ROW):
+        whole = f'None if np.asarray({key}).dtype.kind in "biu" else kind'
+        lines.append(f"{key} = np.ascontiguousarray({key}, {whole}).reshape(rows)")
     for role, shape in ((TILE, "(rows, n)"), (ROW, "rows")):
         lines += [f"out_{label} = np.empty({shape}, kind)" for label in plan.results(role)]
     for part, role in sums.items():

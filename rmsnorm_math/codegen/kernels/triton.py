@@ -131,7 +131,7 @@ class Triton:
         lines += ["tl.debug_barrier()  # what the row before added up is read"] if one.parts else []
         inner = ["col = start + tl.arange(0, COLUMNS)", "inside = in_rows & (col < n)[None, :]"]
         inner += [self.weight(n) for n in self.weights if n in inputs]
-        loop = "for start in tl.range(0, n, COLUMNS, num_stages=STAGES):"
+        loop = "for start in range(0, n, COLUMNS):"
         lines += [loop, *indented([*inner, *reads, *steps])]
         return lines + [f"{s.name} /= n" for s in one.sums if s.over is Mean]
 
