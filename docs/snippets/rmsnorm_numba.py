@@ -12,6 +12,7 @@ or later ones.
 
 import math
 import os
+import sys
 import threading
 
 import numba
@@ -43,8 +44,11 @@ def compiled(*reorder, parallel=False):
     options = {"fastmath": set(reorder), "error_model": "numpy", "nogil": True}
 
     def decorate(function):
+        # What is kept on disk belongs to the name that this file is imported by.
+        function.__qualname__ = f"{__name__}.{function.__name__}"
         try:
-            return numba.njit(cache=True, parallel=parallel, **options)(function)
+            kept = __name__ in sys.modules
+            return numba.njit(cache=kept, parallel=parallel, **options)(function)
         except RuntimeError:  # there is no place to keep what is compiled
             return numba.njit(parallel=parallel, **options)(function)
 
@@ -123,7 +127,7 @@ def _run(x, gamma, eps, dy, rstd, y=None, dx=None):
                 f"pass {name}.astype(np.float32)"
             )
     x, taken = np.asarray(x), [a for a, _ in wanted.values() if a is not None]
-    given, kind = x.dtype, np.result_type(x.dtype, np.float32)
+    given, kind = x.dtype, np.promote_types(x.dtype, np.float32)
     for out in (y, dx):
         if out is None:
             continue
