@@ -31,8 +31,8 @@ LARGE = (
 SCALES = (1.0, 1e-3, 1e3)
 EPS = (0.1, 0.0, 1e-6, 1e-5, 1.0)
 COTANGENTS = (1.0, 1e4, 1e-4)
-WEIGHTS = ("random", "with zeros", "ones", "up to 16", "twos", "mostly negative")
-LAYOUTS = ("plain", "transposed", "plain", "part of a wider array")
+WEIGHTS = ("random", "with zeros", "ones", "up to 16", "twos", "mostly negative", "zeros")
+LAYOUTS = ("plain", "transposed", "plain", "part of a wider array", "one row for all")
 COTANGENT_LAYOUTS = ("plain", "broadcast", "plain", "transposed")
 
 
@@ -184,7 +184,7 @@ def _case(
                 array = rounded(scale * random.standard_normal(sizes), dtype)
                 if zero_row and array.ndim > 1:
                     array[1] = 0
-                values[key] = laid_out(array, layout)
+                values[key] = laid_out(array, "plain" if zero_row else layout)
     arrays = layer.arrays(values)
     kept = "float32" if dtype in ("float16", "bfloat16") else dtype
     for key, (element, definition) in layer.derived.items():
