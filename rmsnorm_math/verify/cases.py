@@ -104,8 +104,10 @@ def makers(
     The first case of each shape hides nothing: random values near 1, eps = 0.1. In the others
     sizes, kinds of weights and layouts are dealt out by chance, each as often as the others.
     """
-    given = [(as_shape(shape, shapes), 12) for shape in shapes] if shapes is not None else None
-    plan = given or [(s, 6) for s in SMALL] + [(s, 3) for s in LARGE]
+    given = None if shapes is None else [as_shape(shape, shapes) for shape in shapes]
+    plan: list[Any] = [*((s, 6) for s in SMALL), *((s, 3) for s in LARGE)]
+    if given is not None:
+        plan = [(s, 12 if np.prod(s) < 1e5 else 3) for s in given]
     deck = [(shape, number) for shape, count in plan for number in range(count)]
     choices: tuple[Sequence[Any], ...] = (
         _scales(layer, dtype),

@@ -53,6 +53,8 @@ def _recognised(
         missing = all(any("is None" in f for f in t.faults.values()) for t in trials)
         return [("it is missing",)] if missing else []
     answered = evidence.trials
+    if not answered:
+        return []
     dtype = answered[0].dtype
     if not any(trial.wrong(output) or trial.misshapen(output) for trial in answered):
         return []
