@@ -31,8 +31,8 @@ LARGE = (
 SCALES = (1.0, 1e-3, 1e3)
 EPS = (0.1, 0.0, 1e-6, 1e-5, 1.0)
 COTANGENTS = (1.0, 1e4, 1e-4)
-WEIGHTS = ("random", "with zeros", "ones", "up to 16", "twos", "mostly negative")
-LAYOUTS = ("plain", "transposed", "plain", "part of a wider array")
+WEIGHTS = ("random", "with zeros", "ones", "up to 16", "twos", "mostly negative", "zeros")
+LAYOUTS = ("plain", "transposed", "plain", "part of a wider array", "one row for all")
 COTANGENT_LAYOUTS = ("plain", "broadcast", "plain", "transposed")
 
 
@@ -104,8 +104,10 @@ def makers(
     The first case of each shape hides nothing: random values near 1, eps = 0.1. In the others
     sizes, kinds of weights and layouts are dealt out by chance, each as often as the others.
     """
-    given = [(as_shape(shape, shapes), 12) for shape in shapes] if shapes is not None else None
-    plan = given or [(s, 6) for s in SMALL] + [(s, 3) for s in LARGE]
+    given = None if shapes is None else [as_shape(shape, shapes) for shape in shapes]
+    plan: list[Any] = [*((s, 6) for s in SMALL), *((s, 3) for s in LARGE)]
+    if given is not None:
+        plan = [(s, 12 if np.prod(s) < 1e5 else 3) for s in given]
     deck = [(shape, number) for shape, count in plan for number in range(count)]
     choices: tuple[Sequence[Any], ...] = (
         _scales(layer, dtype),
@@ -184,7 +186,7 @@ def _case(
                 array = rounded(scale * random.standard_normal(sizes), dtype)
                 if zero_row and array.ndim > 1:
                     array[1] = 0
-                values[key] = laid_out(array, layout)
+                values[key] = laid_out(array, "plain" if zero_row else layout)
     arrays = layer.arrays(values)
     kept = "float32" if dtype in ("float16", "bfloat16") else dtype
     for key, (element, definition) in layer.derived.items():

@@ -35,10 +35,14 @@ def sentences(layer: Layer, trials: Sequence[Trial], others: Others) -> Iterator
     chosen: dict[Says, list[str]] = {}
     for output, found in enumerate(fitting):
         if found:  # the name that most outputs have in common
-            best = max(found, key=lambda says: sum(says in other for other in fitting))
+            best = max(found, key=lambda says: sum(_within(says, other) for other in fitting))
             chosen.setdefault(best, []).append(layer.names[output])
     for says, names in chosen.items():
         yield f"{' and '.join(names)}: {'; and '.join(says)}"
+
+
+def _within(says: Says, found: Sequence[Says]) -> bool:
+    return any(set(says) <= set(other) for other in found)
 
 
 def _recognised(
@@ -49,6 +53,8 @@ def _recognised(
         missing = all(any("is None" in f for f in t.faults.values()) for t in trials)
         return [("it is missing",)] if missing else []
     answered = evidence.trials
+    if not answered:
+        return []
     dtype = answered[0].dtype
     if not any(trial.wrong(output) or trial.misshapen(output) for trial in answered):
         return []
@@ -87,8 +93,8 @@ def _named(evidence: Evidence, output: int, dtype: str, others: Others) -> list[
             matching.setdefault(names, made)
         small = trial.case.elements <= LARGE and not evidence.right_near_one(output)
         if small and not matching:
-            for found in (suspects.two(), suspects.crossed(near)):
-                matching |= _verified(evidence, found, near, output, dtype)
+            for found in (suspects.two(), suspects.crossed(near), suspects.scaled(got)):
+                matching = matching or _verified(evidence, found, near, output, dtype)
         for at, slips in enumerate(suspects.slips) if small and not matching else ():
             for slip, wrong, _ in slips:
                 terms = with_term(right, at, wrong)

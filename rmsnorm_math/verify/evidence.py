@@ -13,8 +13,8 @@ from rmsnorm_math.verify.closeness import differs, flat, largest_of_row, matches
 from rmsnorm_math.verify.conventions import Convention, Conventions
 from rmsnorm_math.verify.faults import faults
 from rmsnorm_math.verify.layer import Layer
-from rmsnorm_math.verify.search import laid
 from rmsnorm_math.verify.trial import Trial, prepared
+from rmsnorm_math.verify.views import laid
 
 Terms = tuple[Expr, ...]
 

@@ -81,9 +81,13 @@ def report(
     dtype: str,
     cases: Sequence[Ran],
     trials: Sequence[tuple[int, Trial]],
+    diagnosed: Sequence[Trial],
     others: Others,
 ) -> Report:
-    """Report on the trials that were kept, each with the number of its case."""
+    """Report on the trials that were kept, each with the number of its case.
+
+    The mistake is named by the trials in `diagnosed`, which are small.
+    """
     found: list[tuple[str, list[int]]] = []
     furthest: list[tuple[float, int, int]] = []
     failed = [(at, trial) for at, trial in trials if trial.failed()]
@@ -104,7 +108,7 @@ def report(
     if furthest:
         _, worst, output = max(furthest)
         text = _element(dict(failed)[worst], output, layer.names[output])
-    named = sentences(layer, [t for _, t in trials], others) if failed else ()
+    named = sentences(layer, diagnosed, others) if failed and diagnosed else ()
     return Report(
         title=f"{title} in {dtype}",
         cases=len(cases),

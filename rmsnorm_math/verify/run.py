@@ -16,7 +16,10 @@ from rmsnorm_math.verify.sampling import UNIT
 from rmsnorm_math.verify.traits import facts
 from rmsnorm_math.verify.trial import Call, Trial, attempt, prepared
 
-KEPT = 20_000  # elements: of larger trials that fail, the first alone is kept
+KEPT = 20_000  # elements: of larger trials that fail, the first of a kind is kept
+
+#: What is tried for a diagnosis where all that was asked for is larger.
+DIAGNOSED = ((5, 7), (3, 6), (4, 8), (2, 16))
 
 
 def run(
@@ -34,21 +37,22 @@ def run(
     """Return the report on `call`, which is given a case and copies of its arguments."""
     cases: list[Ran] = []
     kept: list[tuple[int, Trial]] = []
-    before: tuple[int, Trial, Trial] | None = None
+    before: tuple[Trial, Trial] | None = None
     with np.errstate(all="ignore"):
         for make, asked in asked_for(layer, dtype, shapes, values, factor):
-            number, case = len(cases), asked.case
             empty = all(right.size == 0 or not right.any() for right in asked.right)
-            cases.append(Ran(make, str(case), facts(case), empty))
+            cases.append(Ran(make, str(asked.case), facts(asked.case), empty))
             trial = attempt(call, asked)
-            if before is not None and again:
-                _again(call, *before)
-            before = (number, asked, trial)
-            _keep(kept, number, trial)
-        if before is not None and again:
-            _again(call, *before)
-        kept = [(at, trial) for at, trial in kept if trial.failed() or trial.case.elements <= LARGE]
-        return report(layer, title, dtype, cases, kept, others)
+            if before:  # called again, now that another case was in between
+                _keep(kept, len(cases) - 2, _again(call, *before) if again else before[1])
+            before = asked, trial
+        if before:
+            _keep(kept, len(cases) - 1, _again(call, *before) if again else before[1])
+        small = [trial for _, trial in kept if trial.case.elements <= KEPT]
+        if kept and not small and again:
+            made = asked_for(layer, dtype, DIAGNOSED, values, factor)
+            small = [attempt(call, asked) for _, asked in made]
+        return report(layer, title, dtype, cases, kept, small, others)
 
 
 def asked_for(
@@ -79,28 +83,25 @@ def asked_for(
 
 def _keep(kept: list[tuple[int, Trial]], number: int, trial: Trial) -> None:
     """Keep what a report or a diagnosis can need: small trials, and those that failed."""
-    if trial.case.elements <= LARGE or (trial.failed() and trial.case.elements <= KEPT):
+    alike = [t for _, t in kept if t.case.elements > KEPT and t.faults == trial.faults]
+    wanted = trial.case.elements <= KEPT or not alike
+    if trial.case.elements <= LARGE or (trial.failed() and wanted):
         kept.append((number, trial))
-    elif trial.failed():
-        others = [(at, t) for at, t in kept if t.case.elements > KEPT and t.faults == trial.faults]
-        if not others:
-            kept.append((number, trial))
 
 
-def _again(call: Call, number: int, asked: Trial, first: Trial) -> None:
-    """Call once more, other cases having been in between: what was right has to be so again."""
-    del number
+def _again(call: Call, asked: Trial, first: Trial) -> Trial:
+    """Call once more; what was right the first time has to be so again."""
     if first.failed():
-        return
+        return first
     second = attempt(call, asked)
-    names = asked.case.layer.names
-    wrong = [name for at, name in enumerate(names) if second.wrong(at)]
+    wrong = [name for at, name in enumerate(asked.case.layer.names) if second.wrong(at)]
     if second.faults or wrong:
         says = f"{' and '.join(wrong)} is wrong" if wrong else next(iter(second.faults.values()))
         first.faults["again"] = (
             f"{says} when called again with the same arguments, which were right the first time "
             "(something is kept between calls)"
         )
+    return first
 
 
 def checked(function: Any, layer: Layer, name: str) -> tuple[Call, str]:

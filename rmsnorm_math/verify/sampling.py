@@ -49,14 +49,17 @@ def shape_of(
     return (*shape[:-1], *lengths) if leading else lengths
 
 
+CONSTANT = {"zeros": 0.0, "ones": 1.0, "twos": 2.0}
+
+
 def weights_of(random: Any, sizes: tuple[int, ...], kind: str) -> Array:
     """Return values that have no row, of one of the kinds that hide different mistakes."""
     values: Array = random.uniform(0.5, 1.5, sizes)
     flat = values.reshape(-1)
-    if kind in ("ones", "twos"):
-        values[...] = 1.0 if kind == "ones" else 2.0
+    if kind in CONSTANT:
+        values[...] = CONSTANT[kind]
     elif kind == "up to 16":
-        values *= np.where(random.random(sizes) < 0.3, -1, 1)
+        values *= np.where(random.random(sizes) < 0.3, -1, 1) * 10 ** random.uniform(-2, 1, sizes)
         flat[0] = 16.0
     elif kind == "mostly negative":
         flat[1:] *= -1
@@ -70,8 +73,18 @@ def weights_of(random: Any, sizes: tuple[int, ...], kind: str) -> Array:
 def laid_out(array: Array, layout: str) -> Array:
     """Return an array of the same shape that lies in memory as kernels meet them."""
     if layout == "broadcast" and array.ndim and array.size:
-        first = np.array(array.reshape(-1)[:1])
-        return np.lib.stride_tricks.as_strided(first, array.shape, (0,) * array.ndim)
+        size = 10.0 ** np.round(np.log10(np.median(abs(array)) or 1))
+        return np.lib.stride_tricks.as_strided(
+            np.array([size], dtype=array.dtype), array.shape, (0,) * array.ndim
+        )
+    if layout == "one row for all" and array.ndim > 1 and array.size:
+        row = array.reshape(-1, array.shape[-1])[0].copy()
+        strides = (*(0,) * (array.ndim - 1), array.itemsize)
+        return np.lib.stride_tricks.as_strided(row, array.shape, strides)
+    if layout in ("transposed", "part of a wider array") and array.ndim == 1:
+        wider = np.full(2 * array.size, 7, dtype=array.dtype)
+        wider[::2] = array
+        return wider[::2]
     if layout == "transposed" and array.ndim > 1:
         return np.ascontiguousarray(array.swapaxes(-1, -2)).swapaxes(-1, -2)
     if layout == "part of a wider array" and array.ndim:

@@ -12,13 +12,14 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from sympy import Expr, Indexed, S
+from sympy import Expr, Float, S
 
 from rmsnorm_math.verify.arrays import Array, Arrays
 from rmsnorm_math.verify.conventions import Convention
 from rmsnorm_math.verify.layer import Layer, parts_of
 from rmsnorm_math.verify.mutations import slips
 from rmsnorm_math.verify.setting import places, setting_of, with_term
+from rmsnorm_math.verify.views import laid, seen_by
 from rmsnorm_math.verify.whole import of_whole
 
 Terms = tuple[Expr, ...]
@@ -91,6 +92,22 @@ class Suspects:
                     terms = with_term(with_term(self.terms, left, wrong), right, worse)
                     yield Suspect((says, other), partial(tuple, terms), totals[number])
 
+    def scaled(self, got: Array) -> Iterator[Suspect]:
+        """Yield the formulas of which one term, or the whole, has some factor, as `got` shows."""
+        whole = self._total(self.right)
+        names = [*(place or "it" for place in self.places), "the whole"]
+        for at, (name, part) in enumerate(zip(names, [*self.right, whole], strict=True)):
+            rest = got.reshape(self.shape) - (whole - part)
+            factor = float(np.vdot(part, rest) / np.vdot(part, part))
+            if np.isfinite(factor):
+                by = tuple(
+                    Float(factor) if at in (own, len(self.terms)) else S.One
+                    for own in range(len(self.terms))
+                )
+                terms = tuple(f * term for f, term in zip(by, self.terms, strict=True))
+                says = f"{name} is {factor:.6g} times the right one"
+                yield Suspect((says,), partial(tuple, terms), whole - part + factor * part)
+
     def _slips(self, term: Expr, at: int) -> Iterator[tuple[str, Expr, Array]]:
         """Yield what one slip makes of a term; that it is missing is one, too."""
         found: dict[Expr, str] = {}
@@ -153,36 +170,3 @@ def _followed(convention: Convention, terms: Terms, at: int | None = None) -> Te
 
 def _scaled(terms: Callable[[], Terms], factor: Expr, more: Expr) -> Terms:
     return (*(factor * term for term in terms()), more)
-
-
-def laid(arrays: Arrays, value: Any, indices: list[Expr], shape: tuple[int, ...]) -> Array | None:
-    """Return values with the axes of `indices` alone, or None where they have others."""
-    array = np.asarray(value, dtype=float)
-    slots = {arrays.slot[index.name] for index in indices}
-    if any(length != 1 for at, length in enumerate(array.shape) if at not in slots):
-        return None
-    return np.broadcast_to(arrays.laid(array, indices), shape)
-
-
-def seen_by(convention: Convention, arrays: Arrays) -> Arrays:
-    """Return the arrays of a case, those that the convention changes under their usual names."""
-    values = dict(arrays.values)
-    for key, definition in arrays.definitions.values():
-        base = getattr(key, "base", key)
-        if "~" not in str(base):
-            values[base] = _natural(arrays, key, definition)
-    for old, new in convention.names.items():
-        if new in arrays.definitions:
-            values[old] = _natural(arrays, *arrays.definitions[new])
-            if old in arrays.values and isinstance(values[old], np.ndarray):
-                values[old] = np.broadcast_to(values[old], np.shape(arrays.values[old]))
-        else:
-            values[old] = arrays.values[new] if new in arrays.values else arrays.value(new)
-    return Arrays(arrays.slot, values, {})
-
-
-def _natural(arrays: Arrays, key: Expr, definition: Expr) -> Any:
-    value = arrays.value(definition)
-    if isinstance(key, Indexed):
-        return arrays.laid(value, key.indices)
-    return float(np.ravel(value)[0])

@@ -22,6 +22,11 @@ def of_whole(terms: Sequence[Expr], setting: Setting) -> Iterator[tuple[str, Exp
                 name = setting.say(key)
                 factors += [(f"the whole is multiplied by {name} once too often", key)]
                 factors += [(f"the whole is divided by {name} once too often", 1 / key)]
+        for base, axes in layer.axes.items():
+            at = tuple(setting.index_of(axis) for axis in axes)
+            if base in layer.inputs and None not in at:
+                name = layer.inputs[base]
+                factors += [(f"the whole is multiplied by {name} once too often", base[at])]
         for length in sorted(layer.lengths - {layer.rows}, key=str):
             factors += [(f"the whole is multiplied by {length}", length)]
             factors += [(f"the whole is divided by {length}", 1 / length)]

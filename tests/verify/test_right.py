@@ -192,13 +192,6 @@ def row_after_row(dy, x, gamma, eps):
     return by_r_cubed(dy, x, gamma, eps)[0], total
 
 
-def scaled_rows(dy, x, gamma, eps):
-    largest = np.maximum(abs(x).max(-1, keepdims=True), x.dtype.type(1e-30))
-    u = x / largest
-    square = np.mean(u * u, -1, keepdims=True) + x.dtype.type(eps) / largest / largest
-    return finished(dy, x, gamma, 1 / (np.sqrt(square) * largest))
-
-
 def mean_by_dot(dy, x, gamma, eps):
     ones = np.full(x.shape[-1], 1 / x.shape[-1], dtype=x.dtype)
     square = ((x * x) @ ones)[..., None]
@@ -226,7 +219,7 @@ VARIANTS = {
     "Newton": by_newton,
     "blocks of 256, 132 programs": in_blocks,
     "row after row": row_after_row,
-    "rows scaled": scaled_rows,
+    "rows scaled": scaled_by_the_largest,
     "means by products": mean_by_dot,
     "divided late": divided_late,
     "projection": by_projection,
