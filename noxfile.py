@@ -10,6 +10,7 @@ site; `weekly` is for what depends on the world outside.
 """
 
 import shutil
+from itertools import product
 from pathlib import Path
 
 import nox
@@ -119,10 +120,14 @@ def browser(session: nox.Session) -> None:
     session.run("pytest", "tests/browser", *session.posargs)
 
 
-@nox.session(python=["3.11", "3.12", "3.13", "3.14"], default=False, tags=["matrix"])
-@nox.parametrize("sympy", ["1.12.1", "1.13.3", "latest"])
+SYMPY = ("1.12.1", "1.13.3", "latest")
+PYTHON = ("3.11", "3.12", "3.13", "3.14")
+
+
+@nox.session(default=False, tags=["matrix"])
+@nox.parametrize("python,sympy", [*product(PYTHON[:1], SYMPY), *product(PYTHON[1:], SYMPY[-1:])])
 def matrix(session: nox.Session, sympy: str) -> None:
-    """Run the tests on each Python this machine has, with each SymPy."""
+    """Run the tests on each Python this machine has, and with each SymPy on the oldest."""
     install(session, "test")
     session.install("--upgrade", "sympy" if sympy == "latest" else f"sympy=={sympy}")
     session.run("pytest", "-q", *session.posargs)
