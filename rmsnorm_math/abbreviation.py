@@ -6,7 +6,7 @@ from typing import Any
 
 from sympy import Add, Basic, Expr, Indexed, Integer, Mul, S, exp
 
-from rmsnorm_math.definitions import Definition, definitions_of, plain_form, tidy
+from rmsnorm_math.definitions import Definition, definitions_of, tidy
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.names import freshen
 from rmsnorm_math.index.walk import depends, dummies_of
@@ -46,21 +46,24 @@ def abbreviate(expr: Expr, definitions: Mapping[Any, Expr]) -> Expr:
     gamma[j]*ybar[j]/r - xhat[j]*Sum(gamma[i]*xhat[i]*ybar[i], (i, 1, n))/(n*r)
     """
     expr = as_expression(expr)
-    result = plain_form(expr)
-    earlier: list[Definition] = []
-    for key, definition in zip(definitions, definitions_of(expr, definitions), strict=True):
+    names, result = dummies_of(expr), freshen(expr)
+    known: list[Definition] = []
+    for definition in definitions_of(expr, definitions):
         value = definition.value
-        for known in earlier:
-            value = _write(value, known)
-        earlier.append(Definition(definition.key, value))
-        short = _write(result, earlier[-1])
-        if short != result and depends(result, key):
-            raise Refused(
-                f"{key} occurs in the expression already, and would come to mean two things: "
-                f"take another name for {definitions[key]}."
-            )
-        result = short
-    return tidy(result, dummies_of(expr))
+        for earlier in known:
+            value = _write(value, earlier)
+        known.append(Definition(definition.key, value))
+    for _ in range(2):  # as it stands, and in the form in which alike quantities look alike
+        for key, definition in zip(definitions, known, strict=True):
+            short = _write(result, definition)
+            if short != result and depends(expr, key):
+                raise Refused(
+                    f"{key} occurs in the expression already, and would come to mean two things: "
+                    f"take another name for {definitions[key]}."
+                )
+            result = short
+        result = freshen(tidy(result, names))
+    return tidy(result, names)
 
 
 def substitute(expr: Expr, definitions: Mapping[Any, Expr]) -> Expr:

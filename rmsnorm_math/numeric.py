@@ -119,7 +119,7 @@ def finite_difference(
 
 def _precise(number: Expr, digits: int) -> Expr:
     """Return a number with so many digits: a Python float is the binary number that it is."""
-    return Float(Rational(number) if number.is_Float else number, digits)
+    return (Rational(number) if number.is_Float else number).evalf(digits)
 
 
 def _numbers(values: Values) -> dict[Expr, Expr]:

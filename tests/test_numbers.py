@@ -14,6 +14,7 @@ from sympy import (
     exp,
     log,
     nan,
+    sqrt,
 )
 
 from rmsnorm_math import evaluate, finite_difference, instantiate
@@ -128,3 +129,8 @@ def test_an_exact_power_stays_exact_until_its_root_is_huge():
     assert evaluate(a[1] ** p, powers | {p: "2/3"}) == Rational(2, 3) ** Rational(2, 3)
     value = evaluate(a[1] ** p, powers | {p: "123457/100003"})
     assert abs(value - exp(log(Rational(2, 3)) * Rational(123457, 100003)).evalf(60)) < 1e-48
+
+
+def test_the_difference_quotient_takes_exact_roots():
+    quotient = finite_difference(a[1] ** 2, a[1], {a: [sqrt(2)]}, digits=30)
+    assert abs(quotient - 2 * sqrt(2).evalf(40)) < 1e-28
