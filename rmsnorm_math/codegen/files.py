@@ -72,7 +72,7 @@ class _${rule}InEagerMode(_${rule}):  # torch.compile takes no Function that has
         ${tensors_} = ctx.saved_tensors
 ${fetch}${refuse_tangents}        with _set_fwd_grad_enabled(True):  # for a forward mode outside
 ${primals}${zeros}            ${run_tangent}
-        return ${typed_tangent}
+            return ${typed_tangent}
 
     @staticmethod
     def vmap(info, in_dims, *arguments):
