@@ -154,7 +154,8 @@ def _run(x, gamma, eps, dy, rstd, y=None, dx=None):
             _parallel(*arguments)
     y, dx = (None if a is None else a.reshape(shape).astype(given, copy=False) for a in (y, dx))
     if gamma is not None and dy is not None:
-        sums = sums.sum(0, dtype=np.float64).astype(np.asarray(gamma).dtype)
+        several = np.float64 if len(sums) > 256 else kind  # float32 may add up so many
+        sums = sums.sum(0, dtype=several).astype(np.asarray(gamma).dtype)
     return y, dx, None if gamma is None else sums, rstd.reshape(*shape[:-1], 1)
 
 
