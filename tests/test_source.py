@@ -89,7 +89,7 @@ SOURCES = {
             With eps for epsilon.
             """
             n = x.shape[-1]
-            size = n**(1/2)*np.sum(x, axis=-1, keepdims=True)
+            size = n**0.5*np.sum(x, axis=-1, keepdims=True)
             y = size*x
             twice = 2*eps
             return y, twice
@@ -136,9 +136,9 @@ SOURCES = {
             z[i] = exp(sin(x[i])) + sin(x[i])
             """
             w = 2*x
-            t_2 = np.sin(x)
-            t = np.exp(t_2)
-            y = t*x
+            t = np.sin(x)
+            t_2 = np.exp(t)
+            y = t_2*x
             z = t + t_2
             return w, y, z
         ''',
@@ -193,7 +193,8 @@ REFUSED = {
     ),
     "a framework that is none, for a function": (
         lambda: function({"y": x[i]}, {x: "x"}, framework="tensorflow"),  # type: ignore[arg-type]
-        "Refused: there is no framework 'tensorflow': choose one of numpy, torch, jax.",
+        "Refused: there is no framework 'tensorflow': choose one of numpy, torch, jax, "
+        "numba, triton, c.",
     ),
 }
 

@@ -26,6 +26,8 @@ from rmsnorm_math.index.walk import free_indices
 
 Framework = Literal["numpy", "torch", "jax", "numba", "triton", "c"]
 SPELLINGS: dict[str, type[Spelling]] = {"numpy": NumPy, "torch": Torch, "jax": Jax}
+#: ``{framework: {function: code}}``: what prints for SymPy's functions; add your own to it.
+FUNCTIONS = {word: spelling.functions for word, spelling in SPELLINGS.items()}
 
 
 def source(
@@ -40,16 +42,22 @@ def source(
     Parameters
     ----------
     outputs
-        ``{name: expression}``, in the order in which they are returned. Each
-        has at most one free index besides those of rows. Without indices of
-        rows the code holds for every row of a batch all the same.
+        ``{key: expression}``, in the order in which they are returned. The key
+        is a name or, with two axes and more, an element: ``dW[o, i]`` has the
+        axes o and i, in this order. A name stands where the elements of the
+        expression show the order.
     arguments
         ``{base or symbol: name}``, in the order of the function's parameters.
-        The array of ``x[i]``, or of ``x[b, i]``, has the shape (..., n), that
-        of ``gamma[i]`` the shape (n,), as has a sum over the rows b. The key
-        ``r[b]`` stands for one value a row, in an array of shape (..., 1).
+        An array has the axes of its elements: ``W[o, i]`` has the shape (O, n),
+        ``label[b]`` one number for each row, counted as the indices are. An
+        index b that only ever stands before one other is any number of leading
+        axes: ``x[b, i]`` has the shape (..., n), ``gamma[i]`` beside it (n,).
+        Where every array has one index, each may have leading axes: ``x[i]``
+        holds for every row of a batch. The key ``r[b]`` stands for one value a
+        row, in an array of shape (..., 1). Lengths are read from the shapes; a
+        length that is an argument itself, ``{m: "m"}``, is a part of its axis.
     where
-        Abbreviations as in `abbreviate`; each becomes a line of its own.
+        Abbreviations as in `abbreviate`; each that is used becomes a line.
     framework
         Whose arrays: ``"numpy"``, ``"torch"`` or ``"jax"``. Or one fused kernel, if all
         sums run along a row or over the rows: ``"numba"`` and ``"triton"``, for arrays
@@ -62,9 +70,19 @@ def source(
     TypeError
         If an output or a definition is no expression.
     ValueError
-        If an array larger than the result would be needed, no argument stands
-        for a symbol or has a sum's axis, or there is no code for a function; for a
-        kernel, if it holds a matrix product, or a sum over all rows for each of them.
+        If an array with more axes than are passed and returned would be needed,
+        the order of a result's axes is not shown, one axis would have two
+        lengths, something has no value, or there is no code for a function: add
+        that to ``rmsnorm_math.codegen.FUNCTIONS[framework]``. For a kernel, if it holds
+        a matrix product, or for each row a sum over all of them.
+
+    Notes
+    -----
+    Exponentials that are divided by their sum lose the largest exponent first;
+    logistic functions, ``log(1 + exp(x))`` and ``log(cosh(x))`` are written so
+    that they do not overflow. At a kink the code is what the derivative is
+    there, a half for ``Max(x[i], 0)``; a delta function is 0, and its docstring
+    says so. An argument that is a number may be one of Python's.
 
     Examples
     --------
@@ -76,10 +94,22 @@ def source(
     >>> print(code[code.index("    r = "):])
         r = np.sqrt(eps + np.mean(x**2, axis=-1, keepdims=True))
         xhat = x/r
-        dot = np.mean(dy*gamma*xhat, axis=-1, keepdims=True)
-        dx = (dy*gamma - dot*xhat)/r
+        t = dy*gamma
+        dot = np.mean(t*xhat, axis=-1, keepdims=True)
+        dx = (t - dot*xhat)/r
         return dx
     <BLANKLINE>
+
+    A linear layer, whose weight has the gradient:
+
+    >>> from sympy import Idx, IndexedBase, Sum, symbols
+    >>> from rmsnorm_math.notation import b, m, n
+    >>> W, dW = IndexedBase("W"), IndexedBase("dW")
+    >>> o, q, O = Idx("o"), Idx("q"), symbols("O", integer=True, positive=True)
+    >>> y = Sum(W[o, i] * x[b, i], (i, 1, n))
+    >>> gradient = vjp(y, W[q, j], ybar[b, o], {b: (1, m), o: (1, O), q: (1, O), j: (1, n)})
+    >>> print(source({dW[q, j]: gradient}, {ybar: "dy", x: "x"}).splitlines()[-2].strip())
+    dW = dy.reshape(-1, dy.shape[-1]).T @ x.reshape(-1, x.shape[-1])
     """
     if framework not in (*SPELLINGS, *PRINTERS):
         known = ", ".join((*SPELLINGS, *PRINTERS))

@@ -83,15 +83,14 @@ class Arithmetic(Products):
             return f"1/{tight(self.power(base, -exponent, want), SIGN)}", PRODUCT
         if exponent == S.Half and axes_of(base):
             return f"{self.module}.sqrt({self.text(base, want)[0]})", TIGHT
-        power = exponent if exponent.is_Symbol or exponent.is_Integer else None
-        text = self.text(exponent, want)[0]
-        return f"{tight(self.text(base, want), TIGHT)}**{text if power else f'({text})'}", POWER
+        power = tight(self.text(exponent, want), SIGN)
+        return f"{tight(self.text(base, want), TIGHT)}**{power}", POWER
 
     def number(self, value: Expr) -> Text:
         """Return a constant as one number of Python, which takes the arrays' type."""
         if value.is_Integer:
             return str(value), TIGHT if value >= 0 else SIGN
-        if isinstance(value, Rational) and not is_long(value):
+        if isinstance(value, Rational) and not is_long(value) and 8 % value.q:
             return f"{value.p}/{value.q}", PRODUCT
         if value in (S.Infinity, S.NegativeInfinity):
             return ("-" if value == S.NegativeInfinity else "") + f"{self.module}.inf", SIGN

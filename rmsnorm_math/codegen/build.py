@@ -56,6 +56,10 @@ def lower(
             reader.numbers[key] = element(names[key], axes)
         defined.append((names[array_of(key)], front, scope, read))
     read_outputs = {key: reader.read(expr, scopes[key]) for key, expr in outputs.items()}
+    result.notes += [
+        f"The delta function {steep} is 0 but at one point, and is taken as 0."
+        for steep in dict.fromkeys(reader.steep)
+    ]
     reader.lenient = True
     for key, expr in whole.items():
         scope = scopes.get(key) or _scope(key, expr, reader)
@@ -73,11 +77,12 @@ def lower(
         if isinstance(key, str):
             free = ordered(key, free, expr, reader, [*arguments])
         expr, axes = _named(expr, free, known)
-        front = (ROWS,) if ROWS in axes_of(expr) else ()
+        front = (ROWS,) if ROWS in axes_of(expr) or (reader.rows and axes) else ()
         result.outputs.append((label_of(key), front + axes, expr))
     for key, text in arguments.items():
         base = array_of(key)
-        result.parameters.append((text, _axes_of_base(base, reader, known), key != base, key))
+        column = isinstance(key, Indexed) and _is_column(base, reader)
+        result.parameters.append((text, _axes_of_base(base, reader, known), column, key))
     _measure(result, known, reader)
     find_batch(result, reader)
     find_order(result)
@@ -141,6 +146,17 @@ def _axes_of_base(base: Expr, reader: Reader, known: Known) -> Axes:
     for at in range(rank):
         axes.append(another(known.name((base, at)), axes))
     return tuple(axes)
+
+
+def _is_column(base: Expr, reader: Reader) -> bool:
+    """Return whether an array keyed by an element has one value a row: no axis of columns."""
+    find, ranks = reader.groups.find, reader.ranks
+    own = find((base, ranks.get(base, 1) - 1))
+    others = [(b, at, rank) for b, rank in ranks.items() if b != base for at in range(rank)]
+    if any(find((b, at)) == own and at < rank - 1 for b, at, rank in others):
+        return True
+    last = any(find((b, at)) == own and rank > 1 for b, at, rank in others)
+    return ranks.get(base, 1) == 1 and not last
 
 
 def _measure(result: Lowered, known: Known, reader: Reader) -> None:

@@ -12,13 +12,14 @@ from rmsnorm_math.codegen.nodes import Contraction, Position, axes_of
 Best = tuple[tuple[float, float], frozenset[Symbol], tuple[int, int]]
 
 
-def rank(expr: Basic) -> int:
-    """Return how many axes the largest array has that `expr` needs."""
-    if isinstance(expr, Indexed | Position):
-        return len(axes_of(expr))
+def largest(expr: Basic, batch: Symbol | None) -> tuple[int, int]:
+    """Return how many axes the arrays have, at most, that `expr` needs: all, and but the batch."""
+    own = axes_of(expr)
+    inner = () if isinstance(expr, Indexed | Position) else expr.args
     if isinstance(expr, Contraction):
-        return max(len(axes_of(expr)), *map(rank, expr.factors))
-    return max([len(axes_of(expr)), *map(rank, expr.args)])
+        inner = expr.factors
+    found = [(len(own), len(own - {batch})), *(largest(arg, batch) for arg in inner)]
+    return max(n for n, _ in found), max(n for _, n in found)
 
 
 def pairs(factors: Sequence[Expr], over: set[Symbol]) -> dict[int, Best]:

@@ -1,10 +1,10 @@
 """Each reduction and each matrix product gets a line of its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from sympy import Add, Basic, Expr, Indexed, Integer, Mul, Symbol, Tuple, expand
 
-from rmsnorm_math.codegen.contract import components, has_vector, pairs, rank, spanning
+from rmsnorm_math.codegen.contract import components, has_vector, largest, pairs, spanning
 from rmsnorm_math.codegen.names import fresh
 from rmsnorm_math.codegen.nodes import (
     Axes,
@@ -20,7 +20,7 @@ from rmsnorm_math.codegen.nodes import (
     canonical,
     element,
     family,
-    parts,
+    first_names,
     rebuilt,
     rename,
     renamings,
@@ -33,21 +33,33 @@ STEMS = {Total: "total", Mean: "mean", Largest: "largest", Contraction: "product
 class Hoister:
     """Gives each reduction and each matrix product a line of its own.
 
-    An array may have `limit` axes; what needs more is multiplied out, where that helps.
+    An array may have as many axes as those that are passed and returned, with the batch and
+    without; what needs more is multiplied out, where that helps.
     """
 
-    def __init__(self, lowered: Lowered, limit: int) -> None:
-        self.sort, self.taken, self.limit = lowered.sort, lowered.taken, limit
+    def __init__(self, lowered: Lowered) -> None:
+        self.sort, self.taken, self.batch = lowered.sort, lowered.taken, lowered.batch
+        shapes = [axes for _, axes, _, _ in lowered.parameters]
+        shapes += [axes for _, axes, _ in lowered.outputs]
+        self.limits = (
+            max(len(axes) for axes in shapes),
+            max(len({*axes} - {self.batch}) for axes in shapes),
+        )
         self.lengths, self.exact = lowered.sizes, lowered.batch is None
         self.lines: list[Line] = []
+        self.names: dict[str, dict[Symbol, Symbol]] = {}  # the axes of each line that is given
 
     def add(self, name: str, axes: Axes, expr: Expr) -> None:
         """Add a line; where it is one reduction, that has no other."""
         before = len(self.lines)
         value = self.flat(expr)
-        if len(self.lines) > before and value == element(*self.lines[-1][:2]):
-            _, axes, value = self.lines.pop()
-        self.lines.append((name, axes, value))
+        if len(self.lines) > before and value == element(self.lines[-1][0], axes):
+            _, own, value = self.lines.pop()
+            value = rename(value, dict(zip(own, axes, strict=True)))
+        new = first_names(axes)
+        self.names[name] = new
+        value = canonical(rename(value, new))
+        self.lines.append((name, tuple(new[axis] for axis in axes), value))
 
     def flat(self, node: Basic) -> Basic:
         """Return `node` with a name for each reduction in it."""
@@ -59,11 +71,16 @@ class Hoister:
             return self._named(node.func(self.flat(node.body), *node.over))
         return rebuilt(node, (self.flat(arg) for arg in node.args))
 
+    def excess(self, exprs: Iterable[Expr]) -> int:
+        """Return by how many axes the largest array is too large that is needed."""
+        found = [largest(expr, self.batch) for expr in exprs]
+        return max(n - most for pair in found for n, most in zip(pair, self.limits, strict=True))
+
     def _sum(self, node: Reduction) -> Expr:
         """Name a sum, its body as it is or, where that needs too large an array, multiplied out."""
-        lines, taken = [*self.lines], {*self.taken}
+        lines = [*self.lines]
         value, need = self._attempt(node)
-        if need <= self.limit:
+        if need <= 0:
             return value
         scale = Integer(1)
         if isinstance(node, Mean):
@@ -71,12 +88,11 @@ class Hoister:
         factors, over = self._network(node.body, {*node.over}, {*node.over} | axes_of(node.body))
         terms = Add.make_args(_expanded(Mul(*factors)))
         if len(terms) > 1:
-            other = self.lines, self.taken
-            self.lines, self.taken = lines, taken
+            other, self.lines = self.lines, lines
             tries = [self._attempt(Total(term, *self.sort(over))) for term in terms]
             if max(n for _, n in tries) < need:
                 return scale * Add(*(v for v, _ in tries))
-            self.lines, self.taken = other
+            self.lines = other
         return value
 
     def _attempt(self, node: Reduction) -> tuple[Expr, int]:
@@ -87,7 +103,7 @@ class Hoister:
             factors = [self.flat(f) for f in Mul.make_args(node.body)]
             if spanning(factors):
                 value = self._named(Mean(Mul(*factors), *node.over))
-                return value, max(map(rank, [value, *(x for _, _, x in self.lines[before:])]))
+                return value, self.excess([value, *(x for _, _, x in self.lines[before:])])
             scale = Mul(*(1 / self.lengths[family(axis)] for axis in node.over))
         factors, over = self._network(node.body, over, {*node.over} | axes_of(node.body))
         factors = [self.flat(f) for f in factors]
@@ -96,7 +112,7 @@ class Hoister:
         for group in components([f for f in factors if axes_of(f) & over], over):
             value *= self._contract(group, over & set().union(*map(axes_of, group)))
         made = [x for _, _, x in self.lines[before:]]
-        return value, max(map(rank, [value, *made]))
+        return value, self.excess([value, *made])
 
     def _network(
         self, body: Expr, over: set[Symbol], met: set[Symbol]
@@ -145,7 +161,20 @@ class Hoister:
         gone = self.sort((left | right) - result)
         if not gone or left == right or (not self.exact and (left <= right or right <= left)):
             return one * other
-        return self._named(Contraction(Tuple(*gone), one, other))
+        return self._named(Contraction(Tuple(*gone), self._whole(one), self._whole(other)))
+
+    def _whole(self, factor: Expr) -> Expr:
+        """Return an operand as one array, which others may have, too."""
+        axes = self.sort(axes_of(factor))
+        first = tuple(map(family, axes))
+        if isinstance(factor, Indexed) or len({*first}) < len(first):
+            return factor
+        value = rename(factor, dict(zip(axes, first, strict=True)))
+        name = next((n for n, a, e in self.lines if e == value and a == first), None)
+        if name is None:
+            name = fresh("t", self.taken)
+            self.lines.append((name, first, value))
+        return element(name, axes)
 
     def _named(self, value: Expr) -> Expr:
         """Return the array that holds a reduction, with a line of its own unless there is one."""
@@ -156,41 +185,15 @@ class Hoister:
                 for names in renamings(known, axes):
                     if canonical(rename(expr, names)) == value:
                         return element(name, tuple(names[axis] for axis in known))
-        stem = STEMS[type(value)]
+        stem, names = STEMS[type(value)], first_names(axes)
         if isinstance(value, Total | Mean) and value.body.is_Mul:
             stem = "dot"
         name = fresh(stem, self.taken)
-        self.lines.append((name, axes, value))
+        first = tuple(names[axis] for axis in axes)
+        self.lines.append((name, first, canonical(rename(value, names))))
         return element(name, axes)
 
 
 def _expanded(body: Expr) -> Expr:
     """Return a product multiplied out, its powers of sums, too."""
     return expand(body, deep=False, power_base=False, power_exp=False, log=False, basic=False)
-
-
-def means(lines: list[Line], sizes: Mapping[Symbol, Symbol]) -> list[Line]:
-    """Write a mean for a sum that is divided by the length, unless that length is needed again."""
-    totals = {p for _, _, expr in lines for p in parts(expr) if isinstance(p, Total)}
-    for total in sorted(totals, key=lambda node: (node.count_ops(), str(node))):
-        if any(family(axis) not in sizes for axis in total.over):
-            continue
-        lengths = [sizes[family(axis)] for axis in total.over]
-        mean = Mul(*lengths) * Mean(*total.args)
-        other = [(name, axes, _put(expr, total, mean)) for name, axes, expr in lines]
-        before, after = (
-            sum(expr.count(size) for _, _, expr in tried for size in {*lengths})
-            for tried in (lines, other)
-        )
-        if after < before:
-            lines = other
-    return lines
-
-
-def _put(node: Basic, old: Basic, new: Basic) -> Basic:
-    """Return `node` with `new` for `old`, in `old` itself, too, where it holds others."""
-    if node == old:
-        return new
-    if isinstance(node, Indexed | Position):
-        return node
-    return rebuilt(node, (_put(arg, old, new) for arg in node.args))

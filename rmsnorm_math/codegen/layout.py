@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from sympy import Basic, Indexed, Symbol
 
-from rmsnorm_math.codegen.nodes import Axes, Contraction, Position, Reduction, axes_of, family
+from rmsnorm_math.codegen.nodes import Axes, Contraction, Position, Reduction, axes_of, in_order
 from rmsnorm_math.codegen.program import Program
 from rmsnorm_math.errors import Refused
 
@@ -42,6 +42,8 @@ class Layouts:
             self.axes[parameter.name] = parameter.axes
         self.needs: list[str] = []
         self.scalars: set[str] = set()
+        self.alone: Basic | None = None  # a reduction that is returned as it is
+        self.compared = False  # whether what is written stands in a comparison
 
     def layout_of(self, node: Basic) -> Layout | None:
         """Return the layout of an array as it stands, or None if `node` is made of several."""
@@ -52,7 +54,8 @@ class Layouts:
         if isinstance(node, Position):
             return (node.args[0],)
         if isinstance(node, Reduction):
-            return self._reduced(self.natural(node.body), node.over)
+            layout = self._reduced(self.natural(node.body), node.over)
+            return tuple(s for s in layout if s is not None) if node is self.alone else layout
         if isinstance(node, Contraction):
             return self.contraction(node)[1]
         return None
@@ -92,13 +95,7 @@ class Layouts:
 
     def sort(self, axes: Iterable[Symbol]) -> Axes:
         """Return axes in the program's order."""
-        order = [*self.program.axes]
-
-        def place(axis: Symbol) -> tuple[int, str]:
-            known = axis if axis in order else family(axis)
-            return order.index(known) if known in order else 99, axis.name
-
-        return tuple(sorted(axes, key=place))
+        return in_order(axes, self.program.axes)
 
     def _reduced(self, body: Layout, over: Axes) -> Layout:
         left = tuple(None if slot in over else slot for slot in body)
@@ -169,9 +166,14 @@ class Layouts:
         """Return a sum of products."""
         return f"{self.module}.einsum({subscripts}, {', '.join(texts)})"
 
-    def positions(self, ends: str) -> str:
-        """Return the places along an axis."""
-        return f"{self.module}.arange({ends})"
+    def positions(self, ends: str, typed: bool) -> str:
+        """Return the places along an axis, as numbers of the arguments' type if `typed`."""
+        kind = f", dtype={self.like()}.dtype" if typed else ""
+        return f"{self.module}.arange({ends}{kind})"
+
+    def full(self, value: str, shape: str) -> str:
+        """Return an array that is the same all along."""
+        return f"{self.module}.full({shape}, {value}, dtype={self.like()}.dtype)"
 
     def typed(self, text: str) -> str:
         """Return an array in the type of the arguments."""

@@ -1,10 +1,21 @@
 """Lines that only rename, or are used once, go; lines that are made come before their use."""
 
+import re
 from collections import Counter
 
-from sympy import Basic, Indexed, Symbol
+from sympy import Basic, Expr, Indexed, Symbol
 
-from rmsnorm_math.codegen.nodes import BINDERS, Contraction, Line, array_name, element, rebuilt
+from rmsnorm_math.codegen.names import fresh
+from rmsnorm_math.codegen.nodes import (
+    BINDERS,
+    Axes,
+    Contraction,
+    Line,
+    array_name,
+    element,
+    rebuilt,
+    rename,
+)
 
 
 def uses(lines: list[Line]) -> Counter[str]:
@@ -41,18 +52,31 @@ def settled(
                 lines = [_renamed(line, other, name) for line in lines]
             else:
                 values[name] = other
+    for name, axes, expr in [*lines]:
+        if name in made - results and array_name(expr) and getattr(expr, "indices", ()) == axes:
+            lines = [(n, a, put(e, name, axes, expr)) for n, a, e in lines if n != name]
     counts = uses(lines)
     for name in [name for name, _, _ in lines if name in made - results and counts[name] == 1]:
         axes, expr = next((a, e) for n, a, e in lines if n == name)
         user, _, into = next(line for line in lines if uses([line])[name])
         binds = expr.has(*BINDERS)
-        if binds and (into.has(*BINDERS) or not (user in defined or isinstance(expr, Contraction))):
+        short = user in results and expr.count_ops() < 4 and {*uses([(user, (), into)])} == {name}
+        fits = short or user in defined or isinstance(expr, Contraction)
+        inside = any(uses([(user, (), part)])[name] for part in into.atoms(*BINDERS))
+        if binds and (inside or not fits):
             continue
-        value = into.xreplace({element(name, axes): expr})
-        if uses([(user, (), value)])[name]:
-            continue
+        value = put(into, name, axes, expr)
         lines = [(n, a, value if n == user else e) for n, a, e in lines if n != name]
     return lines, values
+
+
+def put(node: Basic, name: str, axes: Axes, expr: Expr) -> Basic:
+    """Return `node` with what the line ``name = expr`` says for its elements."""
+    if array_name(node) == name:
+        return rename(expr, dict(zip(axes, getattr(node, "indices", ()), strict=True)))
+    if isinstance(node, Indexed):
+        return node
+    return rebuilt(node, (put(arg, name, axes, expr) for arg in node.args))
 
 
 def _renamed(line: Line, old: str, new: str) -> Line:
@@ -74,3 +98,16 @@ def ordered(lines: list[Line], made: list[Line]) -> list[Line]:
         if at is not None:
             lines = [*lines[:at], line, *lines[at:]]
     return lines
+
+
+def numbered(lines: list[Line], made: set[str], taken: set[str]) -> list[Line]:
+    """Return the lines with the names that are made counted in the order of the lines."""
+    taken = {*taken}
+    names = {n: fresh(re.sub(r"_\d+$", "", n), taken) for n, _, _ in lines if n in made}
+
+    def walk(node: Basic) -> Basic:
+        if name := names.get(array_name(node)):
+            return element(name, getattr(node, "indices", ()))
+        return node if isinstance(node, Indexed) else rebuilt(node, map(walk, node.args))
+
+    return [(names.get(name, name), axes, walk(expr)) for name, axes, expr in lines]

@@ -1,7 +1,7 @@
 """What a program's expressions are made of, besides SymPy's own nodes; see `program`."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, permutations
 
 from sympy import Basic, Expr, Function, Idx, Indexed, IndexedBase, Symbol, Tuple
@@ -89,7 +89,12 @@ def array_name(node: Basic) -> str:
     """Return the name of an array whose element `node` is, or nothing."""
     if isinstance(node, Indexed):
         return str(node.base.name)
-    return node.name if isinstance(node, Symbol) else ""
+    return node.name if isinstance(node, Symbol) and not is_axis(node) else ""
+
+
+def is_axis(node: Symbol) -> bool:
+    """Return whether a symbol is an axis, which is an integer, but no length."""
+    return bool(node.is_integer and not node.is_positive)
 
 
 def parts(expr: Basic) -> Iterator[Basic]:
@@ -111,11 +116,29 @@ def family(axis: Symbol) -> Symbol:
     return Symbol(re.sub(r"_\d+$", "", axis.name), integer=True)
 
 
+def in_order(axes: Iterable[Symbol], order: Sequence[Symbol]) -> Axes:
+    """Return axes in the order of those that are as long, then of their numbers."""
+
+    def place(axis: Symbol) -> tuple[int, str]:
+        first = family(axis)
+        return order.index(first) if first in order else len(order), axis.name
+
+    return tuple(sorted(axes, key=place))
+
+
 def another(axis: Symbol, taken: Iterable[Symbol]) -> Symbol:
     """Return the first axis as long as `axis` that is not taken."""
     first, taken = family(axis), {*taken}
     names = (first.name if k == 1 else f"{first.name}_{k}" for k in count(1))
     return next(a for a in (Symbol(name, integer=True) for name in names) if a not in taken)
+
+
+def first_names(axes: Axes) -> dict[Symbol, Symbol]:
+    """Return the first names of axes that do not clash."""
+    names: dict[Symbol, Symbol] = {}
+    for axis in axes:
+        names[axis] = another(axis, names.values())
+    return names
 
 
 def rename(expr: Basic, names: Mapping[Symbol, Symbol]) -> Basic:

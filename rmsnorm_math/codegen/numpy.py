@@ -35,8 +35,7 @@ class NumPy(Spelling):
         return first, TIGHT
 
     def _heaviside(self, node: Basic, want: Layout) -> Text:
-        at, middle = (self.text(arg, want)[0] for arg in node.args)
-        return f"{self.module}.heaviside({at}, {middle})", TIGHT
+        return f"{self.module}.heaviside({self.text(node.args[0], want)[0]}, 0.5)", TIGHT
 
     def _logistic(self, node: Basic, want: Layout) -> Text:
         return f"np.exp(-np.logaddexp(0, {self.text(-node.args[0], want)[0]}))", TIGHT

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from sympy import Expr, Indexed, Symbol
 
-from rmsnorm_math.codegen.nodes import Axes, Line, Position, another, family, parts
+from rmsnorm_math.codegen.nodes import Axes, Line, Position, another, family, in_order, parts
 from rmsnorm_math.codegen.read import ROWS, Reader
 from rmsnorm_math.errors import Refused
 
@@ -26,12 +26,7 @@ class Lowered:
 
     def sort(self, axes: Iterable[Symbol]) -> Axes:
         """Return axes in the order that arrays show."""
-
-        def place(axis: Symbol) -> tuple[int, str]:
-            known = axis if axis in self.order else family(axis)
-            return self.order.index(known) if known in self.order else 99, axis.name
-
-        return tuple(sorted(axes, key=place))
+        return in_order(axes, self.order)
 
 
 def array_of(key: Expr) -> Expr:
@@ -113,6 +108,7 @@ def find_order(result: Lowered) -> None:
     rows = [axes for _, axes, _ in result.outputs] + [axes for _, axes, _, _ in result.parameters]
     rows += [axes for _, axes, _ in result.definitions]
     rows += [n.indices for _, _, e in lines for n in parts(e) if isinstance(n, Indexed)]
+    rows = [tuple(dict.fromkeys(map(family, axes))) for axes in rows]
     after: dict[Symbol, set[Symbol]] = {axis: set() for axes in rows for axis in axes}
 
     def reaches(start: Symbol, goal: Symbol) -> bool:

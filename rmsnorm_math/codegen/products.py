@@ -92,7 +92,7 @@ class Products(Layouts):
             axis, first = node.args
             length = self.length(axis)
             ends = length if first == 0 else f"1, {length} + 1"
-            return self.positions(ends), TIGHT
+            return self.positions(ends, typed=not self.compared), TIGHT
         if isinstance(node, Contraction):
             return self.contraction(node)[0]
         assert isinstance(node, Reduction)
@@ -103,9 +103,8 @@ class Products(Layouts):
         if batch in node.over and {slot for slot in body if slot} - {*node.over}:
             lengths = [self.length(slot) if slot else "1" for slot in body[1:]]
             return f"{tight(text, TIGHT)}.reshape(-1, {', '.join(lengths)}).{word}(0)", TIGHT
-        return self.reduction(
-            word, text[0], self._places(body, node.over), self._drops(body, node.over)
-        )
+        places, drops = self._places(body, node.over), self._drops(body, node.over)
+        return self.reduction(word, text[0], places, drops or node is self.alone)
 
     def _places(self, body: Layout, over: Axes) -> str | None:
         """Return the numbers of the axes that are reduced, or None for all."""
@@ -122,6 +121,17 @@ class Products(Layouts):
             if family(axis) in parameter.axes:
                 return self.size(parameter, family(axis))
         raise Refused(f"no argument has the axis {axis}, whose length is needed: add one.")
+
+    def shape(self, axes: Axes) -> str:
+        """Return the shape of an array with these axes."""
+        for parameter in self.program.parameters:
+            if parameter.axes == axes and not parameter.column:
+                return f"{parameter.name}.shape"
+        lengths = [self.length(axis) for axis in axes if axis != self.program.batch]
+        if self.program.batch in axes:
+            batch = next(p for p in self.program.parameters if self.program.batch in p.axes)
+            lengths.insert(0, f"*{batch.name}.shape[:{1 - len(self.layouts[batch.name]) or ''}]")
+        return f"({', '.join(lengths)}{',' * (len(lengths) < 2)})"
 
     def size(self, parameter: Parameter, axis: Symbol) -> str:
         """Return the length of an axis of a parameter."""

@@ -26,11 +26,12 @@ from sympy import Expr, Indexed, Symbol
 
 from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.codegen.build import label_of, lower
-from rmsnorm_math.codegen.contract import rank
-from rmsnorm_math.codegen.hoist import Hoister, means
-from rmsnorm_math.codegen.lines import ordered, settled
+from rmsnorm_math.codegen.hoist import Hoister
+from rmsnorm_math.codegen.lines import numbered, ordered, settled
+from rmsnorm_math.codegen.means import means
 from rmsnorm_math.codegen.names import is_name, refuse_names
 from rmsnorm_math.codegen.nodes import (
+    Axes,
     Contraction,
     Largest,
     Logistic,
@@ -39,6 +40,7 @@ from rmsnorm_math.codegen.nodes import (
     Reduction,
     Softplus,
     Total,
+    another,
     axes_of,
 )
 from rmsnorm_math.codegen.order import Lowered, array_of
@@ -115,33 +117,40 @@ def _needed(where: Mapping[Expr, Expr], exprs: Mapping[Key, Expr]) -> dict[Expr,
 
 
 def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
-    ranks = [len(axes) for _, axes, _, _ in lowered.parameters]
-    limit = max([1, *ranks, *(len(axes) for _, axes, _ in lowered.outputs)])
     definitions, outputs_, made = shifted(
         [(name, axes, stable(expr)) for name, axes, expr in lowered.definitions],
         [(name, axes, stable(expr)) for name, axes, expr in lowered.outputs],
         lowered.sort,
         lowered.taken,
     )
-    hoister = Hoister(lowered, limit)
+    hoister = Hoister(lowered)
     for name, axes, expr in means(ordered(definitions + outputs_, made), lowered.sizes):
         own = axes_of(expr)
         hoister.add(name, axes if own == {*axes} else lowered.sort(own), expr)
     for name, _, expr in hoister.lines:
-        if rank(expr) > limit:
+        if hoister.excess([expr]) > 0:
             raise Refused(_too_large(name, expr))
     given = {name for name, _, _ in (*lowered.definitions, *lowered.outputs)}
     lines = share(hoister.lines, lowered.sort, lowered.taken)
     results = {name for name, _, _ in lowered.outputs}
     new = {name for name, _, _ in lines} - given
     lines, values = settled(lines, new, results, given - results)
+    kept = given | {name for name, *_ in lowered.parameters}
+    lines = numbered(lines, new - results, kept | {size.name for size in lowered.sizes.values()})
+
+    def renamed(label: str, axes: Axes) -> Axes:
+        names = hoister.names[label]
+        rest = [axis for axis in axes if axis not in names]
+        return tuple(names.get(a) or another(a, {*names.values()} | {*rest} - {a}) for a in axes)
+
     used = set().union(*(expr.free_symbols for _, _, expr in lines)) if lines else set()
     return Program(
         parameters=tuple(Parameter(*entry) for entry in lowered.parameters),
         lengths={size: axis for axis, size in lowered.sizes.items() if size in used},
         statements=tuple(Statement(*line) for line in lines),
         results=tuple(
-            Result(label, values.get(label, label), axes) for label, axes, _ in lowered.outputs
+            Result(label, values.get(label, label), renamed(label, axes))
+            for label, axes, _ in lowered.outputs
         ),
         batch=lowered.batch,
         axes=tuple(lowered.order),

@@ -45,6 +45,7 @@ class Reader:
         self.ranks: dict[Expr, int] = {}
         self.shapes: dict[tuple[Expr, int], Expr] = {}
         self.order: list[Dummy] = []
+        self.steep: list[Expr] = []  # the delta functions that are taken for 0
         self.lenient = False  # whether what has no value is passed over
 
     def read(self, node: Basic, scope: Mapping[Expr, Dummy]) -> Basic:
@@ -69,6 +70,7 @@ class Reader:
                 self.groups.join(*places)
             return KroneckerDelta(*places)
         if isinstance(node, DiracDelta):
+            self.steep.append(node)
             return S.Zero
         plain = (
             isinstance(node, Add | Mul | Function | MinMaxBase | Relational | Boolean)
@@ -116,6 +118,9 @@ class Reader:
     def _sum(self, node: Sum, scope: Mapping[Expr, Dummy]) -> Expr:
         *inner, (index, lower, upper) = node.limits
         dummy = self.dummy(index.name)
+        for end in (lower, upper):
+            if end in scope:
+                self.groups.join(dummy, scope[end])
         self.limits[dummy] = (self.read(lower, scope), self.read(upper, scope))
         body = node.func(node.function, *inner) if inner else node.function
         return Total(self.read(body, {**scope, index: dummy}), dummy)

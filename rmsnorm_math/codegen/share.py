@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations
 
-from sympy import Basic, Expr, Indexed, Mul, Number, Pow, Symbol, factor_terms
+from sympy import Add, Basic, Expr, Indexed, Mul, Number, Pow, Symbol, factor_terms
 from sympy.core.relational import Relational
 
 from rmsnorm_math.codegen.constants import marked
@@ -66,8 +66,7 @@ def _worth(node: Basic) -> bool:
     if isinstance(node, Pow) and node.exp == -1:
         return False
     if isinstance(node, Mul):
-        factors = [f for f in node.args if not isinstance(f, Number)]
-        return bool(axes_of(node)) and (len(factors) > 1 or _worth(factors[0]))
+        return bool(axes_of(node))
     return bool(axes_of(node)) or not (node.is_Add or node.is_Pow)
 
 
@@ -76,6 +75,7 @@ def _again(lines: list[Line]) -> Expr | None:
     seen: Counter[Basic] = Counter()
 
     def count(node: Basic) -> None:
+        node = _bare(node)
         seen[node] += 1
         if seen[node] == 1 and not isinstance(node, Indexed | Position):
             for arg in node.args:
@@ -83,8 +83,18 @@ def _again(lines: list[Line]) -> Expr | None:
 
     for _, _, expr in lines:
         count(expr)
+    for node in [*seen]:
+        if isinstance(node, Add) and seen[node] and seen.get(-node):
+            seen[node] += seen.pop(-node)
     again = [node for node, times in seen.items() if times > 1 and _worth(node)]
     return max(again, key=lambda node: (node.count_ops(), str(node)), default=None)
+
+
+def _bare(node: Basic) -> Basic:
+    """Return a product without its number, so that -x/r and 2*x/r have x/r in common."""
+    if not isinstance(node, Mul):
+        return node
+    return Mul(*(f for f in node.args if not isinstance(f, Number)))
 
 
 def _products(expr: Basic) -> Iterator[Mul]:
@@ -112,6 +122,10 @@ def _pair(lines: list[Line]) -> Expr | None:
 
 def _putting(node: Expr) -> Change:
     """Return how to write one name for `node`."""
+    if isinstance(node, Mul):
+        return _taking(node)
+    if isinstance(node, Add):
+        return lambda expr, by: expr.xreplace({node: by, -node: -by})
     return lambda expr, by: expr.xreplace({node: by})
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from sympy import Add, Basic, Expr, Indexed, Mul, S, Symbol, exp, log
 
+from rmsnorm_math.codegen.logistic import log_of
 from rmsnorm_math.codegen.nodes import (
     Axes,
     Line,
@@ -20,7 +21,6 @@ from rmsnorm_math.codegen.nodes import (
     rename,
 )
 from rmsnorm_math.codegen.patterns import Pattern, divided, patterns_of
-from rmsnorm_math.codegen.stable import log_of
 
 
 def shifted(

@@ -25,14 +25,17 @@ from rmsnorm_math.codegen.layout import (
     Text,
     tight,
 )
+from rmsnorm_math.codegen.names import is_name
 from rmsnorm_math.codegen.nodes import (
     Contraction,
     Position,
     Reduction,
+    array_name,
     axes_of,
     element,
+    parts,
 )
-from rmsnorm_math.codegen.program import Result, Statement
+from rmsnorm_math.codegen.program import Program, Result, Statement
 from rmsnorm_math.errors import Refused
 
 
@@ -40,6 +43,11 @@ class Spelling(Arithmetic):
     """How array code is written; NumPy's words are the default."""
 
     functions: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, program: Program) -> None:
+        super().__init__(program)
+        used = {array_name(p) for s in program.statements for p in parts(s.expr)}
+        self.returned = {result.name for result in program.results} - used
 
     def text(self, node: Basic, want: Layout) -> Text:
         """Return the code of an expression, lined up with `want`."""
@@ -67,7 +75,9 @@ class Spelling(Arithmetic):
         if isinstance(node, Piecewise):
             return self.choice(node, want)
         if isinstance(node, Relational):
+            self.compared = True
             left, right = (tight(self.text(arg, want), SUM) for arg in (node.lhs, node.rhs))
+            self.compared = False
             return f"{left} {node.rel_op} {right}", LOOSE
         if isinstance(node, And | Or | Not):
             args = [tight(self.text(arg, want), SUM) for arg in sorted(node.args, key=str)]
@@ -91,6 +101,7 @@ class Spelling(Arithmetic):
 
     def statement(self, statement: Statement) -> str:
         """Return a line, and note how its array is laid out."""
+        self.alone = statement.expr if statement.name in self.returned else None
         layout = self.natural(statement.expr)
         if {slot for slot in layout if slot} != {*statement.axes}:
             layout = statement.axes
@@ -111,8 +122,10 @@ class Spelling(Arithmetic):
             text = self.squeezed(result.name, have)
             text = self.aligned((text, TIGHT), tuple(slots), result.axes)[0]
         if missing:
-            lengths = ", ".join(map(self.length, result.axes))
-            text = f"{self.module}.broadcast_to({text}, ({lengths}{',' * (len(result.axes) < 2)}))"
+            shape = self.shape(result.axes)
+            if have:
+                return f"{self.module}.broadcast_to({text}, {shape})"
+            return self.full(text, shape)
         return text
 
     def squeezed(self, name: str, have: Layout) -> str:
@@ -127,7 +140,7 @@ class Spelling(Arithmetic):
         """Return a function's value."""
         name = node.func.__name__
         if not axes_of(node):
-            self.scalars |= {symbol.name for symbol in node.free_symbols}
+            self.scalars |= {*map(array_name, node.free_symbols)}
         special = getattr(self, f"_{name.lower()}", None)
         if special is not None and name not in self.functions:
             spelled: Text = special(node, want)
@@ -139,6 +152,8 @@ class Spelling(Arithmetic):
                 f"Add it, as in FUNCTIONS['{self.word}']['{name}'] = 'module.function'."
             )
         word = self.functions[name]
+        if not all(map(is_name, word.split("."))):
+            raise Refused(f"{word!r} is no name of a function: write it as 'module.function'.")
         if word.split(".")[0] not in (self.module, "jnp"):
             self.needs.append(f"import {word.rpartition('.')[0]}")
         return f"{word}({', '.join(self.text(arg, want)[0] for arg in node.args)})", TIGHT

@@ -33,8 +33,9 @@ class Torch(Spelling):
         return self._bounded(node, want, "minimum", "max")
 
     def _bounded(self, node: Basic, want: Layout, word: str, bound: str) -> Text:
-        texts = [(not axes_of(arg), self.text(arg, want)[0]) for arg in node.args]
-        (_, first), *others = sorted(texts)
+        order = sorted(node.args, key=lambda arg: (not axes_of(arg), arg.is_number, str(arg)))
+        texts = [(not axes_of(arg), self.text(arg, want)[0]) for arg in order]
+        (_, first), *others = texts
         for number, other in others:  # torch.maximum takes no numbers
             first = (
                 f"torch.clamp({first}, {bound}={other})"
@@ -64,9 +65,14 @@ class Torch(Spelling):
         turned = super().transposed(text, order)
         return turned[0].replace(".transpose(", ".permute("), TIGHT
 
-    def positions(self, ends: str) -> str:
+    def positions(self, ends: str, typed: bool) -> str:
         """Return the places along an axis, where the arguments are."""
-        return f"torch.arange({ends}, device={self.like()}.device)"
+        kind = f", dtype={self.like()}.dtype" if typed else ""
+        return f"torch.arange({ends}{kind}, device={self.like()}.device)"
+
+    def full(self, value: str, shape: str) -> str:
+        """Return a tensor that is the same all along."""
+        return f"{self.as_array(value)}.expand({shape})"
 
     def typed(self, text: str) -> str:
         """Return a tensor in the type of the arguments."""
