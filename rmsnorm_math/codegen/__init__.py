@@ -7,22 +7,21 @@ returned: what would need a larger one is refused.
 import linecache
 from collections.abc import Callable, Mapping
 from itertools import count
-from textwrap import fill, indent
+from textwrap import indent
 from typing import Any, Literal
 
 from sympy import Expr
 
-from rmsnorm_math.codegen.build import label_of
+from rmsnorm_math.codegen.docstring import docstring_of
 from rmsnorm_math.codegen.jax import Jax
 from rmsnorm_math.codegen.kernels import PRINTERS, kernel
-from rmsnorm_math.codegen.names import is_name, quoted
+from rmsnorm_math.codegen.names import is_name
 from rmsnorm_math.codegen.numpy import NumPy
-from rmsnorm_math.codegen.program import Program, program
+from rmsnorm_math.codegen.program import program
 from rmsnorm_math.codegen.record import Key
 from rmsnorm_math.codegen.spell import Spelling
 from rmsnorm_math.codegen.torch import Torch
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.index.walk import free_indices
 
 Framework = Literal["numpy", "torch", "jax", "numba", "triton", "c"]
 SPELLINGS: dict[str, type[Spelling]] = {"numpy": NumPy, "torch": Torch, "jax": Jax}
@@ -118,11 +117,11 @@ def source(
         raise Refused(f"{name!r} is no name in Python: call the function otherwise.")
     recorded = program(outputs, arguments, where)
     if framework in PRINTERS:
-        return kernel(recorded, framework, name, _docstring(recorded, arguments))
+        return kernel(recorded, framework, name, docstring_of(recorded, arguments))
     spelling = SPELLINGS[framework](recorded)
     lines = body(spelling)
     imports = "\n".join([*dict.fromkeys(spelling.needs), *spelling.imports])
-    docstring = _docstring(recorded, arguments)
+    docstring = docstring_of(recorded, arguments)
     block = indent("\n".join([docstring, *lines]), "    ")
     parameters = ", ".join(parameter.name for parameter in recorded.parameters)
     return f"{imports}\n\n\ndef {name}({parameters}):\n{block}\n"
@@ -173,33 +172,6 @@ def body(spelling: Spelling) -> list[str]:
     sizes = [f"{size} = {spelling.length(axis)}" for size, axis in recorded.lengths.items()]
     results = ", ".join(map(spelling.result, recorded.results))
     return [*sorted(sizes), *spelling.prelude(), *lines, f"return {results}"]
-
-
-def _docstring(recorded: Program, arguments: Mapping[Expr, str]) -> str:
-    labels = ", ".join(result.label for result in recorded.results)
-    formulas = "\n".join(map(_formula, recorded.formulas))
-    renamed = ", ".join(f"{text} for {key}" for key, text in arguments.items() if text != str(key))
-    arrays = [p for p in recorded.parameters if p.axes]
-    axes = {p.name: [axis.name for axis in p.axes] + ["1"] * p.column for p in arrays}
-    shapes = ", ".join(
-        f"{name} ({', '.join(own)}{',' * (len(own) < 2)})" for name, own in axes.items()
-    )
-    plain = recorded.batch is not None and all(len(own) < 3 for own in axes.values())
-    notes = [f"With {renamed}."] if renamed else []
-    notes += [] if plain else [f"Shapes: {shapes}."]
-    notes += recorded.notes
-    text = quoted("\n\n".join([f"Return {labels}.", formulas, *notes]))
-    return f'"""{text}\n"""'
-
-
-def _formula(formula: tuple[Key, Expr]) -> str:
-    key, expr = formula
-    if isinstance(key, str):
-        indices = sorted(free_indices(expr), key=str)
-        left = f"{label_of(key)}[{', '.join(map(str, indices))}]" if indices else key
-    else:
-        left = str(key)
-    return fill(f"{left} = {expr}", 92, subsequent_indent="    ", break_long_words=False)
 
 
 NUMBERS = count(1)
