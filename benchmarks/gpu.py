@@ -79,7 +79,7 @@ def copy_bandwidth() -> float:
     """Return bytes read and written a millisecond by a large copy."""
     source = torch.empty(2**28, device="cuda")
     target = torch.empty_like(source)
-    return 2 * source.numel() * 4 / by_events(lambda: target.copy_(source))
+    return float(2 * source.numel() * 4 / by_events(lambda: target.copy_(source)))
 
 
 def passes(function: Callable[..., Any], inputs: Any, along: Any) -> dict[str, Callable[[], Any]]:
@@ -147,7 +147,8 @@ def beyond_2_31() -> float:
     last = x.detach()[-1:].double().requires_grad_()
     want = torch.nn.functional.rms_norm(last, last.shape[-1:], None, EPS)
     (want_dx,) = torch.autograd.grad(want, last, last.detach())
-    return max((y[-1:] - want).abs().max().item(), (dx[-1:] - want_dx).abs().max().item())
+    errors = (y[-1:] - want).abs().max(), (dx[-1:] - want_dx).abs().max()
+    return float(max(error.item() for error in errors))
 
 
 def check(device: str) -> int:

@@ -48,7 +48,7 @@ from rmsnorm_math import (
     substitute,
     vjp,
 )
-from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, m, n, r, x, xdot, xhat, ybar
+from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, n, r, x, xdot, xhat, ybar
 
 A, z, w = IndexedBase("A"), IndexedBase("z", complex=True), IndexedBase("w")
 f, t, p = Function("f"), Symbol("t"), Symbol("p")

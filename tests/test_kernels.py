@@ -122,7 +122,8 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ctypes.CDLL
     """Return every pass of every layer in one library, for float and for double."""
     if GCC is None:
         pytest.skip("there is no gcc")
-    folder, texts = tmp_path_factory.mktemp("c"), []
+    folder = tmp_path_factory.mktemp("c")
+    texts: list[str] = []
     for layer, what in CASES:
         name = function_name(layer, what)
         text = source(*layers()[layer][what], framework="c", name=name)

@@ -44,16 +44,19 @@ LINES = {
         ),
         "dgamma_[j] += t;": ("sums[j] += product;", SAME),
         "const double dx = rstd[row] * ((double)dy_[j] * (double)gamma[j] - dot * xhat);": (
-            "dx[j] = (REAL)(rstd * ((double)dy[j] * (gamma ? gamma[j] : 1)"
-            " - mean * (rstd * x[j])));",
+            "dx[j] = (REAL)(rstd * ((double)dy[j] * (gamma ? gamma[j] : 1) - mean * (",
             "gamma may be missing",
         ),
     },
     "numba": {
-        "xhat = rstd_ * x_[j]": ("product = a[j] * (rstd * b[j])", "one line for two"),
-        "t = dy_[j] * xhat": ("product = a[j] * (rstd * b[j])", "one line for two"),
-        "dot__ += gamma_[j] * t": ("dot += product * weight[j]", SAME),
-        "dgamma__[j] += t": ("sums[j] += product", SAME),
+        "xhat = rstd_ * x_[j]": (
+            "xhat = normalised(b[j], rstd)",
+            "a function of its own: where sums are reordered, products would leave the range",
+        ),
+        "t = dy_[j] * xhat": ("sums[j] += a[j] * xhat", "one line for two"),
+        "dot__ += gamma_[j] * t": ("dot += a[j] * weight[j] * xhat", "one line for two"),
+        "dgamma__[j] += t": ("sums[j] += a[j] * xhat", "one line for two"),
+        "dot += dot__": ("total += dot", "the same, with other names"),
         "dx = rstd_ * (dy_[j] * gamma_[j] - dot_ * xhat)": (
             "dx[j] = rstd * (dy[j] * gamma[j] - dot * (rstd * x[j]))",
             "one line for two",

@@ -33,6 +33,8 @@ static double reciprocal_rms(const REAL *x, int64_t n, double eps)
         double largest = 0;
         for (int64_t j = 0; j < n; j++)
             largest = fmax(largest, fabs((double)x[j]));
+        if (isinf(largest)) // y is 0, but NaN where x is infinite, or all NaN with a NaN in x
+            return isnan(total) ? total : 0;
         scale = largest > 0 ? largest : 1;
         total = 0;
         for (int64_t j = 0; j < n; j++)

@@ -103,8 +103,10 @@ def weight(GAMMA, col, n, offset: tl.constexpr, kind: tl.constexpr):
 @triton.jit
 def add_squares(x, total, largest):
     """Add to a sum of squares, kept divided by the largest of them so that it never overflows."""
-    new = tl.maximum(largest, tl.max(tl.abs(x), 1))
-    z, less = x / new[:, None], largest / new
+    size = tl.abs(x)
+    new = tl.maximum(largest, tl.max(size, 1))
+    z = tl.where(size == float("inf"), 1.0, x / new[:, None])
+    less = tl.where(largest == new, 1.0, largest / new)
     return total * less * less + tl.sum(z * z, 1), new
 
 

@@ -87,7 +87,7 @@ def printed() -> None:
     """Write, as JSON, the shared memory of the kernels in the files of a folder."""
     found = {}
     for path in sorted(Path(sys.argv[1]).glob("*.triton.py")):
-        module = load(path)
+        module: Any = load(path)
         module._multiprocessors = lambda _: 132
         for n, rows, dtype in ((4096, 8192, torch.bfloat16), (10**5, 99, torch.float32)):
             x = torch.empty(1, dtype=dtype)
@@ -107,7 +107,7 @@ def printed() -> None:
 
 
 def main() -> None:
-    snippet = load(ROOT / "docs/snippets/rmsnorm_triton.py")
+    snippet: Any = load(ROOT / "docs/snippets/rmsnorm_triton.py")
     snippet._multiprocessors = lambda _: 132
     message = ""
     try:

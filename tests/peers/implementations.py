@@ -105,6 +105,7 @@ SNIPPETS: dict[str, Implementation] = {
     "Numba snippet": through_numpy(numba_snippet),
     "Numba snippet, fused": numba_snippet.forward_backward,
 }
+LENGTHY = [name for name in SNIPPETS if "Triton" not in name]  # its interpreter is slow
 OTHERS: dict[str, Implementation] = {
     "PyTorch rms_norm": through_torch(torch_rms_norm),
     "JAX autodiff": through_jax(jax_autodiff),

@@ -228,6 +228,18 @@ def test_wrong_shapes_are_named(arguments: Any, message: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
+@pytest.mark.parametrize("widest", [16384, 64])
+def test_an_infinite_element_and_a_nan_as_in_pytorch(
+    monkeypatch: pytest.MonkeyPatch, widest: int
+) -> None:
+    monkeypatch.setattr(triton_snippet, "WIDEST", widest)
+    x = torch.ones(3, 130)
+    x[0, 7], x[1, 8], x[2, 7:9] = torch.inf, torch.nan, torch.tensor([torch.inf, torch.nan])
+    want = torch.nn.functional.rms_norm(x, (130,), None, 0.1)
+    torch.testing.assert_close(triton_snippet.rms_norm(x, (130,), None, 0.1), want, equal_nan=True)
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
 def test_a_row_of_zeros() -> None:
     x = torch.zeros(2, 5, requires_grad=True)
     y = triton_snippet.rms_norm(x, (5,), None, 0.0)

@@ -90,6 +90,14 @@ def test_a_row_of_zeros(libraries: Any) -> None:
     np.testing.assert_allclose(passes(libraries, x + 1, x, None, 0.01)[1], 10)
 
 
+def test_an_infinite_element_and_a_nan(libraries: Any) -> None:
+    x = np.ones((3, 300))
+    x[0, 7], x[1, 8], x[2, 7:9] = np.inf, np.nan, (np.inf, np.nan)
+    y = passes(libraries, x, x, None, 0.1)[0]
+    assert np.isnan(y[0]).tolist() == [j == 7 for j in range(300)]
+    assert np.isnan(y[1:]).all()
+
+
 def test_no_rows(libraries: Any) -> None:
     x = np.ones((0, 5))
     assert (passes(libraries, x, x, np.ones(5), 0.1)[2] == 0).all()

@@ -171,8 +171,8 @@ class Source:
                 f"const double {x.name}_total = {C.spell(x.expr, at_end)};"
             ]
         lines[NUMBER] += [f"*{x} = {value}_total;" for x, value in plan.results(NUMBER).items()]
-        for x, value in plan.results(WEIGHT).items():
-            lines[WEIGHT] += [f"{x}[j] = (REAL){value}_total;"]
+        for label, value in plan.results(WEIGHT).items():
+            lines[WEIGHT] += [f"{label}[j] = (REAL){value}_total;"]
         if not lines[WEIGHT]:
             return lines[NUMBER]
         return [*lines[NUMBER], "for (int64_t j = 0; j < n; j++) {", *indented(lines[WEIGHT]), "}"]
