@@ -1,7 +1,6 @@
 """The value of an expression in index notation, and how large its terms are, with NumPy.
 
-Each index has an axis of its own, of length 1 where an expression does not depend on it, so that
-NumPy's broadcasting does the rest. It is made for formulas by the thousand on small arrays.
+Each index has an axis of its own, of length 1 where an expression does not depend on it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -34,6 +33,7 @@ from rmsnorm_math.errors import Refused
 from rmsnorm_math.verify.numerics import chosen, compiled, in_numpy, power, reduced, slope_of
 
 Array = NDArray[Any]
+REMEMBERED = 100_000  # elements: larger values are computed again, not kept
 
 
 def labels_of(exprs: Iterable[Expr]) -> list[str]:
@@ -76,19 +76,22 @@ class Arrays:
 
     def value(self, expr: Expr) -> Any:
         """Return what `expr` is, an axis for each index."""
-        if expr not in self._value:
-            self._value[expr] = self._find(expr, self.value, magnitudes=False)
-        return self._value[expr]
+        return self._remembered(self._value, expr, self.value)
 
     def size(self, expr: Expr) -> Any:
-        """Return the magnitude of the terms of `expr`, which its rounding errors are relative to.
+        """Return what rounding errors of `expr` are relative to: its terms in absolute value.
 
-        It is the sum of the terms in absolute value; where a power or a function is steep, the
-        errors of its argument count by as much more.
+        Where a power or a function is steep, the errors of its argument count by as much more.
         """
-        if expr not in self._size:
-            self._size[expr] = self._find(expr, self.size, magnitudes=True)
-        return self._size[expr]
+        return self._remembered(self._size, expr, self.size)
+
+    def _remembered(self, known: dict[Expr, Any], expr: Expr, of: Callable[[Expr], Any]) -> Any:
+        found = known.get(expr)
+        if found is None:
+            found = self._find(expr, of, magnitudes=known is self._size)
+            if np.size(found) <= REMEMBERED:
+                known[expr] = found
+        return found
 
     def _find(self, expr: Expr, of: Callable[[Expr], Any], *, magnitudes: bool) -> Any:
         if isinstance(expr, Number | NumberSymbol):
@@ -167,12 +170,13 @@ class Arrays:
         """Return a definition's array with the indices of `node` in place of those of its key."""
         if key == node or not isinstance(key, Indexed):
             return array
-        return self._placed(
-            self.laid(array, key.indices), [self.slot[index.name] for index in node.indices]
-        )
+        slots = [self.slot[index.name] for index in node.indices]
+        return self._placed(self.laid(array, key.indices), slots)
 
     def _over(self, expr: Expr, of: Callable[[Expr], Any]) -> Any:
-        ends = {i.name: (self._whole(low), self._whole(high)) for i, low, high in expr.limits}
+        ends = {
+            i.name: (int(self.value(low)), int(self.value(high))) for i, low, high in expr.limits
+        }
         outer, self._extent = self._extent, self._extent | {k: v[1] for k, v in ends.items()}
         array = np.asarray(of(expr.function))
         self._extent = outer
@@ -186,9 +190,6 @@ class Arrays:
                 array = array.take(range(low - 1, high), slot)
             array = reduce(array, axis=slot, keepdims=True)
         return array
-
-    def _whole(self, expr: Expr) -> int:
-        return int(self.value(expr))
 
     def _condition(self, expr: Expr) -> Any:
         if expr in (True, False):

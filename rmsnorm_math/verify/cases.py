@@ -1,7 +1,7 @@
 """The inputs on which `rmsnorm_math.verify` tries a function, as kernels meet them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -36,7 +36,7 @@ LAYOUTS = ("plain", "transposed", "plain", "part of a wider array", "one row for
 COTANGENT_LAYOUTS = ("plain", "broadcast", "plain", "transposed")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Case:
     """One set of inputs in the dtype asked for, in the order of the arguments."""
 
@@ -46,7 +46,7 @@ class Case:
     scale: float
     zero_row: bool
     plain: bool
-    extents: dict[Any, int] = field(repr=False)
+    extents: dict[Any, int]
 
     @property
     def arguments(self) -> tuple[Any, ...]:
@@ -105,9 +105,8 @@ def makers(
     sizes, kinds of weights and layouts are dealt out by chance, each as often as the others.
     """
     given = None if shapes is None else [as_shape(shape, shapes) for shape in shapes]
-    plan: list[Any] = [*((s, 6) for s in SMALL), *((s, 3) for s in LARGE)]
-    if given is not None:
-        plan = [(s, 12 if np.prod(s) < 1e5 else 3) for s in given]
+    plan: list[Any] = [(s, 12 if np.prod(s) < 1e5 else 3) for s in given or ()]
+    plan = plan or [*((s, 6) for s in SMALL), *((s, 3) for s in LARGE)]
     deck = [(shape, number) for shape, count in plan for number in range(count)]
     choices: tuple[Sequence[Any], ...] = (
         _scales(layer, dtype),
@@ -164,8 +163,7 @@ def _case(
     cotangent_layout: str,
     *scalars: float,
 ) -> Case:
-    random = np.random.default_rng(seed)
-    extents = extents_of(layer, shape, seed)
+    random, extents = np.random.default_rng(seed), extents_of(layer, shape, seed)
     numbers = dict(zip(_scalars(layer), scalars, strict=True))
     zero_row = zero_row and shape[0] > 1 and any(v > 0 for v in numbers.values())
     values: dict[Expr, Any] = {}
