@@ -18,7 +18,6 @@ from rmsnorm_math.codegen.kernels import PRINTERS, kernel
 from rmsnorm_math.codegen.names import is_name
 from rmsnorm_math.codegen.numpy import NumPy
 from rmsnorm_math.codegen.program import program
-
 from rmsnorm_math.codegen.spell import Spelling
 from rmsnorm_math.codegen.torch import Torch
 from rmsnorm_math.errors import Refused
@@ -38,77 +37,77 @@ def source(
 ) -> str:
     r"""Return the source text of a function that computes `outputs`.
 
-        Parameters
-        ----------
-        outputs
-            ``{key: expression}``, in the order in which they are returned. The key
-            is a name or, with two axes and more, an element: ``dW[o, i]`` has the
-            axes o and i, in this order. A name stands where the elements of the
-            expression show the order.
-        arguments
-            ``{base or symbol: name}``, in the order of the function's parameters.
-            An array has the axes of its elements: ``W[o, i]`` has the shape (O, n),
-            ``label[b]`` one number for each row, counted as the indices are. An
-            index b that only ever stands before one other is any number of leading
-            axes: ``x[b, i]`` has the shape (..., n), ``gamma[i]`` beside it (n,).
-            Where every array has one index, each may have leading axes: ``x[i]``
-            holds for every row of a batch. The key ``r[b]`` stands for one value a
-            row, in an array of shape (..., 1). Lengths are read from the shapes; a
-            length that is an argument itself, ``{m: "m"}``, is a part of its axis.
-        where
-            Abbreviations as in `abbreviate`; each that is used becomes a line.
-        framework
-            Whose arrays: ``"numpy"``, ``"torch"`` or ``"jax"``. Or one fused kernel, if all
-            sums run along a row or over the rows: ``"numba"`` and ``"triton"``, for arrays
-            of NumPy and of PyTorch, and ``"c"``, for C99 with OpenMP.
-        name
-            The function's name.
+    Parameters
+    ----------
+    outputs
+        ``{key: expression}``, in the order in which they are returned. The key
+        is a name or, with two axes and more, an element: ``dW[o, i]`` has the
+        axes o and i, in this order. A name stands where the elements of the
+        expression show the order.
+    arguments
+        ``{base or symbol: name}``, in the order of the function's parameters.
+        An array has the axes of its elements: ``W[o, i]`` has the shape (O, n),
+        ``label[b]`` one number for each row, counted as the indices are. An
+        index b that only ever stands before one other is any number of leading
+        axes: ``x[b, i]`` has the shape (..., n), ``gamma[i]`` beside it (n,).
+        Where every array has one index, each may have leading axes: ``x[i]``
+        holds for every row of a batch. The key ``r[b]`` stands for one value a
+        row, in an array of shape (..., 1). Lengths are read from the shapes; a
+        length that is an argument itself, ``{m: "m"}``, is a part of its axis.
+    where
+        Abbreviations as in `abbreviate`; each that is used becomes a line.
+    framework
+        Whose arrays: ``"numpy"``, ``"torch"`` or ``"jax"``. Or one fused kernel, if all
+        sums run along a row or over the rows: ``"numba"`` and ``"triton"``, for arrays
+        of NumPy and of PyTorch, and ``"c"``, for C99 with OpenMP.
+    name
+        The function's name.
 
-        Raises
-        ------
-        TypeError
-            If an output or a definition is no expression.
-        ValueError
-            If an array with more axes than are passed and returned would be needed,
-            the order of a result's axes is not shown, one axis would have two
-            lengths, something has no value, or there is no code for a function: add
-                that to ``rmsnorm_math.codegen.FUNCTIONS[framework]``. For a kernel, if it holds
-            a matrix product, or for each row a sum over all of them.
-    
-        Notes
-        -----
-        Exponentials that are divided by their sum lose the largest exponent first;
-        logistic functions, ``log(1 + exp(x))`` and ``log(cosh(x))`` are written so
-        that they do not overflow. At a kink the code is what the derivative is
-        there, a half for ``Max(x[i], 0)``; a delta function is 0, and its docstring
-        says so. An argument that is a number may be one of Python's.
+    Raises
+    ------
+    TypeError
+        If an output or a definition is no expression.
+    ValueError
+        If an array with more axes than are passed and returned would be needed,
+        the order of a result's axes is not shown, one axis would have two
+        lengths, something has no value, or there is no code for a function: add
+            that to ``rmsnorm_math.codegen.FUNCTIONS[framework]``. For a kernel, if it holds
+        a matrix product, or for each row a sum over all of them.
 
-        Examples
-        --------
-        >>> from rmsnorm_math import rms, rmsnorm, source, vjp
-        >>> from rmsnorm_math.notation import epsilon, gamma, i, j, r, x, xhat, ybar
-        >>> dx = vjp(rmsnorm(), x[j], ybar[i])
-        >>> names = {ybar: "dy", x: "x", gamma: "gamma", epsilon: "eps"}
-        >>> code = source({"dx": dx}, names, {r: rms(), xhat[i]: x[i] / r})
-        >>> print(code[code.index("    r = "):])
-            r = np.sqrt(eps + np.mean(x**2, axis=-1, keepdims=True))
-            xhat = x/r
-            t = dy*gamma
-            dot = np.mean(t*xhat, axis=-1, keepdims=True)
-            dx = (t - dot*xhat)/r
-            return dx
-        <BLANKLINE>
+    Notes
+    -----
+    Exponentials that are divided by their sum lose the largest exponent first;
+    logistic functions, ``log(1 + exp(x))`` and ``log(cosh(x))`` are written so
+    that they do not overflow. At a kink the code is what the derivative is
+    there, a half for ``Max(x[i], 0)``; a delta function is 0, and its docstring
+    says so. An argument that is a number may be one of Python's.
 
-        A linear layer, whose weight has the gradient:
+    Examples
+    --------
+    >>> from rmsnorm_math import rms, rmsnorm, source, vjp
+    >>> from rmsnorm_math.notation import epsilon, gamma, i, j, r, x, xhat, ybar
+    >>> dx = vjp(rmsnorm(), x[j], ybar[i])
+    >>> names = {ybar: "dy", x: "x", gamma: "gamma", epsilon: "eps"}
+    >>> code = source({"dx": dx}, names, {r: rms(), xhat[i]: x[i] / r})
+    >>> print(code[code.index("    r = "):])
+        r = np.sqrt(eps + np.mean(x**2, axis=-1, keepdims=True))
+        xhat = x/r
+        t = dy*gamma
+        dot = np.mean(t*xhat, axis=-1, keepdims=True)
+        dx = (t - dot*xhat)/r
+        return dx
+    <BLANKLINE>
 
-        >>> from sympy import Idx, IndexedBase, Sum, symbols
-        >>> from rmsnorm_math.notation import b, m, n
-        >>> W, dW = IndexedBase("W"), IndexedBase("dW")
-        >>> o, q, O = Idx("o"), Idx("q"), symbols("O", integer=True, positive=True)
-        >>> y = Sum(W[o, i] * x[b, i], (i, 1, n))
-        >>> gradient = vjp(y, W[q, j], ybar[b, o], {b: (1, m), o: (1, O), q: (1, O), j: (1, n)})
-        >>> print(source({dW[q, j]: gradient}, {ybar: "dy", x: "x"}).splitlines()[-2].strip())
-        dW = dy.reshape(-1, dy.shape[-1]).T @ x.reshape(-1, x.shape[-1])
+    A linear layer, whose weight has the gradient:
+
+    >>> from sympy import Idx, IndexedBase, Sum, symbols
+    >>> from rmsnorm_math.notation import b, m, n
+    >>> W, dW = IndexedBase("W"), IndexedBase("dW")
+    >>> o, q, O = Idx("o"), Idx("q"), symbols("O", integer=True, positive=True)
+    >>> y = Sum(W[o, i] * x[b, i], (i, 1, n))
+    >>> gradient = vjp(y, W[q, j], ybar[b, o], {b: (1, m), o: (1, O), q: (1, O), j: (1, n)})
+    >>> print(source({dW[q, j]: gradient}, {ybar: "dy", x: "x"}).splitlines()[-2].strip())
+    dW = dy.reshape(-1, dy.shape[-1]).T @ x.reshape(-1, x.shape[-1])
     """
     if framework not in (*SPELLINGS, *PRINTERS):
         known = ", ".join((*SPELLINGS, *PRINTERS))

@@ -9,7 +9,8 @@ from sympy.core.relational import Relational
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.gradients import jvp, vjp
 from rmsnorm_math.index.enter import enter
-from rmsnorm_math.index.ranges import span_of, survey
+from rmsnorm_math.index.ranges import span_of
+from rmsnorm_math.index.survey import survey
 from rmsnorm_math.index.walk import Ranges, free_indices
 
 

@@ -25,8 +25,8 @@ Names = list[str] | None
 
 def layer_source(
     output: Mapping[str | Expr, Expr],
-    arguments: Mapping[Expr, str],
-    where: Mapping[Expr, Expr] | None = None,
+    arguments: Mapping[Any, str],
+    where: Mapping[Any, Expr] | None = None,
     framework: Framework = "numpy",
     name: str = "layer",
     *,
@@ -153,7 +153,8 @@ def _alone(
     if not values or not all(name in names for name in values):
         return backward
     kept = [names[name] for name in values]
-    row = [key for key in kept if getattr(key, "indices", ()) == layer.element.args[1:2]]
+    rows = layer.element.args[1:-1][:1]  # the first index, where another one follows
+    row = [key for key in kept if rows and getattr(key, "indices", ()) == rows]
     arguments = given | {
         key if key in row else getattr(key, "base", key): name
         for key, name in zip(kept, values, strict=True)
