@@ -30,7 +30,6 @@ SOURCES = {
         import numpy as np
 
 
-
         def backward(dy, x, gamma, eps):
             """Return dx, dgamma.
 

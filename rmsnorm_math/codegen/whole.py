@@ -24,14 +24,14 @@ Names = list[str] | None
 
 
 def layer_source(
-    output: Mapping[str | Expr, Expr],
+    output: Mapping[Any, Expr],
     arguments: Mapping[Any, str],
     where: Mapping[Any, Expr] | None = None,
     framework: Framework = "numpy",
     name: str = "layer",
     *,
     wrt: Iterable[Expr] | None = None,
-    ranges: Ranges | None = None,
+    ranges: Mapping[Any, Any] | None = None,
     kept: Iterable[Expr] | None = None,
     blocks: bool = False,
 ) -> str:
