@@ -12,7 +12,15 @@ from rmsnorm_math.index.contraction import contracted
 from rmsnorm_math.index.enter import enter
 from rmsnorm_math.index.leave import leave
 from rmsnorm_math.index.names import freshen
-from rmsnorm_math.index.walk import BINDERS, depends, dummies_of, index_symbols, limits_of, nodes
+from rmsnorm_math.index.walk import (
+    BINDERS,
+    depends,
+    dummies_of,
+    free_indices,
+    index_symbols,
+    limits_of,
+    nodes,
+)
 from rmsnorm_math.inputs import as_expressions
 from rmsnorm_math.matching import power_of
 from rmsnorm_math.refusals import refuse_lookalikes
@@ -91,6 +99,12 @@ def definitions_of(expr: Expr, given: Mapping[Any, Expr]) -> list[Definition]:
             raise Refused(f"{key!r} is no key: write a symbol, or an element such as xhat[i].")
         if not all(isinstance(s, Symbol | Idx) or s.is_Integer for s in places):
             raise Refused(f"the indices of {key} must be symbols or numbers, such as xhat[i].")
+        known = {*places, *free_indices(expr)}
+        if loose := [str(s) for s in free_indices(value) if s not in known]:
+            raise Refused(
+                f"{key} stands for what depends on {', '.join(loose)}, which is no free index of "
+                f"the expression: give {key} that index, too."
+            )
         if str(key) in map(str, indices):
             raise Refused(f"{key} is the name of an index already: take another one for {value}.")
         if depends(value, key):
