@@ -147,7 +147,8 @@ def peers_lowest(session: nox.Session) -> None:
     oldest = ["numpy==1.26.4", "torch==2.4.1", "jax==0.4.35", "jaxlib==0.4.35", "numba==0.60.0"]
     install(session, "test")
     session.install(*oldest)
-    session.run("pytest", "tests/peers/test_peers.py", *session.posargs)
+    tests = ("tests/peers/test_peers.py", "tests/peers/test_numba_snippet.py")
+    session.run("pytest", *tests, "-k", "not others", *session.posargs)
 
 
 @nox.session(default=False)
