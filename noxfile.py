@@ -142,6 +142,9 @@ def peers_lowest(session: nox.Session) -> None:
     install(session, "test")
     session.install(*oldest)
     session.run("pytest", "tests/peers/test_peers.py", *session.posargs)
+    session.install("torch==2.6.0", "triton==3.2.0")  # torch.library.triton_op is younger
+    options = ("-k", "Triton", "-W", "ignore::DeprecationWarning")  # in Triton's own interpreter
+    session.run("pytest", "tests/peers/test_peers.py", *options, *session.posargs)
 
 
 @nox.session(default=False)

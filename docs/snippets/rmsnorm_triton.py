@@ -5,7 +5,7 @@ Saves x, gamma and one reciprocal rms a row. Statistics are float32, or float64 
 What multiplies is gamma + offset. Any strides, no rows, more than 2**31 elements, and rows of any
 length: one longer than WIDEST is read twice. dgamma is added up in the same order at every run.
 Goes through torch.compile and CUDA graphs, and can be differentiated twice. A row of zeros has no
-gradient at eps = 0: it gives NaN.
+gradient at eps = 0: it gives NaN. For Python 3.11 and PyTorch 2.6, or later ones.
 """
 
 import functools
