@@ -149,6 +149,9 @@ def peers_lowest(session: nox.Session) -> None:
     session.install(*oldest)
     tests = ("tests/peers/test_peers.py", "tests/peers/test_numba_snippet.py")
     session.run("pytest", *tests, "-k", "not others", *session.posargs)
+    session.install("torch==2.6.0", "triton==3.2.0")  # torch.library.triton_op is younger
+    options = ("-k", "Triton", "-W", "ignore::DeprecationWarning")  # in Triton's own interpreter
+    session.run("pytest", "tests/peers/test_peers.py", *options, *session.posargs)
 
 
 @nox.session(default=False)

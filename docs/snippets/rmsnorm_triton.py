@@ -5,7 +5,7 @@ Saves x, gamma and one reciprocal rms a row. Statistics are float32, or float64 
 What multiplies is gamma + offset. Any strides, no rows, more than 2**31 elements, and rows of any
 length: one longer than WIDEST is read twice. dgamma is added up in the same order at every run.
 Goes through torch.compile and CUDA graphs, and can be differentiated twice. A row of zeros has no
-gradient at eps = 0: it gives NaN.
+gradient at eps = 0: it gives NaN. For Python 3.11 and PyTorch 2.6, or later ones.
 """
 
 import functools
@@ -101,12 +101,24 @@ def weight(GAMMA, col, n, offset: tl.constexpr, kind: tl.constexpr):
 
 
 @triton.jit
-def add_squares(x, total, largest):
-    """Add to a sum of squares, kept divided by the largest of them so that it never overflows."""
-    size = tl.abs(x)
-    new = tl.maximum(largest, tl.max(size, 1))
-    z = tl.where(size == float("inf"), 1.0, x / new[:, None])
-    less = tl.where(largest == new, 1.0, largest / new)
+def power_of_2(x):
+    """Return the power of 2 at or below x > 0, kept from the ends, and its reciprocal: exactly."""
+    if x.dtype == tl.float32:
+        bits = x.to(tl.int32, bitcast=True) & 0x7F800000
+        bits = tl.minimum(tl.maximum(bits, 0x00800000), 0x7E800000)
+        over = 0x7F000000 - bits
+    else:
+        bits = x.to(tl.int64, bitcast=True) & 0x7FF0000000000000
+        bits = tl.minimum(tl.maximum(bits, 0x0010000000000000), 0x7FD0000000000000)
+        over = 0x7FE0000000000000 - bits
+    return bits.to(x.dtype, bitcast=True), over.to(x.dtype, bitcast=True)
+
+
+@triton.jit
+def add_squares(x, total, scale):
+    """Add to a sum of squares, kept divided by a scale near the largest: it never overflows."""
+    new, over = power_of_2(tl.maximum(scale, tl.max(tl.abs(x), 1)))
+    z, less = x * over[:, None], scale * over
     return total * less * less + tl.sum(z * z, 1), new
 
 
@@ -121,15 +133,17 @@ def _forward(
     inside = (row < rows)[:, None] & (col < n)[None, :]
     x = load(X, row, col, x_row, x_col, inside, kind)
     x = add(x, X2, SUM, row, col, x2_row, x2_col, inside)
-    total, largest = add_squares(x, tl.zeros([BLOCK], kind), tl.full([BLOCK], FLOOR, kind))
+    floor = power_of_2(tl.full([BLOCK], FLOOR, kind))[0]
+    total, scale = add_squares(x, tl.zeros([BLOCK], kind), floor)
     if WIDE:
         for start in range(COLUMNS, n, COLUMNS):
             at = start + col
             within = (row < rows)[:, None] & (at < n)[None, :]
             part = load(X, row, at, x_row, x_col, within, kind)
             part = add(part, X2, SUM, row, at, x2_row, x2_col, within)
-            total, largest = add_squares(part, total, largest)
-    rstd = tl.rsqrt(total / n + EPS / largest / largest) / largest
+            total, scale = add_squares(part, total, scale)
+    over = power_of_2(scale)[1]
+    rstd = tl.rsqrt(total / n + EPS * over * over) * over
     tl.store(RSTD + row, rstd, row < rows)
     if X2 is not None:
         store(SUM, x, row, col, n, inside)

@@ -9,7 +9,6 @@ import ml_dtypes
 import numpy as np
 import torch
 
-import tests.peers.interpreter  # noqa: F401  rounds to bfloat16
 from tests.snippets.cases import ROOT, Arrays, Implementation, load
 
 jax.config.update("jax_enable_x64", True)
@@ -20,10 +19,15 @@ DTYPES = {
     "bfloat16": ml_dtypes.bfloat16,
     "float16": np.float16,
 }
-numpy_snippet, torch_snippet, jax_snippet, numba_snippet, triton_snippet = (
-    load(ROOT / f"docs/snippets/rmsnorm_{name}.py")
-    for name in ("numpy", "torch", "jax", "numba", "triton")
+numpy_snippet, torch_snippet, jax_snippet, numba_snippet = (
+    load(ROOT / f"docs/snippets/rmsnorm_{name}.py") for name in ("numpy", "torch", "jax", "numba")
 )
+triton_snippet: Any = None  # needs PyTorch 2.6
+if hasattr(torch.library, "triton_op"):
+    import tests.peers.interpreter  # noqa: F401  rounds to bfloat16
+
+    triton_snippet = load(ROOT / "docs/snippets/rmsnorm_triton.py")
+    triton_snippet.wrap_triton = lambda kernel: kernel  # PyTorch 2.6 refuses interpreted ones
 
 
 def tensor(a: Any) -> torch.Tensor:
@@ -98,14 +102,15 @@ SNIPPETS: dict[str, Implementation] = {
     "PyTorch snippet": through_torch(
         lambda x, gamma, eps: torch_snippet.rms_norm(x, x.shape[-1:], gamma, eps)
     ),
-    "Triton snippet": through_torch(
-        lambda x, gamma, eps: triton_snippet.rms_norm(x, x.shape[-1:], gamma, eps)
-    ),
     "JAX snippet": through_jax(jax_snippet.rms_norm),
     "Numba snippet": through_numpy(numba_snippet),
     "Numba snippet, fused": numba_snippet.forward_backward,
 }
-LENGTHY = [name for name in SNIPPETS if "Triton" not in name]  # its interpreter is slow
+LENGTHY = [*SNIPPETS]  # those that run long rows: Triton's interpreter is slow
+if triton_snippet:
+    SNIPPETS["Triton snippet"] = through_torch(
+        lambda x, gamma, eps: triton_snippet.rms_norm(x, x.shape[-1:], gamma, eps)
+    )
 OTHERS: dict[str, Implementation] = {
     "PyTorch rms_norm": through_torch(torch_rms_norm),
     "JAX autodiff": through_jax(jax_autodiff),

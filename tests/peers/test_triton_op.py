@@ -169,7 +169,6 @@ def far(snippet: Any) -> bool:
     return all(right)
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered")
 def test_offsets_have_64_bits(tmp_path: Path) -> None:
     assert far(planted(tmp_path))
 
@@ -210,7 +209,6 @@ def _nan() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_nan")
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("name", ["none", *FAULTS])
 def test_a_planted_fault_is_seen(name: str, derived: Any, tmp_path: Path) -> None:
     snippet = planted(tmp_path, *FAULTS.get(name, ()))
