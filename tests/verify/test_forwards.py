@@ -147,10 +147,12 @@ def test_the_report_reads_as_a_whole():
 @pytest.mark.parametrize(("factor", "digits"), [(1 + 1e-12, 17), (1 + 1e-4, 6)])
 def test_the_worst_element_is_shown_with_as_many_digits_as_it_needs(factor, digits):
     report = check_forward(lambda *arguments: factor * forward(*arguments))
-    place = tuple(map(int, report.worst.split("[")[1].split("]")[0].split(",")))
-    right = forward(*report.inputs)[place]
-    texts = [f"{value:.{digits}g}" for value in (factor * right, right)]
+    shown = [
+        float(text) for text in report.worst.split("] is ")[1].split(" is ")[0].split(" where ")
+    ]
+    texts = [f"{value:.{digits}g}" for value in shown]
     assert f"] is {texts[0]} where {texts[1]} is right" in report.worst
+    assert shown[0] / shown[1] == pytest.approx(factor, rel=1e-14 if digits == 17 else 1e-5)
 
 
 def test_a_zero_is_shown_without_a_sign():
