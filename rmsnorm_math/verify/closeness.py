@@ -29,6 +29,9 @@ def largest_of_row(size: Array) -> Array:
 def size_of(trial: Trial, output: int, value: Array) -> Array:
     """Return the magnitude of terms for values of which only the values are known."""
     finite = np.where(np.isfinite(value), abs(value), 0)
+    for right, size in zip(trial.right, trial.size, strict=True):
+        if value is right:  # of another output
+            return 8 * size
     if value.shape == trial.right[output].shape:
         return 8 * (trial.size[output] + largest_of_row(finite))
     largest = max(float(size.max(initial=0)) for size in trial.size)
@@ -56,7 +59,8 @@ def differs(trial: Trial, output: int, value: Array, size: Array, dtype: str) ->
 
 def nearness(got: Array, trial: Trial, output: int, dtype: str) -> Callable[[Array], Array]:
     """Return a function that says which of many arrays are near `got`."""
-    unit = trial.allowed(output, dtype, np.asarray(1.0))
+    room = 4 if dtype in ("float16", "bfloat16") else 64
+    unit = room * trial.allowed(output, dtype, np.asarray(1.0))
     size = np.broadcast_to(trial.size[output], trial.right[output].shape).reshape(got.shape)
     finite = np.isfinite(got)
 
@@ -64,7 +68,7 @@ def nearness(got: Array, trial: Trial, output: int, dtype: str) -> Callable[[Arr
         axes = tuple(range(1, values.ndim))
         known = np.isfinite(values)
         largest = np.where(known, abs(values), 0).max(axis=axes, keepdims=True)
-        close = np.where(finite, abs(values - got), 0) <= 64 * unit * (size + largest)
+        close = np.where(finite, abs(values - got), 0) <= unit * (size + largest)
         return (close & (known == finite)).all(axis=axes)  # type: ignore[no-any-return]
 
     return near

@@ -136,7 +136,6 @@ class Evidence:
         got = trial.got[output]
         if value is None or got is None:
             return False if value is None and got is None else None
-        value = np.asarray(value)
         size = size_of(trial, output, value)
         if got.shape != value.shape or not matches(trial, output, value, size, dtype):
             return None

@@ -58,7 +58,7 @@ def faults(
         values: Any = sum(part.reshape((*leading, *part.shape[1:])) for part in parts)
         if values.ndim == len(leading) + 1 and len(indices) == 1:
             for says, of in OF_ROWS:
-                yield says, of(values)
+                yield says, np.asarray(of(values))
     elif len(indices) == 2:
         for says, narrow in (
             (ALONG_COLUMNS, Sum),

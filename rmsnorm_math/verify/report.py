@@ -15,12 +15,12 @@ from rmsnorm_math.verify.trial import Trial
 
 @dataclass(frozen=True, eq=False)
 class Ran:
-    """What remains of a case: how to make it again, its words, and its traits."""
+    """What remains of a case: how to make it again, its words, its traits, which output is 0."""
 
     make: Callable[[], Case]
     text: str
     facts: dict[str, bool]
-    empty: bool
+    zero: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -88,22 +88,22 @@ def report(
 
     The mistake is named by the trials in `diagnosed`, which are small.
     """
-    found: list[tuple[str, list[int]]] = []
+    found: list[tuple[str, list[int], int | None]] = []
     furthest: list[tuple[float, int, int]] = []
     failed = [(at, trial) for at, trial in trials if trial.failed()]
     for key in dict.fromkeys(key for _, trial in failed for key in trial.faults):
         having = [(at, trial) for at, trial in failed if key in trial.faults]
-        found.append((having[0][1].faults[key], [at for at, _ in having]))
+        found.append((having[0][1].faults[key], [at for at, _ in having], None))
     for output, name in enumerate(layer.names):
         wrong = [(at, trial) for at, trial in failed if trial.wrong(output)]
         lost = [at for at, trial in wrong if trial.lost(output)]
         off = [at for at, _ in wrong if at not in lost]
-        found += [(f"{name} is not finite", lost)] if lost else []
+        found += [(f"{name} is not finite", lost, output)] if lost else []
         small = dtype == "float64" and not any(t.wrong(output, "float32") for _, t in wrong)
         how = ", by no more than rounding to float32 explains," if small else ""
-        found += [(f"{name} is wrong{how}", off)] if off else []
+        found += [(f"{name} is wrong{how}", off, output)] if off else []
         furthest += [(t.error(output).max(initial=0), at, output) for at, t in wrong]
-    numbers = sorted({at for _, indices in found for at in indices})
+    numbers = sorted({at for _, indices, _ in found for at in indices})
     worst, text = min(numbers, default=0), ""
     if furthest:
         _, worst, output = max(furthest)
@@ -113,20 +113,21 @@ def report(
         title=f"{title} in {dtype}",
         cases=len(cases),
         failed=len(numbers),
-        problems=tuple(f"{what} {_where(indices, cases)}" for what, indices in found),
+        problems=tuple(f"{what} {_where(indices, cases, of)}" for what, indices, of in found),
         worst=text,
         diagnosis="\n".join(named),
         inputs=cases[worst].make().arguments,
     )
 
 
-def _where(indices: list[int], cases: Sequence[Ran]) -> str:
-    """Say in how many cases, and what sets these apart where that can be said exactly."""
+def _where(indices: list[int], cases: Sequence[Ran], output: int | None) -> str:
+    """Say in how many cases, and what sets these apart: cases in which the output is 0 aside."""
     if len(indices) == len(cases):
         return "in every case"
     text = f"in {len(indices)} of {len(cases)} cases"
     marked = set(indices)
-    shown = [at for at, case in enumerate(cases) if at in marked or not case.empty]
+    silent = [output is not None and case.zero[output] for case in cases]
+    shown = [at for at in range(len(cases)) if at in marked or not silent[at]]
     best: tuple[int, str] = (len(shown), "")
     for trait in dict.fromkeys(trait for case in cases for trait in case.facts):
         having = {at for at in shown if cases[at].facts.get(trait, False)}
@@ -135,7 +136,7 @@ def _where(indices: list[int], cases: Sequence[Ran]) -> str:
         if marked < having and len(having) < best[0]:
             best = len(having), trait
     first = f"the first with {cases[min(indices)].text}"
-    only = f"only where {best[1]}, " if 4 * len(marked) >= 3 * best[0] and best[1] else ""
+    only = f"only where {best[1]}, " if 3 * len(marked) >= 2 * best[0] and best[1] else ""
     return f"{text}, {only}{first}"
 
 

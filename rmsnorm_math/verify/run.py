@@ -40,8 +40,8 @@ def run(
     before: tuple[Trial, Trial] | None = None
     with np.errstate(all="ignore"):
         for make, asked in asked_for(layer, dtype, shapes, values, factor):
-            empty = all(right.size == 0 or not right.any() for right in asked.right)
-            cases.append(Ran(make, str(asked.case), facts(asked.case), empty))
+            zero = tuple(not right.any() for right in asked.right)
+            cases.append(Ran(make, str(asked.case), facts(asked.case), zero))
             trial = attempt(call, asked)
             if before:  # called again, now that another case was in between
                 _keep(kept, len(cases) - 2, _again(call, *before) if again else before[1])

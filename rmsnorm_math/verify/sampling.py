@@ -73,7 +73,7 @@ def weights_of(random: Any, sizes: tuple[int, ...], kind: str) -> Array:
 def laid_out(array: Array, layout: str) -> Array:
     """Return an array of the same shape that lies in memory as kernels meet them."""
     if layout == "broadcast" and array.ndim and array.size:
-        size = 10.0 ** np.round(np.log10(np.median(abs(array)) or 1))
+        size = 2.0 ** np.ceil(np.log2(np.median(abs(array)) or 1))
         return np.lib.stride_tricks.as_strided(
             np.array([size], dtype=array.dtype), array.shape, (0,) * array.ndim
         )

@@ -99,13 +99,13 @@ class Suspects:
         for at, (name, part) in enumerate(zip(names, [*self.right, whole], strict=True)):
             rest = got.reshape(self.shape) - (whole - part)
             factor = float(np.vdot(part, rest) / np.vdot(part, part))
-            if np.isfinite(factor):
+            if np.isfinite(factor) and abs(factor - 1) > 1e-3:
                 by = tuple(
                     Float(factor) if at in (own, len(self.terms)) else S.One
                     for own in range(len(self.terms))
                 )
                 terms = tuple(f * term for f, term in zip(by, self.terms, strict=True))
-                says = f"{name} is {factor:.6g} times the right one"
+                says = f"{name} is {factor:.4g} times the right one"
                 yield Suspect((says,), partial(tuple, terms), whole - part + factor * part)
 
     def _slips(self, term: Expr, at: int) -> Iterator[tuple[str, Expr, Array]]:

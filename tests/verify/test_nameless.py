@@ -114,14 +114,15 @@ def in_single(dy, x, gamma, eps):
 @pytest.mark.parametrize(
     ("backward", "factor"),
     [
-        (in_single, lambda x: 1.5),
-        (by_r_cubed, lambda x: 1.5),
-        (in_single, lambda x: 1.5 if abs(x).max() > 256 else 1.0),
+        (in_single, lambda x: 1 + 0.5 * (x > 0)),
+        (by_r_cubed, lambda x: 1 + 0.5 * (x > 0)),
+        (in_single, lambda x: 1.5 if abs(x).max(initial=0) > 256 else 1.0),
     ],
     ids=["everywhere", "and its squares overflow", "where squares would overflow"],
 )
 def test_a_mistake_on_no_list_is_given_no_name_in_float16_either(backward, factor):
     def wrong(dy, x, gamma, eps):
-        return tuple(rounded(v * factor(x), "float16") for v in backward(dy, x, gamma, eps))
+        dx, dgamma = backward(dy, x, gamma, eps)
+        return rounded(dx * factor(x), "float16"), rounded(dgamma, "float16")
 
     assert check_backward(wrong, dtype="float16").diagnosis == ""
