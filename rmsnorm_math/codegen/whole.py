@@ -17,7 +17,7 @@ from rmsnorm_math.codegen.places import filled
 from rmsnorm_math.codegen.program import Program, Result, program
 from rmsnorm_math.codegen.spell import Spelling
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.index.walk import Ranges, free_indices
+from rmsnorm_math.index.walk import free_indices
 from rmsnorm_math.inputs import as_expressions, as_mapping, as_ranges
 
 Names = list[str] | None
