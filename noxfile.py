@@ -141,7 +141,8 @@ def peers_lowest(session: nox.Session) -> None:
     oldest = ["numpy==1.26.4", "torch==2.4.1", "jax==0.4.35", "jaxlib==0.4.35", "numba==0.60.0"]
     install(session, "test")
     session.install(*oldest)
-    session.run("pytest", "tests/peers/test_peers.py", *session.posargs)
+    tests = ("tests/peers/test_peers.py", "tests/peers/test_numba_snippet.py")
+    session.run("pytest", *tests, "-k", "not others", *session.posargs)
     session.install("torch==2.6.0", "triton==3.2.0")  # torch.library.triton_op is younger
     options = ("-k", "Triton", "-W", "ignore::DeprecationWarning")  # in Triton's own interpreter
     session.run("pytest", "tests/peers/test_peers.py", *options, *session.posargs)

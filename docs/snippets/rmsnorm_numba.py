@@ -12,6 +12,7 @@ or later ones.
 
 import math
 import os
+import sys
 import threading
 
 import numba
@@ -41,12 +42,15 @@ def forward_backward(dy, x, gamma=None, eps=None, out=(None, None)):
 def compiled(*reorder, parallel=False):
     """Return a decorator; sums may be reordered, but products would then leave the range."""
     options = {"fastmath": set(reorder), "error_model": "numpy", "nogil": True}
+    options["parallel"] = parallel
 
     def decorate(function):
+        # What is kept on disk belongs to the name that this file is imported by.
+        function.__qualname__ = f"{__name__}.{function.__name__}"
         try:
-            return numba.njit(cache=True, parallel=parallel, **options)(function)
+            return numba.njit(cache=__name__ in sys.modules, **options)(function)
         except RuntimeError:  # there is no place to keep what is compiled
-            return numba.njit(parallel=parallel, **options)(function)
+            return numba.njit(**options)(function)
 
     return decorate
 
@@ -106,32 +110,30 @@ _serial, _parallel = compiled()(_rows), compiled(parallel=True)(_rows)
 
 
 def _run(x, gamma, eps, dy, rstd, y=None, dx=None):
-    shape = np.shape(x)
+    x = x if type(x) is np.ndarray else _array("x", x)
+    shape, given, kind = x.shape, x.dtype, np.promote_types(x.dtype, np.float32)
     if not shape:
         raise ValueError("x has no axis: a row is the last one")
-    n, count, wanted = shape[-1], math.prod(shape[:-1]), {"x": (x, shape)}
-    wanted |= {"gamma": (gamma, (n,)), "dy": (dy, shape), "rstd": (rstd, (*shape[:-1], 1))}
-    for name, (a, a_shape) in wanted.items():
-        if np.shape(a) != a_shape and a is not None:
-            raise ValueError(f"{name} has the shape {np.shape(a)}, but must have {a_shape}")
-        if np.ma.isMaskedArray(a):
-            raise TypeError(f"{name} is masked, which has no meaning here: pass {name}.filled(0)")
-        real = "fV" if name in ("x", "gamma") else "fVbiu"  # V is what bfloat16 says that it is
-        if a is not None and np.asarray(a).dtype.kind not in real:
-            raise TypeError(
-                f"{name} has dtype {np.asarray(a).dtype}, no floating-point type: "
-                f"pass {name}.astype(np.float32)"
-            )
-    x, taken = np.asarray(x), [a for a, _ in wanted.values() if a is not None]
-    given, kind = x.dtype, np.result_type(x.dtype, np.float32)
+    n, count, taken = shape[-1], x.size // shape[-1] if x.size else math.prod(shape[:-1]), [x]
+    required = ("gamma", gamma, (n,)), ("dy", dy, shape), ("rstd", rstd, (*shape[:-1], 1))
+    for name, a, wanted in required:
+        if a is not None:
+            array = a if type(a) is np.ndarray else _array(name, a)
+            if array.shape != wanted:
+                raise ValueError(f"{name} has the shape {array.shape}, but must have {wanted}")
+            taken.append(array)
+    for name, a, real in (("x", x, "fV"), ("gamma", gamma, "fV"), ("dy", dy, "fVbiu")):
+        if a is not None and np.asarray(a).dtype.kind not in real:  # V is bfloat16's
+            about = f"{name} has dtype {np.asarray(a).dtype}, no floating-point type"
+            raise TypeError(f"{about}: pass {name}.astype(np.float32)")
     for out in (y, dx):
         if out is None:
             continue
-        about = type(out).__name__, *(getattr(out, a, None) for a in ("dtype", "shape", "strides"))
-        if about[:3] != ("ndarray", kind, shape) or given != kind or not out.flags.carray:
+        fits = type(out) is np.ndarray and out.flags.carray and given == kind
+        if not fits or (out.shape, out.dtype) != (shape, kind):
             raise ValueError(
-                f"out must be a contiguous array of {kind} and {shape}, as x must be, not a "
-                "{} of {} and {} with strides {}".format(*about)
+                f"out must be a contiguous array of {kind} and {shape}, as x must be, "
+                f"not {type(out).__name__} of {np.asarray(out).dtype} and {np.shape(out)}"
             )
         if any(np.may_share_memory(out, a) for a in taken):
             raise ValueError("out shares memory with an argument or the other: pass a new array")
@@ -152,5 +154,12 @@ def _run(x, gamma, eps, dy, rstd, y=None, dx=None):
             _parallel(*arguments)
     y, dx = (None if a is None else a.reshape(shape).astype(given, copy=False) for a in (y, dx))
     if gamma is not None and dy is not None:
-        sums = sums.sum(0, dtype=np.float64).astype(np.asarray(gamma).dtype)
+        several = np.float64 if len(sums) > 256 else kind  # float32 may add up so many
+        sums = sums.sum(0, dtype=several).astype(np.asarray(gamma).dtype)
     return y, dx, None if gamma is None else sums, rstd.reshape(*shape[:-1], 1)
+
+
+def _array(name, a):
+    if np.ma.isMaskedArray(a):
+        raise TypeError(f"{name} is masked, which has no meaning here: pass {name}.filled(0)")
+    return np.asarray(a)

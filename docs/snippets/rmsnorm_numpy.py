@@ -8,41 +8,43 @@ the arguments. A row of zeros has no gradient at eps = 0: it gives NaN. For Pyth
 1.26, or later ones.
 """
 
+import math
+
 import numpy as np
 
 BLOCK = 2**18  # elements worked on at a time: a few such arrays fit into a processor's cache
 LONG = 2**15  # elements of a row whose sum BLAS may take in float32
 
 
-@np.errstate(under="ignore")
 def forward(x, gamma=None, eps=None, out=None):
     """Return y, shaped and typed like x, and rstd = 1 / rms of shape (..., 1), for backward."""
-    x, gamma, kind = _arrays(x=x, gamma=gamma)
+    x, gamma, kind = _arrays(x, gamma)
     eps = np.finfo(kind).eps if eps is None else eps
-    weight = kind.type(1) if gamma is None else gamma.astype(kind, copy=False)
-    y, rstd = _result(out, x, gamma), np.full((*x.shape[:-1], 1), np.nan, kind)
-    for x_rows, y_rows, rstd_rows, (xhat, _) in _blocks(kind, x, y, rstd):
-        x_rows = x_rows.astype(kind, copy=False)
-        rstd_rows[:] = reciprocal_rms(x_rows, kind.type(eps))
-        y_rows[:] = np.multiply(np.multiply(x_rows, rstd_rows, out=xhat), weight, out=xhat)
+    weight = kind.type(1) if gamma is None else np.asarray(gamma, kind)
+    y, rstd = _result(out, x, gamma), np.empty((*x.shape[:-1], 1), kind)
+    with np.errstate(under="ignore"):
+        for x_rows, y_rows, rstd_rows, (xhat, _) in _blocks(kind, x, y, rstd):
+            x_rows = x_rows.astype(kind, copy=False)
+            rstd_rows[:] = reciprocal_rms(x_rows, kind.type(eps))
+            y_rows[:] = np.multiply(np.multiply(x_rows, rstd_rows, out=xhat), weight, out=xhat)
     return y, rstd
 
 
-@np.errstate(under="ignore")
 def backward(dy, x, gamma, rstd, out=None):
     """Return dx, shaped and typed like x, and dgamma, summed over the leading axes, or None."""
-    x, gamma, dy, rstd, kind = _arrays(x=x, gamma=gamma, dy=dy, rstd=rstd)
-    weight = np.ones(x.shape[-1], kind) if gamma is None else gamma.astype(kind, copy=False)
+    x, gamma, dy, rstd, kind = _arrays(x, gamma, dy=dy, rstd=rstd)
+    weight = np.ones(x.shape[-1], kind) if gamma is None else np.asarray(gamma, kind)
     dx = _result(out, x, gamma, dy, rstd)
-    dgamma = np.zeros(x.shape[-1], np.result_type(kind, np.float64))
-    for dy_rows, x_rows, rstd_rows, dx_rows, scratch in _blocks(kind, dy, x, rstd, dx):
-        dy_rows, x_rows = dy_rows.astype(kind, copy=False), x_rows.astype(kind, copy=False)
-        rows = dy_rows, x_rows, weight, rstd_rows
-        if x.size < BLOCK or x.shape[-1] > LONG:
-            dx_rows[:], dgamma_rows = gradients(*rows)
-        else:
-            dgamma_rows = gradients_into(dx_rows, *rows, *scratch)
-        dgamma += dgamma_rows
+    dgamma = np.zeros(x.shape[-1], np.promote_types(kind, np.float64))
+    with np.errstate(under="ignore"):
+        for dy_rows, x_rows, rstd_rows, dx_rows, scratch in _blocks(kind, dy, x, rstd, dx):
+            dy_rows, x_rows = dy_rows.astype(kind, copy=False), x_rows.astype(kind, copy=False)
+            rows = dy_rows, x_rows, weight, rstd_rows
+            if x.size < BLOCK or x.shape[-1] > LONG:
+                dx_rows[:], dgamma_rows = gradients(*rows)
+            else:
+                dgamma_rows = gradients_into(dx_rows, *rows, *scratch)
+            dgamma += dgamma_rows
     return dx, None if gamma is None else dgamma.astype(gamma.dtype, copy=False)
 
 
@@ -83,26 +85,27 @@ def reciprocal_rms(x, eps):
     return 1 / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + eps / scale / scale) / scale
 
 
-def _arrays(**given):
+def _arrays(x, gamma, **given):
     """Return the arrays and the type of the statistics, or say which one does not fit."""
-    for name, a in given.items():
-        if isinstance(a, np.ma.MaskedArray):
+    arrays = []
+    for name, a in (("x", x), ("gamma", gamma), *given.items()):
+        if np.ma.isMaskedArray(a):
             raise TypeError(f"{name} is masked, which has no meaning here: pass {name}.filled(0)")
-    arrays = {k: a if a is None else np.asarray(a) for k, a in given.items()}
-    shape = arrays["x"].shape
+        arrays.append(a if a is None or type(a) is np.ndarray else np.asarray(a))
+    shape = arrays[0].shape
     if not shape:
         raise ValueError("x has no axis: a row is the last one")
     wanted = {"x": shape, "gamma": shape[-1:], "dy": shape, "rstd": (*shape[:-1], 1)}
-    for name, a in arrays.items():
+    for name, a in zip(("x", "gamma", *given), arrays, strict=True):
         if a is not None and a.shape != wanted[name]:
             raise ValueError(f"{name} has the shape {a.shape}, but must have {wanted[name]}")
-        kinds = "fV" if name in ("x", "gamma") else "fVbiu"  # V is what bfloat16 says that it is
-        if a is not None and a.dtype.kind not in kinds:
+        real = "fV" if name in ("x", "gamma") else "fVbiu"  # V is what bfloat16 says that it is
+        if a is not None and a.dtype.kind not in real:
             raise TypeError(
                 f"{name} has dtype {a.dtype}, no floating-point type: "
                 f"pass {name}.astype(np.float32)"
             )
-    return *arrays.values(), np.result_type(arrays["x"].dtype, np.float32)
+    return *arrays, np.promote_types(arrays[0].dtype, np.float32)
 
 
 def _result(out, x, *others):
@@ -123,10 +126,13 @@ def _result(out, x, *others):
 
 
 def _blocks(kind, *arrays):
-    n = arrays[0].shape[-1]
-    arrays = [a.reshape(a.size // max(1, a.shape[-1]), a.shape[-1]) for a in arrays]
-    rows = len(arrays[-1])
+    *batch, n = arrays[0].shape
+    rows = math.prod(batch)
+    arrays = [a if a.ndim == 2 else a.reshape(rows, a.shape[-1]) for a in arrays]
     step = min(512, max(1, BLOCK // max(1, n)))  # few enough for float32 to add up dgamma
     scratch = np.empty((2, min(rows, step), n), kind)
+    if 0 < rows <= step and n:
+        yield *arrays, scratch
+        return
     for start in range(0, rows if n else 0, step):
         yield *(a[start : start + step] for a in arrays), scratch[:, : rows - start]
