@@ -89,8 +89,8 @@ class Case:
         """Describe the case as in "wrong in the case with ..."."""
         named = dict(zip(self.layer.inputs.values(), self.inputs, strict=True))
         widest = self.widest
-        texts = [f"{widest} of shape {np.shape(named[widest])}"] if widest else []
-        texts += [f"values of about {self.scale:g}"]
+        shape = [f"{widest} of shape {np.shape(named[widest])}"] if widest else []
+        texts = [*shape, f"values of about {self.scale:g}"]
         return ", ".join(texts + [f"{name} = {value:g}" for name, value in self.scalars.items()])
 
 
@@ -120,10 +120,8 @@ def makers(
     chance = np.random.default_rng(0)
     dealt = [chance.permutation(np.resize(np.arange(len(c)), len(deck))) for c in choices]
     for seed, (shape, number) in enumerate(deck):
-        chosen = [
-            choice[0 if number == 0 else pile[seed]]
-            for choice, pile in zip(choices, dealt, strict=True)
-        ]
+        at = [0 if number == 0 else pile[seed] for pile in dealt]
+        chosen = [choice[place] for choice, place in zip(choices, at, strict=True)]
         yield partial(_case, layer, dtype, seed, shape, number == 1 and len(shape) == 2, *chosen)
 
 
