@@ -76,7 +76,8 @@ def code(text):
 def tabs(texts):
     """Return source texts, `{label: text}`, in tabs that switch together on all pages."""
     items = (
-        f":::{{tab-item}} {label}\n:sync: {label}\n\n```python\n{text.strip()}\n```\n:::\n"
+        f":::{{tab-item}} {label}\n:sync: {label}\n\n"
+        f"```{'c' if label == 'C' else 'python'}\n{text.strip()}\n```\n:::\n"
         for label, text in texts.items()
     )
     return Markdown("::::{tab-set}\n:sync-group: framework\n\n" + "\n".join(items) + "::::\n")
