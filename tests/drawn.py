@@ -203,7 +203,11 @@ def cases(draw: Draw, depth: int = 3, orders: int = 1, known: int = 25, plain: i
     except (TypeError, ValueError, AttributeError, NotImplementedError):
         assume(False)  # SymPy itself cannot write it
     assume(isinstance(expr, Expr))
-    stated = [s for s in world.indices if chance(draw, known)]
+    stated = [
+        s
+        for s in world.indices  # what an index declares itself is seldom stated otherwise
+        if chance(draw, known if getattr(s, "lower", None) is None else 5)
+    ]
     return Case(world, expr, wrt, {s: stated_range(draw, world) for s in stated})
 
 
