@@ -9,7 +9,7 @@ from sympy import Expr
 
 from rmsnorm_math.verify.arrays import Array, Arrays
 from rmsnorm_math.verify.cases import makers
-from rmsnorm_math.verify.closeness import differs, flat, largest_of_row, matches, size_of
+from rmsnorm_math.verify.closeness import alike, differs, flat, largest_of_row, matches, size_of
 from rmsnorm_math.verify.conventions import Convention, Conventions
 from rmsnorm_math.verify.faults import faults
 from rmsnorm_math.verify.layer import Layer
@@ -28,6 +28,8 @@ class Evidence:
         self.layer = layer
         self.trials = [trial for trial in trials if not trial.raised]
         self._arrays: dict[int, Arrays] = {}
+        self._telling: dict[int, Trial | None] = {}
+        self._fitting: dict[tuple[int, str], list[Array | None]] = {}
 
     @cached_property
     def conventions(self) -> list[Convention]:
@@ -67,7 +69,10 @@ class Evidence:
                 -case.elements,
             )
 
-        return max((t for t in self.trials if t.wrong(output)), key=key, default=None)
+        if output not in self._telling:
+            wrong = (trial for trial in self.trials if trial.wrong(output))
+            self._telling[output] = max(wrong, key=key, default=None)
+        return self._telling[output]
 
     def right_near_one(self, output: int) -> bool:
         """Whether a case that hides nothing is right: then no formula of two slips fits."""
@@ -85,6 +90,10 @@ class Evidence:
     def fits(self, terms: Terms, output: int, dtype: str) -> Array | None:
         """Return the values in the reference case, if the terms explain every trial."""
         key, told_apart = list(self.layer.outputs)[output], False
+        made = self._evaluated(terms, key, self.reference, output)[0]
+        known = self._fitting.setdefault((output, dtype), [])
+        if any(alike(made, other) for other in known):  # the same formula in other words
+            return made
         telling = self.telling(output)
         for trial in sorted(self.trials, key=lambda t: (t is not telling, t.case.elements)):
             if trial.misshapen(output):
@@ -93,7 +102,10 @@ class Evidence:
             if value is None or size is None or not matches(trial, output, value, size, dtype):
                 return None
             told_apart |= differs(trial, output, value, size, dtype)
-        return self._evaluated(terms, key, self.reference, output)[0] if told_apart else None
+        if not told_apart:
+            return None
+        known.append(made)
+        return made
 
     def _evaluated(
         self, terms: Terms, key: Any, trial: Trial, output: int
