@@ -45,8 +45,8 @@ def compiled(*reorder, parallel=False):
     options["parallel"] = parallel
 
     def decorate(function):
-        # What is kept on disk belongs to the name that this file is imported by.
-        function.__qualname__ = f"{__name__}.{function.__name__}"
+        # What is kept on disk goes by this name: that of the module, of the function, and how.
+        function.__qualname__ = f"{__name__}.{function.__name__}.{'many' if parallel else 'one'}"
         try:
             return numba.njit(cache=__name__ in sys.modules, **options)(function)
         except RuntimeError:  # there is no place to keep what is compiled
