@@ -45,8 +45,8 @@ def compiled(*reorder, parallel=False):
     options["parallel"] = parallel
 
     def decorate(function):
-        # What is kept on disk belongs to the name that this file is imported by.
-        function.__qualname__ = f"{__name__}.{function.__name__}"
+        # What is kept on disk goes by this name: that of the module, of the function, and how.
+        function.__qualname__ = f"{__name__}.{function.__name__}.{'many' if parallel else 'one'}"
         try:
             return numba.njit(cache=__name__ in sys.modules, **options)(function)
         except RuntimeError:  # there is no place to keep what is compiled
@@ -96,7 +96,7 @@ def gradients(dy, x, gamma, rstd, dx, dgamma):
 
 
 def _rows(x, gamma, eps, dy, y, rstd, dx, dgamma):
-    for task in numba.prange((len(x) + ROWS - 1) // ROWS if x.size else 0):
+    for task in numba.prange((len(x) + ROWS - 1) // ROWS):
         for row in range(task * ROWS, min(len(x), (task + 1) * ROWS)):
             if y is not None:
                 rstd[row, 0] = reciprocal_rms(x[row], eps)
@@ -147,11 +147,11 @@ def _run(x, gamma, eps, dy, rstd, y=None, dx=None):
         dy, dx = rows(dy), np.empty_like(x) if dx is None else rows(dx)
         sums = np.zeros((-(-count // ROWS), n), kind)
     arguments = x, weight, float(np.finfo(kind).eps if eps is None else eps), dy, y, rstd, dx, sums
-    if x.size < SMALL or os.getpid() != PROCESS:
-        _serial(*arguments)
-    else:
+    if x.size >= SMALL and os.getpid() == PROCESS:
         with ONE_AT_A_TIME:
             _parallel(*arguments)
+    elif x.size:
+        _serial(*arguments)
     y, dx = (None if a is None else a.reshape(shape).astype(given, copy=False) for a in (y, dx))
     if gamma is not None and dy is not None:
         several = np.float64 if len(sums) > 256 else kind  # float32 may add up so many

@@ -138,11 +138,14 @@ def test_many_threads_may_call_it() -> None:
 
 
 PROGRAM = """
-import multiprocessing, os
+import multiprocessing, warnings
+import numba
 import numpy as np
 import rmsnorm_numba
+warnings.simplefilter("error", numba.NumbaPerformanceWarning)  # where nothing runs in parallel
 x = np.random.default_rng(0).standard_normal((300, 500))
 want = rmsnorm_numba.forward(x)[0]
+numba.threading_layer()  # raises where no thread was started
 def child(queue):
     queue.put(abs(rmsnorm_numba.forward(x)[0] - want).max())
 context = multiprocessing.get_context("fork")
