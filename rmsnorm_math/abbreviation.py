@@ -1,12 +1,12 @@
 """A quantity that occurs again and again becomes one symbol, and the symbol the quantity again."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import product
 from typing import Any
 
 from sympy import Add, Basic, Expr, Indexed, Integer, Mul, S, exp
 
-from rmsnorm_math.definitions import Definition, definitions_of, tidy
+from rmsnorm_math.definitions import Definition, definitions_of, divisors, tidy
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.names import freshen
 from rmsnorm_math.index.walk import depends, dummies_of
@@ -46,13 +46,27 @@ def abbreviate(expr: Expr, definitions: Mapping[Any, Expr]) -> Expr:
     gamma[j]*ybar[j]/r - xhat[j]*Sum(gamma[i]*xhat[i]*ybar[i], (i, 1, n))/(n*r)
     """
     expr = as_expression(expr)
+    wholes: set[Expr] = set()
+    while True:
+        result, known = _abbreviated(expr, definitions, wholes)
+        new = divisors(result) - divisors(expr, *(d.value for d in known))
+        risky = {key for key, d in zip(definitions, known, strict=True) if d.risks & new}
+        if not risky:
+            return result
+        wholes |= risky
+
+
+def _abbreviated(
+    expr: Expr, definitions: Mapping[Any, Expr], wholes: Collection[Expr]
+) -> tuple[Expr, list[Definition]]:
+    """Return `expr` abbreviated, and by which definitions; those in `wholes` as a whole alone."""
     names, result = dummies_of(expr), freshen(expr)
     known: list[Definition] = []
-    for definition in definitions_of(expr, definitions):
+    for key, definition in zip(definitions, definitions_of(expr, definitions), strict=True):
         value = definition.value
         for earlier in known:
             value = _write(value, earlier)
-        known.append(Definition(definition.key, value))
+        known.append(Definition(definition.key, value, key in wholes))
     for _ in range(2):  # as it stands, and in the form in which alike quantities look alike
         for key, definition in zip(definitions, known, strict=True):
             short = _write(result, definition)
@@ -63,7 +77,7 @@ def abbreviate(expr: Expr, definitions: Mapping[Any, Expr]) -> Expr:
                 )
             result = short
         result = freshen(tidy(result, names))
-    return tidy(result, names)
+    return tidy(result, names), known
 
 
 def substitute(expr: Expr, definitions: Mapping[Any, Expr]) -> Expr:

@@ -72,7 +72,7 @@ def differentiate(expr: Expr, wrt: Expr, ranges: Stated | None = None) -> Expr:
     a[1] + a[3]
     """
     expr, wrt = as_expression(expr), as_expression(wrt, "the variable")
-    ranges = as_ranges(ranges, expr, wrt)
+    ranges = as_ranges(ranges)
     refuse_variable(expr, wrt)
     refuse_expression(expr)
     inner = enter(expr)
@@ -112,7 +112,7 @@ def contract(expr: Expr, ranges: Stated | None = None) -> Expr:
     Piecewise((a[j], j >= 2), (0, True))
     """
     expr = as_expression(expr)
-    ranges = as_ranges(ranges, expr)
+    ranges = as_ranges(ranges)
     refuse_expression(expr)
     inner = enter(expr)
     refuse_lookalikes(inner, *ranges)

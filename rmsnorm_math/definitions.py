@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sympy import Dummy, Expr, Idx, Indexed, KroneckerDelta, Mul, Piecewise, Symbol
+from sympy import Basic, Dummy, Expr, Idx, Indexed, KroneckerDelta, Mul, Piecewise, Symbol
 
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.contraction import contracted
@@ -19,6 +19,7 @@ from rmsnorm_math.index.walk import (
     free_indices,
     index_symbols,
     limits_of,
+    nodes,
 )
 from rmsnorm_math.inputs import as_expressions
 from rmsnorm_math.matching import power_of
@@ -41,6 +42,7 @@ class Definition:
 
     key: Expr
     value: Expr
+    whole: bool = False  # all its factors are looked for, none goes along
 
     @cached_property
     def indices(self) -> tuple[Expr, ...]:
@@ -58,15 +60,32 @@ class Definition:
         sought = self._sought()
         return self.key / Mul(*(f for f in Mul.make_args(self.value) if f not in sought))
 
+    @cached_property
+    def risks(self) -> set[Basic]:
+        """The bases of what goes along and may be 0: nothing may come to be divided by it."""
+        rest = (power_of(f) for f in Mul.make_args(self.value) if f not in self._sought())
+        return {part_of(f) for f, power in rest if not (f.is_zero is False or power.is_negative)}
+
     def _sought(self) -> list[Expr]:
         factors = Mul.make_args(self.value)
-        if any(f.has(Piecewise, KroneckerDelta) for f in factors):  # which may be 0
+        if self.whole or any(f.has(Piecewise, KroneckerDelta) for f in factors):  # which may be 0
             return [*factors]
         if self.indices:
             for enough in (all, any):
                 if core := [f for f in factors if enough(f.has(s) for s in self.indices)]:
                     return core
         return [f for f in factors if f.has(*BINDERS)] or [*factors]
+
+
+def part_of(node: Expr) -> Basic:
+    """Return what an element is of, and anything else itself."""
+    return node.base if isinstance(node, Indexed) else node
+
+
+def divisors(*exprs: Expr) -> set[Basic]:
+    """Return what is divided by."""
+    powers = [power_of(node) for expr in exprs for node in nodes(expr) if isinstance(node, Expr)]
+    return {part_of(base) for base, exponent in powers if exponent.is_negative}
 
 
 def definitions_of(expr: Expr, given: Mapping[Any, Expr]) -> list[Definition]:

@@ -93,7 +93,7 @@ def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Stated | None = None) -> Ex
     """
     y, cotangent = as_expression(y, "the output"), as_expression(cotangent, "the cotangent")
     wrt = as_expression(wrt, "the variable")
-    ranges = as_ranges(ranges, y, wrt, cotangent)
+    ranges = as_ranges(ranges)
     outputs = _plain_indices(cotangent, "cotangent")
     return _product(y, wrt, cotangent, outputs, ranges, tangent=False)
 
@@ -128,7 +128,7 @@ def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Stated | None = None) -> Expr
     """
     y, wrt = as_expression(y, "the output"), as_expression(wrt, "the variable")
     tangent = as_expression(tangent, "the tangent")
-    ranges = as_ranges(ranges, y, wrt, tangent)
+    ranges = as_ranges(ranges)
     inputs = _plain_indices(tangent, "tangent")
     if list(getattr(wrt, "indices", ())) != inputs:
         raise Refused(f"the tangent {tangent} of {wrt} needs the same indices as {wrt}.")

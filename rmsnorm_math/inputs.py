@@ -115,8 +115,8 @@ def as_number(given: Any, role: str) -> Expr:
     return number
 
 
-def as_ranges(given: Any, *exprs: Expr) -> Ranges:
-    """Return what the caller states of ranges of indices in `exprs`; None is nothing."""
+def as_ranges(given: Any) -> Ranges:
+    """Return what the caller states of ranges, of more indices than occur, too; None is nothing."""
     ranges: Ranges = {}
     stated = as_mapping({} if given is None else given, "the ranges", "{j: (1, n)}")
     for index, span in stated.items():
@@ -130,10 +130,6 @@ def as_ranges(given: Any, *exprs: Expr) -> Ranges:
             if end.is_Float or end.is_integer is False:
                 raise Refused(f"{end} in the range of {index} is no whole number.")
         ranges[as_index(index)] = first, last
-    every = [*exprs, *(end for span in ranges.values() for end in span)] if ranges else []
-    there = {str(node) for expr in every for node in nodes(expr)}
-    if missing := [index for index in ranges if str(index) not in there]:
-        raise Refused(f"a range is stated for {missing[0]}, which is nowhere: leave it out.")
     return ranges
 
 

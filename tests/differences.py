@@ -46,7 +46,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Abs": abs,
     "DiracDelta": lambda *_: 0,  # nothing is drawn at a kink
     "Exp1": lambda: +mpmath.e,
-    "Heaviside": lambda at, *half: (*half, mpmath.mpf(1) / 2)[0] if not sign(at) else int(at > 0),
+    "Heaviside": lambda at, *half: (
+        half[0] if half and not sign(at) else mpmath.mpf(sign(at) + 1) / 2
+    ),
     "Max": max,
     "Min": min,
     "Mod": operator.mod,

@@ -3,7 +3,18 @@
 import pytest
 from sympy import Idx, IndexedBase, Piecewise, Sum, Symbol, exp, sqrt
 
-from rmsnorm_math import Refused, abbreviate, contract, evaluate, matching, substitute
+from rmsnorm_math import (
+    Refused,
+    abbreviate,
+    contract,
+    evaluate,
+    matching,
+    notation,
+    rms,
+    rmsnorm,
+    substitute,
+    vjp,
+)
 
 a, c, A = IndexedBase("a"), IndexedBase("c"), IndexedBase("A")
 i, j, k, l = (Idx(letter) for letter in "ijkl")
@@ -122,3 +133,11 @@ def test_substitute_captures_no_index_and_reaches_into_sums():
     inside = substitute(Sum(c[k] * u[k], (k, 1, n)), {u[i]: row})
     assert evaluate(inside, {A: [[1, 2], [3, 4]], a: [1, 1], c: [1, 10]}, n=2) == 73
     assert substitute(t, {t: Symbol("R") + 1, Symbol("R"): r}) == r + 1
+
+
+def test_nothing_is_divided_by_what_may_be_zero():
+    x, gamma, ybar, y = notation.x, notation.gamma, notation.ybar, IndexedBase("y")
+    short = {notation.r: rms(), y[i]: rmsnorm()}
+    gradient = abbreviate(vjp(rmsnorm(), gamma[j], ybar[i]), short)
+    assert gradient == x[j] * ybar[j] / notation.r, "y/gamma is no x/r where gamma is 0"
+    assert abbreviate(c[j] * gamma[j] * x[j], {y[i]: gamma[i] * x[i]}) == c[j] * y[j]
