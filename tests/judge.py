@@ -94,7 +94,7 @@ def touch(expr: Basic, scope: Scope, into: Axes, bound: frozenset[Expr] = frozen
     """
     if isinstance(expr, Indexed):
         for axis, index in enumerate(expr.indices):
-            into[expr.base, axis, "shown"] |= {index} if free_of(index, tuple(bound)) else set()
+            into[expr.base, axis, "shown"] |= free_of(index, tuple(bound))
             into[expr.base, axis, "free"] |= {index} - bound
             with suppress(KeyError):
                 into[expr.base, axis] |= {int(value(index, scope))}

@@ -177,6 +177,9 @@ def along(
             domain = Domain(case.world, y, wrt, ranges, scope, spans)
         else:
             domain = Domain(case.world, y, S.One, ranges, scope)
+            for axis, s in enumerate(getattr(wrt, "indices", ())):  # the tangent shows the axis
+                domain.axes[wrt.base, axis] |= {*spans[s]}
+                domain.shown.add((wrt.base, axis))
         compared += compare(domain, result, expected, f"{y} by {wrt} along {bar}")
     return compared
 

@@ -10,6 +10,7 @@ from sympy import (
     Idx,
     IndexedBase,
     KroneckerDelta,
+    Max,
     Mod,
     Ne,
     Or,
@@ -88,6 +89,7 @@ FOUND = {
     "a declared index": (Sum(a[zero] ** 2, (zero, 0, n - 1)), a[zero], {}),
     "elements beyond": (Sum((a[k + 1] - a[k]) ** 2, (k, 1, n)), a[j], {j: (1, n + 1)}),
     "two lengths": (Sum(a[k] ** 2, (k, 1, m)) + Sum(c[k], (k, 1, n)), a[j], {j: (1, n)}),
+    "three alike in a maximum": (Sum(Max(a[i], a[j], a[k], t), (i, 1, n), (j, 1, n)), a[k], {}),
     "a delta that leaves out": (
         Sum((1 - KroneckerDelta(i, j)) / sqrt((a[i] - a[j]) ** 2), (i, 1, n), (j, 1, n)),
         a[k],

@@ -8,6 +8,8 @@ from sympy import (
     Dummy,
     Expr,
     Function,
+    Heaviside,
+    Max,
     Mul,
     Pow,
     S,
@@ -44,12 +46,27 @@ def partial(node: Expr, place: int) -> Expr:
         return 2 * DiracDelta(node.args[0])
     if isinstance(node, floor | ceiling):
         return S.Zero
+    if isinstance(node, MinMaxBase) and len(node.args) > 2:
+        return _largest(node, place)
     if isinstance(node, MinMaxBase) or type(node).fdiff is not Function.fdiff:
         try:
             return node.fdiff(place + 1)
         except ArgumentIndexError:
             pass
     return _by_sympy(node, place)
+
+
+def _largest(node: Expr, place: int) -> Expr:
+    """Compare each argument with those after it, so that arguments alike share one derivative.
+
+    SymPy compares each with all others: of three alike each counts a half.
+    """
+    turn = 1 if isinstance(node, Max) else -1
+    ahead = [
+        turn * (arg - node.func(*node.args[at + 1 :])) for at, arg in enumerate(node.args[:-1])
+    ]
+    before = [Heaviside(-difference) for difference in ahead[:place]]
+    return Mul(*before, *(Heaviside(difference) for difference in ahead[place : place + 1]))
 
 
 def _by_sympy(node: Expr, place: int) -> Expr:
