@@ -193,8 +193,10 @@ REFUSED = {
     ),
     "a framework that is none, for a function": (
         lambda: function({"y": x[i]}, {x: "x"}, framework="tensorflow"),  # type: ignore[arg-type]
-        "Refused: there is no framework 'tensorflow': choose one of numpy, torch, jax, "
-        "numba, triton, c.",
+        (
+            "Refused: there is no framework 'tensorflow': choose one of numpy, torch, jax, "
+            "numba, triton, c."
+        ),
     ),
 }
 
