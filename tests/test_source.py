@@ -10,6 +10,8 @@ from rmsnorm_math import function, mean_square, rms, rmsnorm, source, vjp
 from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, m, n, x, xhat, ybar
 from tests.refusals import refusal
 
+FRAMEWORKS = "numpy, torch, jax, numba, triton, c"
+
 R = IndexedBase("r")
 NAMES = {ybar: "dy", x: "x", gamma: "gamma", epsilon: "eps"}
 ROWS = {b: (1, m)}
@@ -193,10 +195,7 @@ REFUSED = {
     ),
     "a framework that is none, for a function": (
         lambda: function({"y": x[i]}, {x: "x"}, framework="tensorflow"),  # type: ignore[arg-type]
-        (
-            "Refused: there is no framework 'tensorflow': choose one of numpy, torch, jax, "
-            "numba, triton, c."
-        ),
+        f"Refused: there is no framework 'tensorflow': choose one of {FRAMEWORKS}.",
     ),
 }
 

@@ -18,7 +18,6 @@ from rmsnorm_math.codegen.kernels import PRINTERS, kernel
 from rmsnorm_math.codegen.names import is_name
 from rmsnorm_math.codegen.numpy import NumPy
 from rmsnorm_math.codegen.program import program
-from rmsnorm_math.codegen.record import Key
 from rmsnorm_math.codegen.spell import Spelling
 from rmsnorm_math.codegen.torch import Torch
 from rmsnorm_math.errors import Refused
@@ -30,9 +29,9 @@ FUNCTIONS = {word: spelling.functions for word, spelling in SPELLINGS.items()}
 
 
 def source(
-    outputs: Mapping[Key, Expr],
-    arguments: Mapping[Expr, str],
-    where: Mapping[Expr, Expr] | None = None,
+    outputs: Mapping[Any, Expr],
+    arguments: Mapping[Any, str],
+    where: Mapping[Any, Expr] | None = None,
     framework: Framework = "numpy",
     name: str = "backward",
 ) -> str:
@@ -72,7 +71,7 @@ def source(
         If an array with more axes than are passed and returned would be needed,
         the order of a result's axes is not shown, one axis would have two
         lengths, something has no value, or there is no code for a function: add
-        that to ``rmsnorm_math.codegen.FUNCTIONS[framework]``. For a kernel, if it holds
+            that to ``rmsnorm_math.codegen.FUNCTIONS[framework]``. For a kernel, if it holds
         a matrix product, or for each row a sum over all of them.
 
     Notes
@@ -128,9 +127,9 @@ def source(
 
 
 def function(
-    outputs: Mapping[Key, Expr],
-    arguments: Mapping[Expr, str],
-    where: Mapping[Expr, Expr] | None = None,
+    outputs: Mapping[Any, Expr],
+    arguments: Mapping[Any, str],
+    where: Mapping[Any, Expr] | None = None,
     framework: Framework = "numpy",
     name: str = "backward",
 ) -> Callable[..., Any]:

@@ -21,6 +21,7 @@ what is computed.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from sympy import Expr, Indexed, Symbol
 
@@ -72,9 +73,9 @@ __all__ = [
 
 
 def program(
-    outputs: Mapping[Key, Expr],
-    arguments: Mapping[Expr, str],
-    where: Mapping[Expr, Expr] | None = None,
+    outputs: Mapping[Any, Expr],
+    arguments: Mapping[Any, str],
+    where: Mapping[Any, Expr] | None = None,
 ) -> Program:
     """Return what `source` prints, with the same arguments; it raises what that raises."""
     outputs = as_expressions(outputs, "the outputs", "{'dx': dx}")
@@ -88,7 +89,7 @@ def program(
 
 
 def _refuse(
-    outputs: Mapping[Key, Expr], arguments: Mapping[Expr, str], where: Mapping[Expr, Expr]
+    outputs: Mapping[Any, Expr], arguments: Mapping[Expr, str], where: Mapping[Expr, Expr]
 ) -> None:
     if not outputs:
         raise Refused("there are no outputs: give at least one, as in {'dx': dx}.")

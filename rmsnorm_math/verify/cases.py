@@ -1,116 +1,199 @@
-"""The inputs on which `rmsnorm_math.verify` tries a function, and how exact its results must be."""
+"""The inputs on which `rmsnorm_math.verify` tries a function, as kernels meet them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from sympy import Expr, Indexed, cosh, exp, sinh
 
-Array = NDArray[Any]
-
-#: The unit roundoff of each dtype that can be asked for.
-UNIT = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
-
-#: One axis, batches of one and of several, two batch axes; odd, even, square, and beyond a block.
-SHAPES = (
-    (3,),
-    (1, 4),
-    (2, 3),
-    (3, 6),
-    (5, 5),
-    (4, 1),
-    (1,),
-    (2, 3, 5),
-    (2, 2, 4),
-    (37, 7),
-    (3, 130),
+from rmsnorm_math.verify.layer import Layer
+from rmsnorm_math.verify.sampling import (
+    as_shape,
+    extents_of,
+    laid_out,
+    rounded,
+    shape_of,
+    weights_of,
 )
-EPS = (0.0, 1e-6, 0.1)
+
+#: Lengths that are odd, even, a power of two, one more or less; up to four axes; 37 rows.
+SMALL = (
+    *((5, 7), (3, 6), (1,), (3,), (8,), (1, 4), (2, 3), (5, 5), (4, 1), (2, 16), (3, 32)),
+    *((2, 3, 5), (2, 2, 4), (1, 1, 3, 4), (2, 3, 2, 8), (37, 7), (4, 64)),
+)
+#: Beyond a block of rows or of elements, with and without a rest; and no row at all.
+LARGE = (
+    *((3, n) for n in (100, 130, 256)),
+    *((2, n) for n in (255, 513, 1024, 1030, 1031, 2048)),
+    *((300, 3), (300, 8), (40, 64), (1, 4096), (1, 8200), (0, 8), (2, 0, 5)),
+)
+SCALES = (1.0, 1e-3, 1e3)
+EPS = (0.1, 0.0, 1e-6, 1e-5, 1.0)
+COTANGENTS = (1.0, 1e4, 1e-4)
+WEIGHTS = ("random", "with zeros", "ones", "up to 16", "twos", "mostly negative", "zeros")
+LAYOUTS = ("plain", "transposed", "plain", "part of a wider array", "one row for all")
+COTANGENT_LAYOUTS = ("plain", "broadcast", "plain", "transposed")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Case:
-    """One set of inputs: arrays in the dtype asked for, and eps."""
+    """One set of inputs in the dtype asked for, in the order of the arguments."""
 
-    dy: Array
-    x: Array
-    gamma: Array
-    eps: float
+    layer: Layer
+    values: dict[Expr, Any]
+    shape: tuple[int, ...]
     scale: float
+    zero_row: bool
+    plain: bool
+    extents: dict[Any, int]
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """The values that the function is called with."""
+        return tuple(self.values[key] for key in self.layer.arguments)
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """The values that all else follows from."""
+        return tuple(self.values[key] for key in self.layer.inputs)
+
+    @property
+    def scalars(self) -> dict[str, float]:
+        """The arguments that are numbers, by name."""
+        names = self.layer.inputs
+        return {
+            names.get(key, str(key)): v for key, v in self.values.items() if isinstance(v, float)
+        }
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return int(np.prod(self.shape[:-1]))
+
+    @property
+    def elements(self) -> int:
+        """The number of elements of the largest array."""
+        return max((v.size for v in self.values.values() if isinstance(v, np.ndarray)), default=1)
+
+    @property
+    def widest(self) -> str:
+        """The name of the array that has most axes, no cotangent if there is another."""
+        arrays = [(k, np.ndim(self.values[k])) for k in self.layer.inputs]
+        arrays = [(k, v) for k, v in arrays if v and k not in self.layer.cotangents] or arrays
+        widest = max(arrays, key=lambda item: item[1], default=(None, 0))[0]
+        return self.layer.inputs.get(widest, "")
 
     def __str__(self) -> str:
         """Describe the case as in "wrong in the case with ..."."""
-        return f"x of shape {self.x.shape}, rms about {self.scale:g}, eps = {self.eps:g}"
+        named = dict(zip(self.layer.inputs.values(), self.inputs, strict=True))
+        widest = self.widest
+        shape = [f"{widest} of shape {np.shape(named[widest])}"] if widest else []
+        texts = [*shape, f"values of about {self.scale:g}"]
+        return ", ".join(texts + [f"{name} = {value:g}" for name, value in self.scalars.items()])
 
 
-#: What can set the failing cases apart, as it reads after "exactly those where".
-TRAITS: dict[str, Callable[[Case], bool]] = {
-    **{f"eps = {eps:g}": lambda c, eps=eps: c.eps == eps for eps in EPS},  # type: ignore[misc]
-    "eps > 0": lambda c: c.eps > 0,
-    "gamma has a zero": lambda c: not c.gamma.all(),
-    "x has a row of zeros": lambda c: not c.x.any(-1).all(),
-    "n = 1": lambda c: c.x.shape[-1] == 1,
-    "n > 1": lambda c: c.x.shape[-1] > 1,
-    "n is even": lambda c: c.x.shape[-1] % 2 == 0,
-    "n is odd": lambda c: c.x.shape[-1] % 2 == 1,
-    "n is no power of two": lambda c: c.x.shape[-1].bit_count() != 1,
-    "n > 128": lambda c: c.x.shape[-1] > 128,
-    "x has no batch axis": lambda c: c.x.ndim == 1,
-    "x has a batch axis": lambda c: c.x.ndim > 1,
-    "x has two batch axes": lambda c: c.x.ndim == 3,
-    "there is more than one row": lambda c: c.x.size > c.x.shape[-1],
-    "there are more than 32 rows": lambda c: c.x.size > 32 * c.x.shape[-1],
-    "the rms is large": lambda c: c.scale > 1,
-    "the rms is small": lambda c: c.scale < 1,
-    "the rms is far from 1": lambda c: c.scale != 1,
-}
+def makers(
+    layer: Layer,
+    dtype: str,
+    shapes: Sequence[tuple[int, ...]] | None = None,
+    values: Mapping[Expr, Sequence[float]] | None = None,
+) -> Iterator[Callable[[], Case]]:
+    """Yield functions that make the designed inputs, the same at every call.
 
-
-def rounded(values: Array, dtype: str) -> Array:
-    """Round `values` to `dtype`; bfloat16, which NumPy lacks, as float32 that bfloat16 can hold."""
-    if dtype != "bfloat16":
-        return values.astype(dtype)
-    bits = values.astype(np.float32).view(np.uint32).astype(np.uint64)
-    bits += 0x7FFF + ((bits >> 16) & 1)
-    return (bits & 0xFFFF0000).astype(np.uint32).view(np.float32)
-
-
-def grid(dtype: str) -> Iterator[Case]:
-    """Yield the designed inputs, the same at every call.
-
-    gamma is never constant; every second case has a zero in it. One row of zeros is tried where
-    eps > 0: at eps = 0 its gradient does not exist.
+    The first case of each shape hides nothing: random values near 1, eps = 0.1. In the others
+    sizes, kinds of weights and layouts are dealt out by chance, each as often as the others.
     """
-    large = 300.0 if dtype == "float16" else 1e3
-    for seed, (shape, scale, eps) in enumerate(product(SHAPES, (1.0, 1e-3, large), EPS)):
-        yield _case(seed, shape, scale, eps, dtype)
-    for seed, eps in enumerate(EPS[1:]):
-        case = _case(1000 + seed, (3, 4), 1.0, eps, dtype)
-        case.x[1] = 0
-        yield case
+    given = None if shapes is None else [as_shape(shape, shapes) for shape in shapes]
+    plan: list[Any] = [(s, 12 if np.prod(s) < 1e5 else 3) for s in given or ()]
+    plan = plan or [*((s, 6) for s in SMALL), *((s, 3) for s in LARGE)]
+    deck = [(shape, number) for shape, count in plan for number in range(count)]
+    choices: tuple[Sequence[Any], ...] = (
+        _scales(layer, dtype),
+        WEIGHTS,
+        COTANGENTS if dtype != "float16" else (1.0, 64.0, 1 / 64),
+        LAYOUTS,
+        COTANGENT_LAYOUTS,
+        *(_values_of(symbol, values) for symbol in _scalars(layer)),
+    )
+    chance = np.random.default_rng(0)
+    dealt = [chance.permutation(np.resize(np.arange(len(c)), len(deck))) for c in choices]
+    for seed, (shape, number) in enumerate(deck):
+        at = [0 if number == 0 else pile[seed] for pile in dealt]
+        chosen = [choice[place] for choice, place in zip(choices, at, strict=True)]
+        yield partial(_case, layer, dtype, seed, shape, number == 1 and len(shape) == 2, *chosen)
 
 
-def _case(seed: int, shape: tuple[int, ...], scale: float, eps: float, dtype: str) -> Case:
-    random = np.random.default_rng(seed)
-    n = shape[-1]
-    gamma = random.uniform(0.5, 1.5, n)
-    gamma[-1] *= -1
-    if n > 2 and seed % 2:
-        gamma[0] = 0
-    dy, x = random.standard_normal((2, *shape))
-    return Case(rounded(dy, dtype), rounded(scale * x, dtype), rounded(gamma, dtype), eps, scale)
+def _scales(layer: Layer, dtype: str) -> tuple[float, ...]:
+    """Return how large values are; exponentials leave float64 beyond a few hundred."""
+    exprs = [*layer.outputs.values(), *layer.where.values()]
+    if any(expr.has(exp, sinh, cosh) for expr in exprs):
+        return (1.0, 1e-3, 50.0)
+    return SCALES if dtype != "float16" else (1.0, 1e-3, 300.0)
 
 
-def tolerance(scale: Array, case: Case, dtype: str) -> Array:
-    """Return the largest error that rounding explains, for results whose terms add up to `scale`.
+def _scalars(layer: Layer) -> list[Expr]:
+    known = {*layer.axes, *layer.derived, *layer.lengths}
+    return [key for key in layer.inputs if key not in known]
 
-    A sum of N rounded terms is off by about sqrt(N) units; half precisions are expected to sum in
-    float32, so that only the few roundings of the inputs to the result count.
-    """
-    n = case.x.shape[-1]
-    terms = 0 if dtype in ("float16", "bfloat16") else n + case.x.size // n
-    smallest = np.finfo(np.float32 if dtype == "bfloat16" else dtype).smallest_subnormal
-    units: Array = 4 * (2 + np.sqrt(terms)) * UNIT[dtype] * scale
-    return units + 4 * float(smallest)
+
+def _values_of(symbol: Expr, values: Mapping[Expr, Sequence[float]] | None) -> Sequence[float]:
+    """Return the values that a number takes: those asked for, or such as its symbol allows."""
+    if values and symbol in values:
+        return tuple(float(v) for v in values[symbol])
+    if symbol.is_integer:
+        return (2.0, 1.0, 3.0)
+    if symbol.is_positive:
+        return (0.1, 1e-6, 1e-5, 1.0, 2.0)
+    return EPS if symbol.is_nonnegative else (0.7, -1.3, 0.1, 1.0)
+
+
+def _case(
+    layer: Layer,
+    dtype: str,
+    seed: int,
+    shape: tuple[int, ...],
+    zero_row: bool,
+    scale: float,
+    weights: str,
+    cotangent: float,
+    layout: str,
+    cotangent_layout: str,
+    *scalars: float,
+) -> Case:
+    random, extents = np.random.default_rng(seed), extents_of(layer, shape, seed)
+    numbers = dict(zip(_scalars(layer), scalars, strict=True))
+    zero_row = zero_row and shape[0] > 1 and any(v > 0 for v in numbers.values())
+    values: dict[Expr, Any] = {}
+    for key in layer.inputs:
+        if key in numbers:
+            values[key] = numbers[key]
+        elif key in layer.lengths:
+            values[key] = float(extents[key])
+        elif key in layer.axes:
+            sizes = shape_of(layer, key, shape, extents)
+            if key in layer.cotangents:
+                array = rounded(cotangent * random.standard_normal(sizes), dtype)
+                values[key] = laid_out(array, cotangent_layout)
+            elif layer.rows is not None and layer.rows not in layer.axes[key]:
+                array = rounded(weights_of(random, sizes, weights), dtype)
+                values[key] = laid_out(array, layout)
+            else:
+                array = rounded(scale * random.standard_normal(sizes), dtype)
+                if zero_row and array.ndim > 1:
+                    array[1] = 0
+                values[key] = laid_out(array, "plain" if zero_row else layout)
+    arrays = layer.arrays(values)
+    kept = "float32" if dtype in ("float16", "bfloat16") else dtype
+    for key, (element, definition) in layer.derived.items():
+        if not isinstance(element, Indexed):
+            values[key] = float(np.ravel(arrays.value(definition))[0])
+            continue
+        array = arrays.of(definition, element.indices).astype(kept)
+        if layer.axes[element.base][0] == layer.rows:
+            array = array.reshape((*shape[:-1], *array.shape[1:]))
+        of_rows = isinstance(key, Indexed) and set(layer.axes[key.base]) == {layer.rows}
+        values[key] = array.reshape((*array.shape, 1)) if of_rows else array
+    plain = (weights, layout, cotangent_layout, cotangent) == ("random", "plain", "plain", 1.0)
+    return Case(layer, values, shape, scale, zero_row, plain, extents)

@@ -1,14 +1,26 @@
 """What a check found, in words: the problems, the worst element, and the mistake by name."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
 
-from rmsnorm_math.verify.cases import TRAITS, UNIT, Array, rounded
-from rmsnorm_math.verify.mistakes import Formula, Mistake
-from rmsnorm_math.verify.trial import Trial, in_float64
+from rmsnorm_math.verify.cases import Case
+from rmsnorm_math.verify.diagnosis import Others, sentences
+from rmsnorm_math.verify.layer import Layer
+from rmsnorm_math.verify.trial import Trial
+
+
+@dataclass(frozen=True, eq=False)
+class Ran:
+    """What remains of a case: how to make it again, its words, its traits, which output is 0."""
+
+    make: Callable[[], Case]
+    text: str
+    facts: dict[str, bool]
+    zero: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -26,8 +38,8 @@ class Report:
     worst : str
         The element furthest from the right value, with its case; empty when there is none.
     diagnosis : str
-        The mistake by name, where the outputs are those of one known mistake alone in every case,
-        or in every case that did not raise; else empty.
+        The mistake by name: what was done to which term, where the outputs are those of one wrong
+        formula alone in every case, or in every case that did not raise; else empty.
     inputs : tuple
         The arguments of the worst case: ``function(*report.inputs)`` runs it again. Where nothing
         can be compared, of the first that failed; where all is right, of the first case.
@@ -47,7 +59,7 @@ class Report:
         return not self.problems
 
     def __str__(self) -> str:
-        """Return the whole text, a line for each problem."""
+        """Return the whole text, a paragraph for each problem, in lines of a terminal's width."""
         if self.ok:
             return f"{self.title}: right in all {self.cases} cases"
         lines = [f"{self.title}: wrong in {self.failed} of {self.cases} cases"]
@@ -55,53 +67,77 @@ class Report:
         if self.worst:
             lines.append(f"worst: {self.worst}")
         if self.worst or self.diagnosis:
-            lines.append(f"diagnosis: {self.diagnosis or 'no single known mistake fits'}")
-        return "\n".join(lines)
+            said = self.diagnosis or "no single known mistake fits, nor two at once"
+            lines += [f"diagnosis: {line}" for line in said.splitlines()]
+        return "\n".join(
+            "\n".join(wrap(line, 98, subsequent_indent="  ", break_long_words=False))
+            for line in lines
+        )
 
 
 def report(
-    title: str, outputs: Sequence[str], dtype: str, trials: list[Trial], mistakes: Sequence[Mistake]
+    layer: Layer,
+    title: str,
+    dtype: str,
+    cases: Sequence[Ran],
+    trials: Sequence[tuple[int, Trial]],
+    diagnosed: Sequence[Trial],
+    others: Others,
 ) -> Report:
-    """Report on all `trials` of one function."""
-    found: list[tuple[str, list[int]]] = []
+    """Report on the trials that were kept, each with the number of its case.
+
+    The mistake is named by the trials in `diagnosed`, which are small.
+    """
+    found: list[tuple[str, list[int], int | None]] = []
     furthest: list[tuple[float, int, int]] = []
-    for key in dict.fromkeys(key for trial in trials for key in trial.faults):
-        indices = [i for i, trial in enumerate(trials) if key in trial.faults]
-        found.append((trials[indices[0]].faults[key], indices))
-    for output, name in enumerate(outputs):
-        wrong = [i for i, trial in enumerate(trials) if trial.wrong(output, dtype)]
-        lost = [i for i in wrong if not np.isfinite(trials[i].error(output)).all()]
-        off = [i for i in wrong if i not in lost]
-        found += [(f"{name} is not finite", lost)] if lost else []
-        small = dtype == "float64" and not any(t.wrong(output, "float32") for t in trials)
+    failed = [(at, trial) for at, trial in trials if trial.failed()]
+    for key in dict.fromkeys(key for _, trial in failed for key in trial.faults):
+        having = [(at, trial) for at, trial in failed if key in trial.faults]
+        found.append((having[0][1].faults[key], [at for at, _ in having], None))
+    for output, name in enumerate(layer.names):
+        wrong = [(at, trial) for at, trial in failed if trial.wrong(output)]
+        lost = [at for at, trial in wrong if trial.lost(output)]
+        off = [at for at, _ in wrong if at not in lost]
+        found += [(f"{name} is not finite", lost, output)] if lost else []
+        small = dtype == "float64" and not any(t.wrong(output, "float32") for _, t in wrong)
         how = ", by no more than rounding to float32 explains," if small else ""
-        found += [(f"{name} is wrong{how}", off)] if off else []
-        furthest += [(trials[i].error(output).max(), i, output) for i in wrong]
-    failed = sorted({i for _, indices in found for i in indices})
-    index, text = min(failed, default=0), ""
+        found += [(f"{name} is wrong{how}", off, output)] if off else []
+        furthest += [(t.error(output).max(initial=0), at, output) for at, t in wrong]
+    numbers = sorted({at for _, indices, _ in found for at in indices})
+    worst, text = min(numbers, default=0), ""
     if furthest:
-        _, index, output = max(furthest)
-        text = _element(trials[index], output, outputs[output])
+        _, worst, output = max(furthest)
+        text = _element(dict(failed)[worst], output, layer.names[output])
+    named = sentences(layer, diagnosed, others) if failed and diagnosed else ()
     return Report(
         title=f"{title} in {dtype}",
-        cases=len(trials),
-        failed=len(failed),
-        problems=tuple(f"{what} {_where(indices, trials)}" for what, indices in found),
+        cases=len(cases),
+        failed=len(numbers),
+        problems=tuple(f"{what} {_where(indices, cases, of)}" for what, indices, of in found),
         worst=text,
-        diagnosis="\n".join(_diagnosis(outputs, dtype, trials, mistakes)) if failed else "",
-        inputs=trials[index].arguments,
+        diagnosis="\n".join(named),
+        inputs=cases[worst].make().arguments,
     )
 
 
-def _where(indices: list[int], trials: list[Trial]) -> str:
-    """Say in how many cases, and what sets these apart where that can be said exactly."""
-    if len(indices) == len(trials):
+def _where(indices: list[int], cases: Sequence[Ran], output: int | None) -> str:
+    """Say in how many cases, and what sets these apart: cases in which the output is 0 aside."""
+    if len(indices) == len(cases):
         return "in every case"
-    text = f"in {len(indices)} of {len(trials)} cases"
-    for trait, holds in TRAITS.items():
-        if indices == [i for i, trial in enumerate(trials) if holds(trial.case)]:
+    text = f"in {len(indices)} of {len(cases)} cases"
+    marked = set(indices)
+    silent = [output is not None and case.zero[output] for case in cases]
+    shown = [at for at in range(len(cases)) if at in marked or not silent[at]]
+    best: tuple[int, str] = (len(shown), "")
+    for trait in dict.fromkeys(trait for case in cases for trait in case.facts):
+        having = {at for at in shown if cases[at].facts.get(trait, False)}
+        if having == marked:
             return f"{text}: exactly those where {trait}"
-    return f"{text}, the first with {trials[indices[0]].case}"
+        if marked < having and len(having) < best[0]:
+            best = len(having), trait
+    first = f"the first with {cases[min(indices)].text}"
+    only = f"only where {best[1]}, " if 3 * len(marked) >= 2 * best[0] and best[1] else ""
+    return f"{text}, {only}{first}"
 
 
 def _element(trial: Trial, output: int, name: str) -> str:
@@ -110,83 +146,7 @@ def _element(trial: Trial, output: int, name: str) -> str:
     at = np.unravel_index(error.argmax(), error.shape)
     got = trial.got[output]
     assert got is not None
-    place = ", ".join(map(str, at))
+    place = f"[{', '.join(map(str, at))}]" if at else ""
     digits = 17 if np.isclose(got[at], right[at], atol=0) else 6
     value, wanted = f"{got[at]:.{digits}g}", f"{right[at] + 0:.{digits}g}"
-    return f"{name}[{place}] is {value} where {wanted} is right, with {trial.case}"
-
-
-def _diagnosis(
-    outputs: Sequence[str], dtype: str, trials: list[Trial], mistakes: Sequence[Mistake]
-) -> Iterator[str]:
-    """Yield one sentence for each mistake recognised, with the outputs that show it."""
-    fitting: dict[str, list[str]] = {}
-    for output, name in enumerate(outputs):
-        formulas = {m.says: f for m in mistakes if (f := getattr(m, name)) is not None}
-        for says in _recognised(output, dtype, trials, formulas):
-            fitting.setdefault(says, []).append(name)
-    named: set[str] = set()
-    for says, names in sorted(fitting.items(), key=lambda item: -len(item[1])):
-        alike = list(fitting.values()).count(names) > 1
-        if not alike and not named.intersection(names):
-            yield f"{' and '.join(names)}: {says}"
-        named.update(names)
-
-
-def _recognised(
-    output: int, dtype: str, trials: list[Trial], formulas: dict[str, Formula]
-) -> list[str]:
-    """Return what can be said of one output: every mistake that fits, else its precision."""
-    if all(trial.got[output] is None for trial in trials):
-        missing = all(any("is None" in f for f in trial.faults.values()) for trial in trials)
-        return ["it is missing"] if missing else []
-    found = [says for says, f in formulas.items() if _explains(f, output, dtype, trials)]
-    answered = [trial for trial in trials if not trial.raised]
-    if not found and len(answered) < len(trials):
-        return _recognised(output, dtype, answered, formulas)
-    if found or not any(trial.wrong(output, dtype) for trial in trials):
-        return found
-    for held in (name for name in UNIT if UNIT[name] > UNIT[dtype]):
-        if not all(_held(trial.got[output], held) for trial in trials):
-            continue
-        note = f"it is computed or kept in {held}, not in {dtype}"
-        if not any(trial.wrong(output, held) for trial in trials):
-            return [f"the formula is right; {note}"]
-        found = [says for says, f in formulas.items() if _explains(f, output, held, trials)]
-        if found:
-            return [f"{says}; {note}" for says in found]
-    if dtype == "float16" and _overflows(output, trials):
-        lost = "it is lost where x * x exceeds float16's largest number, 65504"
-        return [f"{lost}: take the mean square in float32"]
-    return []
-
-
-def _explains(formula: Formula, output: int, dtype: str, trials: list[Trial]) -> bool:
-    """Whether the formula gives what came back in every case, and is told apart from the truth."""
-    told_apart = False
-    for trial in trials:
-        try:
-            value = rounded(formula(*in_float64(trial.arguments)), dtype).astype(np.float64)
-        except ValueError:  # the mistake itself does not broadcast here
-            value = None
-        if not trial.matches(output, value, dtype):
-            return False
-        told_apart |= value is not None and trial.tells_apart(output, value, dtype)
-    return told_apart
-
-
-def _held(values: Array | None, dtype: str) -> bool:
-    return values is not None and np.array_equal(rounded(values, dtype), values, equal_nan=True)
-
-
-def _overflows(output: int, trials: list[Trial]) -> bool:
-    """Whether the result is right near 1, and zero or not finite where x * x overflows float16."""
-    for trial in trials:
-        got, x = trial.got[output], trial.case.x.astype(np.float64)
-        if got is None or (
-            trial.case.scale == 1 and x.any(-1).all() and trial.wrong(output, "float16")
-        ):
-            return False
-        if (x * x > 65504).any() and (np.isfinite(got) & (got != 0)).all():
-            return False
-    return True
+    return f"{name}{place} is {value} where {wanted} is right, with {trial.case}"

@@ -1,11 +1,6 @@
 """Backwards to check: right ones, in three ways and by the complex step, and wrong ones."""
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-
-from rmsnorm_math.verify.mistakes import Mistake
 
 
 def rows(v):
@@ -47,15 +42,36 @@ def by_complex_step(dy, x, gamma, eps):
     return gradient(lambda v: loss(v, gamma), x), gradient(lambda v: loss(x, v), gamma)
 
 
-def with_mistake(mistake: Mistake) -> Callable[..., Any]:
-    """Make a backward with that mistake and no other."""
+def patched(dx=None, dgamma=None):
+    """Make a right backward, its results then passed through `dx` and `dgamma`."""
+
+    def backward(*arguments):
+        right = by_xhat(*arguments)
+        return (
+            dx(right[0], *arguments) if dx else right[0],
+            dgamma(right[1], *arguments) if dgamma else right[1],
+        )
+
+    return backward
+
+
+def second_term(factor):
+    """Make a backward whose second term has a factor too many, a function of (x, gamma, r)."""
 
     def backward(dy, x, gamma, eps):
-        dx, dgamma = by_xhat(dy, x, gamma, eps)
-        if mistake.dx:
-            dx = mistake.dx(dy, x, gamma, eps)
-        if mistake.dgamma:
-            dgamma = mistake.dgamma(dy, x, gamma, eps)
-        return dx, dgamma
+        r = np.sqrt(np.mean(x * x, -1, keepdims=True) + eps)
+        second = x * np.mean(gamma * dy * x, -1, keepdims=True) / r**3
+        return gamma * dy / r - second * factor(x, gamma, r), rows(dy * x / r)
+
+    return backward
+
+
+def with_r(r):
+    """Make a backward that uses another r, a function of (x, eps)."""
+
+    def backward(dy, x, gamma, eps):
+        root = r(x, eps)
+        second = x * np.mean(gamma * dy * x, -1, keepdims=True) / root**3
+        return gamma * dy / root - second, rows(dy * x / root)
 
     return backward

@@ -1,92 +1,194 @@
 """The inputs cover what hides mistakes, and what is taken for right is right."""
 
-from itertools import product
-
 import mpmath
 import numpy as np
 import pytest
+from sympy import Idx, IndexedBase, Sum, Symbol, exp
 
-from rmsnorm_math import verify
-from rmsnorm_math.verify.cases import EPS, SHAPES, TRAITS, UNIT, grid, rounded, tolerance
+from rmsnorm_math import layer_norm, rms, rmsnorm, vjp
+from rmsnorm_math.notation import b, epsilon, gamma, i, j, m, n, x, ybar
+from rmsnorm_math.verify.arrays import Arrays, labels_of
+from rmsnorm_math.verify.cases import LARGE, SMALL, makers
+from rmsnorm_math.verify.layer import Layer, layer_of
+from rmsnorm_math.verify.rmsnorm import backward_of, forward_of
+from rmsnorm_math.verify.sampling import UNIT, laid_out, rounded
+from rmsnorm_math.verify.traits import facts
+from rmsnorm_math.verify.trial import copied, prepared, tolerance
 from tests.verify.backwards import by_complex_step
+from tests.verify.planted import NAMES, gradients
+
+pytestmark = pytest.mark.filterwarnings("ignore:(divide|invalid|overflow):RuntimeWarning")
+LAYER = backward_of("inside", 0, weight=True, residual=False, outputs=None).layer
+
+
+def cases(dtype="float64", layer=LAYER, **options):
+    return [make() for make in makers(layer, dtype, **options)]
+
+
+CASES = cases()
 
 
 def test_the_truth_is_the_complex_step_derivative():
-    for case in grid("float64"):
-        arguments = case.dy, case.x, case.gamma, case.eps
-        for right, stepped in zip(
-            verify._truth(*arguments), by_complex_step(*arguments), strict=True
-        ):
-            scale = abs(stepped).max()
-            # At n = 1 and eps = 0 the derivative is 0, what is left is rounding of terms of 1/rms.
-            assert np.allclose(right, stepped, rtol=1e-12, atol=1e-13 * scale + 1e-14 / case.scale)
+    for case in CASES:
+        if 0 < case.elements < 60:
+            truth = LAYER.truth(*case.arguments)
+            for right, stepped in zip(truth, by_complex_step(*case.arguments), strict=True):
+                scale = abs(stepped).max(initial=0)
+                # at n = 1 and eps = 0 the derivative is 0; what is left is rounding of its terms
+                size = abs(case.arguments[0]).max(initial=0) * 16 / case.scale
+                assert np.allclose(right, stepped, rtol=1e-11, atol=1e-12 * scale + 1e-14 * size)
 
 
 def test_the_truth_is_the_derivative_in_50_digits():
-    dy, x, gamma, eps = [0.3, -1.1, 0.7], [0.2, 1.9, -0.4], [0.5, -2.0, 1.25], 0.1
+    dy, x_, weights, eps = [0.3, -1.1, 0.7], [0.2, 1.9, -0.4], [0.5, -2.0, 1.25], 0.1
     with mpmath.workdps(50):
 
         def loss(*x):
             r = mpmath.sqrt(sum(v * v for v in x) / 3 + mpmath.mpf(eps))
-            return sum(d * g * v / r for d, g, v in zip(dy, gamma, x, strict=True))
+            return sum(d * g * v / r for d, g, v in zip(dy, weights, x, strict=True))
 
-        wanted = [mpmath.diff(loss, x, tuple(int(j == i) for j in range(3))) for i in range(3)]
-    right, _ = verify._truth(np.array(dy), np.array(x), np.array(gamma), eps)
-    assert right == pytest.approx([float(v) for v in wanted], rel=1e-14)
+        wanted = [mpmath.diff(loss, x_, tuple(int(j == i) for j in range(3))) for i in range(3)]
+    right, _ = LAYER.truth(np.array([dy]), np.array([x_]), np.array(weights), eps)
+    assert right[0] == pytest.approx([float(v) for v in wanted], rel=1e-14)
 
 
 def test_rounding_is_relative_to_the_magnitudes_of_the_terms():
-    dy, x = np.array([[0.3, -1.1, 0.7], [2.0, 0.4, -0.6]]), np.array([[0.2, 1.9, -0.4], [1, 3, -5]])
-    gamma, eps = np.array([0.5, -2.0, 1.25]), 0.1
-    dx, dgamma = verify._scale(dy, x, gamma, eps)
-    r = [np.sqrt(np.mean(row**2) + eps) for row in x]
-    for j in range(3):
-        for b in (0, 1):
-            terms = [gamma[i] * dy[b, i] * x[b, i] * x[b, j] / (3 * r[b] ** 3) for i in range(3)]
-            terms.append(gamma[j] * dy[b, j] / r[b])
-            assert dx[b, j] == pytest.approx(sum(map(abs, terms)))
-        assert dgamma[j] == pytest.approx(sum(abs(dy[b, j] * x[b, j] / r[b]) for b in (0, 1)))
+    dy = np.array([[0.3, -1.1, 0.7], [2.0, 0.4, -0.6]])
+    x_ = np.array([[0.2, 1.9, -0.4], [1, 3, -5]])
+    weights, eps = np.array([0.5, -2.0, 1.25]), 0.1
+    arrays = LAYER.arrays({ybar: dy, x: x_, gamma: weights, epsilon: eps})
+    dx, dgamma = (
+        arrays.laid(arrays.size(LAYER.short[name]), LAYER.indices(name)) for name in LAYER.names
+    )
+    r = [np.sqrt(np.mean(row**2) + eps) for row in x_]
+    for c in range(3):
+        for row in (0, 1):
+            scale = x_[row, c] / (3 * r[row] ** 3)
+            terms = [weights[k] * dy[row, k] * x_[row, k] * scale for k in range(3)]
+            terms.append(weights[c] * dy[row, c] / r[row])
+            assert dx[row, c] == pytest.approx(sum(map(abs, terms)))
+        assert dgamma[c] == pytest.approx(sum(abs(dy[k, c] * x_[k, c] / r[k]) for k in (0, 1)))
 
 
-def test_traits_set_different_cases_apart():
-    cases = list(grid("float64"))
-    sets = {tuple(holds(case) for case in cases) for holds in TRAITS.values()}
-    assert len(sets) == len(TRAITS)
-    assert (False,) * len(cases) not in sets
-    assert (True,) * len(cases) not in sets
+def test_a_steep_function_has_larger_rounding_errors():
+    arrays = Arrays(["i"], {x: np.array([-50.0, 0.5])}, {})
+    assert arrays.size(exp(x[i])) == pytest.approx(np.exp([-50, 0.5]) * [51, 1.5])
+    apart = Arrays(["i"], {x: np.array([1.0, 3.0])}, {})
+    near = (x[i] - 1 + Symbol("t")) ** -2
+    apart.values[Symbol("t")] = 1e-3
+    value, size = apart.value(near), apart.size(near)
+    assert size[0] / value[0] == pytest.approx(1 + 2 * (2.001 / 1e-3 - 1))
 
 
-def test_the_grid_is_the_same_at_every_call_and_covers_what_hides_mistakes():
-    first, second = list(grid("float64")), list(grid("float64"))
-    assert all(np.array_equal(a.x, b.x) for a, b in zip(first, second, strict=True))
-    assert {c.eps for c in first} == {0, 1e-6, 0.1}
-    assert {1, 3, 130} <= {c.x.shape[-1] for c in first}
-    assert {1, 2, 3} == {c.x.ndim for c in first}
-    assert all(len(set(c.gamma)) == c.gamma.size for c in first)
-    assert all((c.gamma < 0).any() for c in first)
+LAYERS = {
+    "RMSNorm": (gradients(rmsnorm(b)), NAMES, {IndexedBase("r")[b]: rms(b)}),
+    "RMSNorm, unnamed": (gradients(rmsnorm(b)), NAMES, None),
+    "LayerNorm": (gradients(layer_norm(b)), NAMES, None),
+    "eps outside": (gradients(rmsnorm(b, eps="outside")), NAMES, None),
+    "eps as a floor": (gradients(rmsnorm(b, eps="max")), NAMES, None),
+    "of one row": ({"dx": vjp(rmsnorm(), x[j], ybar[i])}, NAMES, None),
+}
 
 
-@pytest.mark.parametrize("dtype", UNIT)
-def test_the_grid_is_every_shape_with_every_rms_and_eps(dtype):
-    cases = list(grid(dtype))
-    designed = [(case.x.shape, case.scale, case.eps) for case in cases]
-    scales = (1, 1e-3, 300 if dtype == "float16" else 1000)
-    assert designed == [*product(SHAPES, scales, EPS), ((3, 4), 1, 1e-6), ((3, 4), 1, 0.1)]
-    large = [case.gamma.size > 2 for case in cases]
-    odd = [*(number % 2 == 1 for number in range(99)), False, True]
-    assert [case.gamma[0] == 0 for case in cases] == [*map(min, large, odd)]
-    assert len({case.gamma[-1] for case in cases}) > 30
-    for case in cases:
-        assert case.gamma[-1] < 0 <= case.gamma[:-1].min(initial=0)
-        assert all(0.5 <= abs(g) <= 1.5 for g in case.gamma[case.gamma != 0])
-    assert [(~case.x.any(-1)).sum() for case in cases] == [0] * 99 + [1, 1]
-    assert not cases[99].x[1].any()
-    assert not cases[100].x[1].any()
-    assert len({case.dy.tobytes() + case.x.tobytes() for case in cases}) == len(cases)
-    for values in ([case.dy for case in cases], [case.x / case.scale for case in cases]):
-        assert np.mean(np.concatenate([v.ravel() for v in values]) ** 2) == pytest.approx(
-            1, abs=0.1
-        )
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_values_of_formulas_are_those_of_the_printed_function(name):
+    layer = layer_of(*LAYERS[name])
+    for case in cases(layer=layer, shapes=[(2, 3), (4, 1), (3, 6)]):
+        trial = prepared(case, "float64", 1)
+        arrays = layer.arrays(case.values)
+        if trial is None:
+            continue
+        for at, key in enumerate(layer.outputs):
+            got = arrays.of(layer.short[key], layer.indices(key))
+            right = trial.right[at]
+            assert got.shape == right.shape
+            known = np.isfinite(right)
+            assert (abs(got - right)[known] <= (trial.allowed(at) + 0 * right)[known]).all()
+
+
+def test_axes_are_the_same_where_an_index_is():
+    layer = layer_of(*LAYERS["LayerNorm"])
+    assert layer.axes == {x: (m, n), ybar: (m, n), gamma: (n,)}
+    assert (layer.rows, layer.column, layer.cotangents) == (m, n, {ybar})
+    weight, o = IndexedBase("W"), Idx("o")
+    y = Sum(weight[o, i] * x[b, i], (i, 1, n))
+    dx = vjp(y, x[b, i], ybar[b, o], {b: (1, m), o: (1, 4)})
+    linear = Layer({"dx": dx}, {ybar: "dy", weight: "w"}, {})
+    assert linear.rows is None
+    assert linear.axes[weight][0] == linear.axes[ybar][1] != linear.axes[weight][1]
+
+
+def test_what_follows_from_others_is_computed_from_what_is_hidden():
+    rstd = IndexedBase("rstd")
+    outputs = {"dx": gradients(rmsnorm(b))["dx"]}
+    names = {ybar: "dy", x: "x", gamma: "gamma", rstd[b]: "rstd"}
+    layer = layer_of(outputs, names, {rstd[b]: 1 / rms(b)})
+    assert layer.hidden == [epsilon]
+    for case in cases(layer=layer):
+        dy, x_, weights, factors = case.arguments
+        assert factors.shape == (*x_.shape[:-1], 1)
+        eps = case.values[epsilon]
+        wanted = (np.mean(x_ * x_, -1, keepdims=True) + eps) ** -0.5
+        assert np.allclose(factors, wanted, rtol=1e-13)
+        assert (dy.shape, weights.shape) == (x_.shape, x_.shape[-1:])
+
+
+def test_the_cases_are_the_same_at_every_call_and_cover_what_hides_mistakes():
+    again = cases()
+    assert all(
+        np.array_equal(a.arguments[1], c.arguments[1]) for a, c in zip(CASES, again, strict=True)
+    )
+    assert {c.shape for c in CASES} == {*SMALL, *LARGE}
+    lengths = {c.shape[-1] for c in CASES}
+    assert {1, 3, 5, 7, 8, 64, 130, 255, 256, 1024, 1030, 4096} <= lengths
+    assert {int(np.prod(c.shape[:-1])) for c in CASES} >= {0, 1, 37, 300}
+    assert {len(c.shape) for c in CASES} == {1, 2, 3, 4}
+    assert {c.scalars["eps"] for c in CASES} == {0, 1e-6, 1e-5, 0.1, 1}
+    assert {c.scale for c in CASES} == {1, 1e-3, 1e3}
+    dy = [abs(c.arguments[0]).max() for c in CASES if c.arguments[0].size > 5]
+    assert sum(v > 1000 for v in dy) > 20 < sum(v < 1e-3 for v in dy)
+    weights = [c.arguments[2] for c in CASES if c.shape[-1] > 2]
+    for kind in (lambda v: (v == 1).all(), lambda v: (v == 0).any(), lambda v: v.max() == 16):
+        assert sum(map(kind, weights)) > 5
+    assert sum((v < 0).sum() > v.size / 2 for v in weights) > 5
+    assert sum(0 in c.arguments[0].strides for c in CASES) > 10
+    assert sum(not c.arguments[1].flags.c_contiguous for c in CASES) > 20
+
+
+def test_each_shape_has_a_case_that_hides_nothing():
+    for shape in (*SMALL, *LARGE):
+        first = next(c for c in CASES if c.shape == shape)
+        assert (first.plain, first.scale, first.scalars["eps"]) == (True, 1, 0.1)
+
+
+def test_a_row_of_zeros_comes_where_eps_is_positive():
+    zero = [c for c in CASES if c.zero_row]
+    assert len(zero) > 3
+    assert all(not c.arguments[1][1].any() and c.scalars["eps"] > 0 for c in zero)
+
+
+def test_no_trait_is_of_every_case():
+    found = [facts(case) for case in CASES]
+    names = {name for one in found for name in one}
+    sets = {name: tuple(one.get(name, False) for one in found) for name in names}
+    assert not [name for name, held in sets.items() if all(held)], "a trait of every case"
+    assert sum(any(held) for held in sets.values()) > 50
+
+
+@pytest.mark.parametrize("layout", ["plain", "transposed", "part of a wider array", "broadcast"])
+@pytest.mark.parametrize("shape", [(3,), (2, 5), (2, 3, 4), (0, 4), (1, 1)])
+def test_a_layout_changes_no_shape_and_a_copy_keeps_it(shape, layout):
+    array = np.arange(np.prod(shape), dtype=float).reshape(shape)
+    laid = laid_out(array, layout)
+    assert laid.shape == shape
+    assert layout == "broadcast" or np.array_equal(laid, array)
+    copy = copied(laid)
+    assert np.array_equal(copy, laid)
+    assert not np.shares_memory(copy, laid)
+    assert copy.flags.c_contiguous == laid.flags.c_contiguous
+    if copy.size:
+        copy += 1  # it can be written to
+    assert layout != "transposed" or min(shape) < 2 or len(shape) < 2 or not laid.flags.c_contiguous
 
 
 @pytest.mark.parametrize(
@@ -99,7 +201,7 @@ def test_the_grid_is_every_shape_with_every_rms_and_eps(dtype):
     ],
 )
 def test_rounding_explains_four_units_for_each_root_of_a_term(dtype, terms, smallest):
-    (case, *_) = (case for case in grid(dtype) if case.x.shape == (37, 7))
+    case = next(case for case in CASES if case.shape == (37, 7))
     units = 4 * (2 + terms**0.5) * UNIT[dtype]
     allowed = tolerance(np.array([0, 3.0]), case, dtype)
     assert allowed.tolist() == pytest.approx([4 * smallest, 3 * units + 4 * smallest], rel=1e-14)
@@ -107,8 +209,8 @@ def test_rounding_explains_four_units_for_each_root_of_a_term(dtype, terms, smal
 
 @pytest.mark.parametrize("dtype", UNIT)
 def test_inputs_are_exact_in_the_dtype_asked_for(dtype):
-    for case in grid(dtype):
-        for values in (case.dy, case.x, case.gamma):
+    for case in cases(dtype):
+        for values in case.arguments[:3]:
             assert np.array_equal(rounded(values, dtype), values)
             assert values.dtype == ("float32" if dtype == "bfloat16" else dtype)
 
@@ -118,3 +220,16 @@ def test_bfloat16_rounds_to_nearest_and_ties_to_even():
     wanted = [1, 1, 1 + 2**-6, 1 + 2**-7, -3.140625, np.inf, 0]
     assert rounded(values, "bfloat16").tolist() == wanted
     assert np.isnan(rounded(np.array([np.nan]), "bfloat16")).all()
+
+
+def test_only_the_shapes_and_values_asked_for_are_tried():
+    some = cases(shapes=[(4, 8), (2, 16)], values={epsilon: (1e-5,)})
+    assert {c.shape for c in some} == {(4, 8), (2, 16)}
+    assert {c.scalars["eps"] for c in some} == {1e-5}
+
+
+def test_a_forward_has_the_same_cases():
+    layer = forward_of("inside", 0, weight=True, residual=False).layer
+    assert [c.shape for c in cases(layer=layer)] == [c.shape for c in CASES]
+    assert layer.cotangents == set()
+    assert labels_of([x[b, i]]) == ["b", "i"]

@@ -1,11 +1,21 @@
 """A habit's arguments have it and are thorough in all else; an error is what a test would see."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from sympy import nan
 
-from rmsnorm_math.verify import _truth
-from rmsnorm_math.verify.habits import HABITS, error, hidden, thorough
-from rmsnorm_math.verify.mistakes import Mistake, mean, rms
+from rmsnorm_math.verify.wild import WILD, Seen
+
+with pytest.MonkeyPatch.context() as patch:
+    patch.syspath_prepend(Path(__file__).parents[2] / "docs")
+    from habits import HABITS, LAYER, error, hidden, mean, thorough
+
+
+def rms(v, eps=0.0):
+    return (mean(v * v) + eps) ** 0.5
+
 
 DY, X, GAMMA, EPS = thorough()
 EXPECTED = {
@@ -53,19 +63,20 @@ def test_a_cotangent_across_x_differs_along_x_alone():
     assert np.allclose(along[:, 0], 0)
 
 
-def mistaken(dx=None, dgamma=None):
-    return Mistake("name", "says", dx=dx, dgamma=dgamma)
+def scaled(**factors):
+    """Return a mistake by which the outputs are multiplied."""
+    return Seen(
+        "name", "says", lambda right: {k: f * right[k] for k, f in factors.items()}, "nowhere"
+    )
 
 
 ERRORS = {
-    "no wrong output": (mistaken(), 0),
-    "dx": (mistaken(dx=lambda *a: 1.5 * _truth(*a)[0]), 0.5),
-    "dgamma": (mistaken(dgamma=lambda *a: 0.75 * _truth(*a)[1]), 0.25),
-    "dgamma most": (mistaken(lambda *a: 1.25 * _truth(*a)[0], lambda *a: 3 * _truth(*a)[1]), 2),
-    "dx most": (mistaken(lambda *a: 3 * _truth(*a)[0], lambda *a: 1.25 * _truth(*a)[1]), 2),
-    "a shape that does not fit": (mistaken(dx=lambda *_: np.zeros(3)), np.inf),
-    "no number": (mistaken(dx=lambda *_: np.full((5, 5), np.nan)), np.inf),
-    "infinite": (mistaken(dx=lambda dy, *_: dy / 0), np.inf),
+    "no wrong output": (scaled(), 0),
+    "dx": (scaled(dx=1.5), 0.5),
+    "dgamma": (scaled(dgamma=0.75), 0.25),
+    "dgamma most": (scaled(dx=1.25, dgamma=3), 2),
+    "dx most": (scaled(dx=3, dgamma=1.25), 2),
+    "no number": (scaled(dx=nan), np.inf),
 }
 
 
@@ -75,8 +86,20 @@ def test_an_error_is_relative_to_the_largest_element(case):
     assert error(mistake, thorough()) == pytest.approx(expected)
 
 
+def test_what_cannot_be_computed_is_infinitely_wrong():
+    (along,) = (seen for seen in WILD if seen.name == "row sums laid along columns")
+    dy, x, gamma, eps = thorough()
+    assert error(along, (dy[:4], x[:4], gamma, eps)) == np.inf
+    assert 0.1 < error(along, thorough()) < np.inf
+
+
 def test_a_mistake_is_hidden_by_a_tolerance_as_large_as_it():
     for size in (0.9e-5, 1.1e-5):
-        mistake = mistaken(dx=lambda *a, size=size: (1 + size) * _truth(*a)[0])
+        mistake = scaled(dx=1 + size)
         assert hidden(mistake, thorough()) == (size < 1e-5)
         assert hidden(mistake, thorough(), error(mistake, thorough()))
+
+
+def test_what_is_right_is_the_derivation():
+    assert error(scaled(), thorough()) == 0
+    assert LAYER.signature == "dy, x, gamma, eps"

@@ -1,0 +1,199 @@
+"""What a check is of: the outputs, the arguments with their axes, and what is right."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from sympy import Add, Expr, Indexed, IndexedBase, Sum, Symbol
+
+from rmsnorm_math.abbreviation import abbreviate
+from rmsnorm_math.codegen import function
+from rmsnorm_math.errors import Refused
+from rmsnorm_math.index.walk import free_indices
+from rmsnorm_math.inputs import as_expressions, as_mapping
+from rmsnorm_math.verify.arrays import Arrays, labels_of
+from rmsnorm_math.verify.axes import (
+    ROWS,
+    Axis,
+    axes_of,
+    compound_powers,
+    in_rows,
+    is_linear,
+    numbers_in,
+    rows_of,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """The three arguments of `source`, and what a check needs to know of them."""
+
+    outputs: dict[Any, Expr]
+    arguments: dict[Expr, str]
+    where: dict[Expr, Expr]
+
+    @cached_property
+    def derived(self) -> dict[Expr, tuple[Expr, Expr]]:
+        """The arguments that follow from others: an element of each, and what that is."""
+        known = {getattr(key, "base", key): (key, d) for key, d in self.where.items()}
+        bases = {key: getattr(key, "base", key) for key in self.arguments}
+        return {key: known[base] for key, base in bases.items() if base in known}
+
+    @cached_property
+    def hidden(self) -> list[Expr]:
+        """What the arguments that follow from others are made of, and is no argument itself."""
+        known = {*self.arguments, *(getattr(key, "base", key) for key in self.where)}
+        lengths = {end for e in self.where.values() for s in e.atoms(Sum) for *_, end in s.limits}
+        found = {
+            node
+            for _, definition in self.derived.values()
+            for node in definition.atoms(IndexedBase) | numbers_in(definition)
+        }
+        return sorted(found - known - lengths, key=str)
+
+    @cached_property
+    def inputs(self) -> dict[Expr, str]:
+        """What all else follows from, by name: arguments, and what is hidden behind some."""
+        given = {key: name for key, name in self.arguments.items() if key not in self.derived}
+        taken = {*self.arguments.values(), *self.names}
+        hidden = {key: str(key) for key in self.hidden}
+        return given | {k: f"{v}_" if v in taken else v for k, v in hidden.items()}
+
+    @cached_property
+    def definitions(self) -> dict[Expr, Expr]:
+        """What `where` names, and each further power of something with a sum in it."""
+        exprs = [abbreviate(expr, self.where) for expr in self.outputs.values()]
+        named = dict(self.where)
+        for number, (base, root) in enumerate(compound_powers(exprs).items()):
+            indices, name = free_indices(base), "r" if number == 0 else f"r_{number + 1}"
+            taken = {str(getattr(key, "base", key)) for key in [*named, *self.arguments]}
+            name = name if name not in taken else f"q_{number + 1}"
+            key = IndexedBase(name)[tuple(indices)] if indices else Symbol(name)
+            named[key] = base**root
+        return named
+
+    @cached_property
+    def short(self) -> dict[Any, Expr]:
+        """The outputs, abbreviated."""
+        return {key: abbreviate(expr, self.definitions) for key, expr in self.outputs.items()}
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What the outputs are called."""
+        return tuple(str(getattr(key, "base", key)) for key in self.outputs)
+
+    @cached_property
+    def signature(self) -> str:
+        """The names of the arguments, in order."""
+        return ", ".join(self.arguments.values())
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """The names of all indices."""
+        keys = [k for k in (*self.arguments, *self.definitions) if isinstance(k, Indexed)]
+        return labels_of([*self.short.values(), *self.definitions.values(), *keys])
+
+    @cached_property
+    def axes(self) -> dict[Expr, tuple[Axis, ...]]:
+        """The axes of each array: those that an index has in common are the same."""
+        found = axes_of(
+            [*self.outputs.values()],
+            {key: d for key, d in self.where.items() if isinstance(key, Indexed)},
+        )
+        rows = rows_of(found)
+        count = rows if rows is None or isinstance(rows, Symbol) else ROWS
+        return {b: tuple(count if a == rows else a for a in axes) for b, axes in found.items()}
+
+    @cached_property
+    def rows(self) -> Axis | None:
+        """The axis that stands for any number of leading ones, if there is such an axis."""
+        return rows_of(self.axes)
+
+    @cached_property
+    def column(self) -> Axis | None:
+        """The last axis of the arrays with rows, or the one of a layer without rows."""
+        ends = [axes[-1] for axes in self.axes.values() if axes and axes[-1] != self.rows]
+        return ends[0] if ends else None
+
+    @cached_property
+    def cotangents(self) -> set[Expr]:
+        """The arguments with rows that each output is linear in, where it depends on them."""
+        return {
+            base
+            for base, axes in self.axes.items()
+            if (self.rows is None or self.rows in axes)
+            and base in self.inputs
+            and all(is_linear(expr, base) for expr in self.outputs.values())
+        }
+
+    @cached_property
+    def truth(self) -> Any:
+        """The printed function of the arguments that do not follow from others."""
+        return function(self.outputs, self.inputs, self.where)
+
+    @cached_property
+    def lengths(self) -> set[Symbol]:
+        """The symbols that are lengths of axes."""
+        return {axis for axes in self.axes.values() for axis in axes if isinstance(axis, Symbol)}
+
+    def arrays(self, values: Mapping[Expr, Any]) -> Arrays:
+        """Return what expressions come to with the arguments `values`, in float64."""
+        flat: dict[Expr, Any] = {}
+        for key, value in values.items():
+            if key in self.derived:
+                continue
+            axes = self.axes.get(key)
+            if axes is None:
+                flat[key] = value
+                continue
+            array = np.asarray(value, dtype=np.float64)
+            if self.rows is not None and axes[0] == self.rows:
+                array = array.reshape(-1, *array.shape[array.ndim - len(axes) + 1 :])
+            elif self.rows is None and array.ndim > len(axes):
+                array = array.reshape(-1, array.shape[-1])[0]
+            flat[key] = array
+            flat |= {
+                axis: float(length)
+                for axis, length in zip(axes, array.shape, strict=True)
+                if isinstance(axis, Symbol)
+            }
+        return Arrays(self.labels, flat, self.definitions)
+
+    def indices(self, key: Any) -> tuple[Expr, ...]:
+        """Return the free indices of an output, in the order of its axes."""
+        return self._indices[key]
+
+    @cached_property
+    def _indices(self) -> dict[Any, tuple[Expr, ...]]:
+        found: dict[Any, tuple[Expr, ...]] = {}
+        for key, expr in self.outputs.items():
+            leading = {n.indices[0] for n in expr.atoms(Indexed) if len(n.indices) > 1}
+            free = sorted(free_indices(expr), key=lambda s: (s not in leading, str(s)))
+            found[key] = tuple(key.indices) if isinstance(key, Indexed) else tuple(free)
+        return found
+
+
+def layer_of(outputs: Any, arguments: Any, where: Any) -> Layer:
+    """Return the layer of the three arguments of `source`, which refuses what it must."""
+    outputs = as_expressions(outputs, "the outputs", "{'dx': dx}")
+    arguments = dict(as_mapping(arguments, "the arguments", "{x: 'x'}"))
+    where = as_expressions({} if where is None else where, "the definitions", "{r: rms()}")
+    layer = Layer(*in_rows(dict(outputs), arguments, dict(where)))
+    layer.truth  # noqa: B018  what cannot be printed is refused here
+    unknown = [k for k in arguments if isinstance(k, Indexed) and k not in layer.derived]
+    if unknown:
+        raise Refused(
+            f"{unknown[0]} in the arguments is neither a base nor a symbol: say in where what it "
+            f"is, as in {{{unknown[0]}: 1/rms(b)}}, or give the base."
+        )
+    return layer
+
+
+def parts_of(expr: Expr) -> Iterator[Expr]:
+    """Yield the terms of `expr`, those without a sum first."""
+    terms = Add.make_args(expr)
+    yield from sorted(
+        terms, key=lambda t: (t.has(Sum), bool(t.could_extract_minus_sign()), t.count_ops(), str(t))
+    )
