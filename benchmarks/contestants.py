@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from tests.layers_in_rows import layers
 from tests.snippets.cases import ROOT, load
 
 EPS = 1e-6
+JAX = "JAX file"
 THEIRS = ("PyTorch", "torch.compile", "Liger")
 Function = Callable[..., Any]
 
@@ -90,12 +92,49 @@ def printed(layer: str, what: str) -> Function:
     return (lambda *inputs: f(*inputs, EPS)) if layer == "LayerNorm" else f
 
 
+class Jax(torch.autograd.Function):
+    """The JAX file, on PyTorch's tensors."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, weight: Any) -> Any:
+        ctx.save_for_backward(x, weight)
+        return jax_passes()[0](x, weight)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        return jax_passes()[1](dy, *ctx.saved_tensors)
+
+
+@functools.cache
+def jax_passes() -> tuple[Function, Function]:
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch needs memory, too
+    import jax
+
+    def layer(x: Any, weight: Any) -> Any:
+        return snippet("jax").rms_norm(x, weight, EPS)
+
+    def on_tensors(f: Function) -> Function:
+        compiled = jax.jit(f)
+
+        def call(*tensors: Any) -> Any:
+            arrays = [jax.dlpack.from_dlpack(a.detach().contiguous()) for a in tensors]
+            return jax.tree.map(torch.from_dlpack, compiled(*arrays))
+
+        return call
+
+    def backward(dy: Any, x: Any, weight: Any) -> Any:
+        return jax.vjp(layer, x, weight)[1](dy)
+
+    return on_tensors(layer), on_tensors(backward)
+
+
 def ours(layer: str) -> dict[str, Function]:
     if layer == "rmsnorm":
-        return {
+        found: dict[str, Function] = {
             "Triton file": lambda x, w: snippet("triton").rms_norm(x, x.shape[-1:], w, EPS),
             "PyTorch file": lambda x, w: snippet("torch").rms_norm(x, x.shape[-1:], w, EPS),
         }
+        return found | ({JAX: Jax.apply} if importlib.util.find_spec("jax") else {})
     if layer == "add and rmsnorm":
         f = snippet("triton").add_rms_norm
         return {"Triton file": lambda x, r, w: f(x, r, x.shape[-1:], w, EPS)}

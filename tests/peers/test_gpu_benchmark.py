@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+import tests.peers.interpreter  # noqa: F401  no number raises a warning
 from benchmarks import gpu
 from benchmarks.contestants import LAYERS, THEIRS
 from tests.snippets.cases import ROOT
