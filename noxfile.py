@@ -10,6 +10,7 @@ site; `weekly` is for what depends on the world outside.
 """
 
 import shutil
+from itertools import product
 from pathlib import Path
 
 import nox
@@ -81,7 +82,8 @@ def docs_live(session: nox.Session) -> None:
 def site_tests(session: nox.Session) -> None:
     """Show that the site is never stale, lets no error in, and shows code that runs as copied."""
     install(session, "docs", "test")
-    session.run("pytest", "tests/test_site.py", "tests/test_copied.py", *session.posargs)
+    tests = ("tests/test_site.py", "tests/test_found.py", "tests/test_copied.py")
+    session.run("pytest", *tests, *session.posargs)
 
 
 def judge(session: nox.Session, script: str, *arguments: str) -> None:
@@ -118,10 +120,14 @@ def browser(session: nox.Session) -> None:
     session.run("pytest", "tests/browser", *session.posargs)
 
 
-@nox.session(python=["3.11", "3.12", "3.13", "3.14"], default=False, tags=["matrix"])
-@nox.parametrize("sympy", ["1.12.1", "1.13.3", "latest"])
+SYMPY = ("1.12.1", "1.13.3", "latest")
+PYTHON = ("3.11", "3.12", "3.13", "3.14")
+
+
+@nox.session(default=False, tags=["matrix"])
+@nox.parametrize("python,sympy", [*product(PYTHON[:1], SYMPY), *product(PYTHON[1:], SYMPY[-1:])])
 def matrix(session: nox.Session, sympy: str) -> None:
-    """Run the tests on each Python this machine has, with each SymPy."""
+    """Run the tests on each Python this machine has, and with each SymPy on the oldest."""
     install(session, "test")
     session.install("--upgrade", "sympy" if sympy == "latest" else f"sympy=={sympy}")
     session.run("pytest", "-q", *session.posargs)
@@ -135,11 +141,33 @@ def peers(session: nox.Session) -> None:
     session.run("python", "-m", "tests.peers.record")
 
 
+@nox.session(name="peers-lowest", python="3.11", default=False)
+def peers_lowest(session: nox.Session) -> None:
+    """Run the files to copy with the oldest versions that they name; downloads some gigabytes."""
+    oldest = ["numpy==1.26.4", "torch==2.4.1", "jax==0.4.35", "jaxlib==0.4.35", "numba==0.60.0"]
+    install(session, "test")
+    session.install(*oldest)
+    tests = ("tests/peers/test_peers.py", "tests/peers/test_numba_snippet.py")
+    session.run("pytest", *tests, "-k", "not others", *session.posargs)
+    session.install("torch==2.6.0", "triton==3.2.0")  # torch.library.triton_op is younger
+    options = ("-k", "Triton", "-W", "ignore::DeprecationWarning")  # in Triton's own interpreter
+    session.run("pytest", "tests/peers/test_peers.py", *options, *session.posargs)
+
+
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Time the snippets beside PyTorch and JAX, and record it (`-- --quick` only prints)."""
+    """Time snippets, derivations and printed layers beside peers; record it (`-- --quick`)."""
     install(session, "bench")
     session.run("python", "-m", "benchmarks.run", *session.posargs)
+    session.run("python", "-m", "benchmarks.derivations", *session.posargs)
+    session.run("python", "-m", "benchmarks.printed", *session.posargs)
+
+
+@nox.session(default=False, tags=["weekly"])
+def properties(session: nox.Session) -> None:
+    """Draw expressions with new seeds, for ten minutes: `-- --minutes 60 --seed 7 --only vjp`."""
+    install(session, "test")
+    session.run("python", "-m", "tests.properties", *session.posargs)
 
 
 @nox.session(name="sympy-next", default=False, tags=["weekly"])

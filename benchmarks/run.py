@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Callable
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -25,6 +24,7 @@ import ml_dtypes
 import numpy as np
 import torch
 
+from benchmarks.machine import cpu
 from tests.snippets.cases import ROOT, load
 
 RECORD = ROOT / "docs/data/bench.json"
@@ -166,12 +166,6 @@ def measure(quick: bool) -> list[dict[str, Any]]:
                     flush=True,
                 )
     return rows
-
-
-def cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text("utf-8").splitlines() if info.exists() else []
-    return next((v.split(":")[1].strip() for v in lines if v.startswith("model name")), "unknown")
 
 
 def main() -> None:

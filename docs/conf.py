@@ -33,6 +33,7 @@ extensions = [
     "discover",
     "examples",
     "katex",
+    "project",
     "run_here",
     "site_fixes",
     "take",
@@ -84,5 +85,7 @@ nb_execution_raise_on_error = False
 nb_execution_show_tb = True
 nb_execution_timeout = 120
 nb_merge_streams = True
+nb_code_prompt_show = "Show the code"
+nb_code_prompt_hide = "Hide the code"
 nb_render_markdown_format = "myst"  # tables and formulas in the output of a cell
 KernelManager.transport_encryption.default_value = "auto"  # plain TCP is a warning

@@ -15,6 +15,25 @@ def equation(left, right):
     return Eq(Symbol(left), right, evaluate=False)
 
 
+class Line:
+    """A numbered equation: a formula on a page, SymPy's text where it is printed."""
+
+    def __init__(self, number, left, right):
+        self.equation, self.number = equation(left, right), number
+
+    def _repr_latex_(self):
+        return rf"$$\displaystyle {latex(self.equation)} \tag{{{self.number}}}$$"
+
+    def __repr__(self):
+        return str(self.equation)
+
+
+def unfold(*answers):
+    """Return texts, `(title, text)`, each behind its title until that is pressed."""
+    items = (f":::{{dropdown}} {title}\n{text.strip()}\n:::\n" for title, text in answers)
+    return Markdown("\n".join(items))
+
+
 def results():
     """Return what this site is about: the layer and its derivatives, `{what: equation}`."""
     found = {
@@ -23,10 +42,17 @@ def results():
         "the gradient of the input": (r"\bar{x}_j", vjp(rmsnorm(), x[j], ybar[i])),
         "the gradient of the weight": (r"\bar{\gamma}_j", vjp(rmsnorm(), gamma[j], ybar[i])),
     }
+    names = {r: rms(), xhat[i]: x[i] / r}
+    plain = ("the layer", "the Jacobian")  # without xhat, as people look for them
     short = {
-        what: equation(left, abbreviate(right, {r: rms()})) for what, (left, right) in found.items()
+        what: equation(left, abbreviate(right, {r: rms()} if what in plain else names))
+        for what, (left, right) in found.items()
     }
-    return {**short, "where": equation("r", rms())}
+    return {
+        **short,
+        "the root mean square": equation("r", rms()),
+        "the normalised input": equation(r"\hat{x}_i", x[i] / r),
+    }
 
 
 def backward(framework):
@@ -50,7 +76,8 @@ def code(text):
 def tabs(texts):
     """Return source texts, `{label: text}`, in tabs that switch together on all pages."""
     items = (
-        f":::{{tab-item}} {label}\n:sync: {label}\n\n```python\n{text.strip()}\n```\n:::\n"
+        f":::{{tab-item}} {label}\n:sync: {label}\n\n"
+        f"```{'c' if label == 'C' else 'python'}\n{text.strip()}\n```\n:::\n"
         for label, text in texts.items()
     )
     return Markdown("::::{tab-set}\n:sync-group: framework\n\n" + "\n".join(items) + "::::\n")

@@ -1,47 +1,41 @@
-"""A quantity that occurs again and again becomes one symbol."""
+"""A quantity that occurs again and again becomes one symbol, and the symbol the quantity again."""
 
-from collections.abc import Mapping
-from itertools import permutations
+from collections.abc import Collection, Mapping
+from itertools import product
+from typing import Any
 
-from sympy import Basic, Expr, Indexed, Mul, S, Symbol, exp
+from sympy import Add, Basic, Expr, Indexed, Integer, Mul, S, exp
 
+from rmsnorm_math.definitions import Definition, definitions_of, divisors, tidy
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.index.contraction import contracted
-from rmsnorm_math.index.enter import enter
-from rmsnorm_math.index.leave import leave
-from rmsnorm_math.index.names import anonymous, freshen
-from rmsnorm_math.index.walk import (
-    BINDERS,
-    depends,
-    dummies_of,
-    index_symbols,
-    limits_of,
-)
-from rmsnorm_math.inputs import as_expression, as_expressions
+from rmsnorm_math.index.names import freshen
+from rmsnorm_math.index.walk import depends, dummies_of
+from rmsnorm_math.inputs import as_expression
+from rmsnorm_math.matching import Names, assignments, matches, power_of
 
 
-def abbreviate(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
+def abbreviate(expr: Expr, definitions: Mapping[Any, Expr]) -> Expr:
     """Return `expr` with each defined quantity written as its symbol.
 
     A definition that is a root, such as ``{r: rms()}``, is found in all its
-    powers. The names of dummies do not matter. To undo it, write
-    ``expr.subs(definitions)``.
+    powers, and a product among the factors of another. The names of dummies do
+    not matter. `substitute` undoes it.
 
     Parameters
     ----------
     expr
         An expression in index notation.
     definitions
-        ``{symbol: expression}``, applied in order, so that one may use those
-        before it. An element as the key holds for each value of its indices:
+        ``{symbol: expression}``, applied in order, to the later definitions,
+        too. An element as the key holds for each value of its indices:
         ``{xhat[i]: x[i]/r}`` puts ``r*xhat[k]`` for ``x[k]``.
 
     Raises
     ------
-    TypeError
-        If `expr` or a definition is no expression.
-    ValueError
-        If a key is a bare base, or occurs in the expression with another meaning.
+    Refused
+        If `expr` or a definition is no expression; if a key is a bare base, has
+        an index that its definition lacks, is the name of an index, or occurs
+        in the expression with another meaning.
 
     Examples
     --------
@@ -52,56 +46,145 @@ def abbreviate(expr: Expr, definitions: Mapping[Expr, Expr]) -> Expr:
     gamma[j]*ybar[j]/r - xhat[j]*Sum(gamma[i]*xhat[i]*ybar[i], (i, 1, n))/(n*r)
     """
     expr = as_expression(expr)
+    wholes: set[Expr] = set()
+    while True:
+        result, known = _abbreviated(expr, definitions, wholes)
+        new = divisors(result) - divisors(expr, *(d.value for d in known))
+        risky = {key for key, d in zip(definitions, known, strict=True) if d.risks & new}
+        if not risky:
+            return result
+        wholes |= risky
+
+
+def _abbreviated(
+    expr: Expr, definitions: Mapping[Any, Expr], wholes: Collection[Expr]
+) -> tuple[Expr, list[Definition]]:
+    """Return `expr` abbreviated, and by which definitions; those in `wholes` as a whole alone."""
+    names, result = dummies_of(expr), freshen(expr)
+    known: list[Definition] = []
+    for key, definition in zip(definitions, definitions_of(expr, definitions), strict=True):
+        value = definition.value
+        for earlier in known:
+            value = _write(value, earlier)
+        known.append(Definition(definition.key, value, key in wholes))
+    for _ in range(2):  # as it stands, and in the form in which alike quantities look alike
+        for key, definition in zip(definitions, known, strict=True):
+            short = _write(result, definition)
+            if short != result and depends(expr, key):
+                raise Refused(
+                    f"{key} occurs in the expression already, and would come to mean two things: "
+                    f"take another name for {definitions[key]}."
+                )
+            result = short
+        result = freshen(tidy(result, names))
+    return tidy(result, names), known
+
+
+def substitute(expr: Expr, definitions: Mapping[Any, Expr]) -> Expr:
+    """Return `expr` with what each symbol stands for in its place: it undoes `abbreviate`.
+
+    Unlike ``expr.subs``, it reaches every element of a defined base, in sums,
+    too, and no index is captured.
+
+    Parameters
+    ----------
+    expr, definitions
+        As in `abbreviate`; a definition may use any other one.
+
+    Raises
+    ------
+    Refused
+        As `abbreviate`, or if definitions use each other in a circle.
+
+    Examples
+    --------
+    >>> from rmsnorm_math import substitute
+    >>> from rmsnorm_math.notation import i, k, n, r, x, xhat
+    >>> from sympy import Sum
+    >>> substitute(Sum(k*xhat[k], (k, 1, n)), {xhat[i]: x[i]/r})
+    Sum(k*x[k], (k, 1, n))/r
+    """
+    expr = as_expression(expr)
     result = freshen(expr)
-    definitions = as_expressions(definitions, "the definitions", "{r: rms()}")
-    for symbol, definition in definitions.items():
-        if not isinstance(symbol, Symbol | Indexed):
-            raise Refused(f"{symbol} is no key: write a symbol, or an element such as xhat[i].")
-        indices = getattr(symbol, "indices", ())
-        factors = Mul.make_args(anonymous(definition))
-        core = [f for f in factors if (all(map(f.has, indices)) if indices else f.has(*BINDERS))]
-        scale = Mul(*(f for f in factors if f not in core)) if core else S.One
-        short = _abbreviate(result, symbol / scale, indices, *_power(Mul(*(core or factors))))
-        if short != result and depends(result, symbol):
-            raise Refused(
-                f"{symbol} occurs in the expression already, and would come to mean two things: "
-                f"take another name for {definition}."
-            )
-        result = short
-    return leave(contracted(enter(result), {}), dummies_of(expr))
+    known = definitions_of(expr, definitions)
+    for _ in range(len(known) + 1):
+        replaced = _insert(result, known)
+        if replaced == result:
+            return tidy(result, dummies_of(expr, *definitions.values()))
+        result = freshen(replaced)
+    raise Refused(f"the definitions {[*definitions]} use each other in a circle.")
 
 
-def _power(node: Basic) -> tuple[Basic, Expr]:
-    """Return base and exponent; those of exp(2*x) are exp(x) and 2."""
-    if isinstance(node, exp):
-        factor, rest = node.exp.as_coeff_Mul()
-        return exp(rest), factor
-    return node.as_base_exp() if isinstance(node, Expr) else (node, S.One)
+def _write(node: Basic, known: Definition) -> Basic:
+    """Return `node` with the key of a definition wherever its core occurs."""
+    if (found := _found(node, known)) is not None:
+        return found
+    if not node.args or isinstance(node, Indexed):
+        return node
+    args = [_write(arg, known) for arg in node.args]
+    return node if tuple(args) == node.args else node.func(*args)
 
 
-def _abbreviate(
-    expr: Expr, short: Expr, indices: tuple[Expr, ...], base: Expr, exponent: Expr
-) -> Expr:
-    def of(node: Expr) -> Expr | None:
-        """Return what stands for `node`, whatever its indices are called."""
-        if type(node) is not type(base):
-            return None
-        free = index_symbols(node) - {index for index, _, _ in limits_of(node)}
-        for chosen in permutations(sorted(free, key=str), len(indices)):
-            names = dict(zip(indices, chosen, strict=True))
-            if anonymous(node) == base.xreplace(names):
-                return short.xreplace(names)
+def _found(node: Basic, known: Definition) -> Expr | None:
+    """Return what stands for `node`, if the core is a part of its factors."""
+    if not isinstance(node, Expr):
         return None
+    factors = [power_of(f) for f in Mul.make_args(node)]
+    bases = [base for base, _ in factors]
+    if not {type(base) for base, _ in known.core} <= set(map(type, bases)):
+        return None
+    for signs in product(*((1, -1) if base.is_Add else (1,) for base, _ in known.core)):
+        signed = [sign * base for sign, (base, _) in zip(signs, known.core, strict=True)]
+        for names, places in assignments(signed, bases, dict.fromkeys(known.indices), {}):
+            power = _power([factors[at] for at in places], [e for _, e in known.core])
+            turned = [e * power for s, (_, e) in zip(signs, known.core, strict=True) if s < 0]
+            if power == 0 or not all(e.is_integer for e in turned):
+                continue
+            used = {at: e * power for at, (_, e) in zip(places, known.core, strict=True)}
+            rest = Mul(*(base ** (e - used.get(at, 0)) for at, (base, e) in enumerate(factors)))
+            if lacking := [s.name for s, found in names.items() if found is None]:
+                raise Refused(
+                    f"{known.key.base} has the index {', '.join(lacking)}, and what it stands for "
+                    f"has not."
+                )
+            short = known.short.xreplace(names) ** power * S.NegativeOne ** Add(*turned)
+            return short * _write(rest, known)
+    return None
 
-    def walk(node: Expr) -> Expr:
-        power, p = _power(node)
-        ratio = p / exponent
-        if (ratio.is_integer or isinstance(base, exp)) and (found := of(power)) is not None:
-            return found**ratio
-        return (
-            node.func(*map(walk, node.args))
-            if node.args and not isinstance(node, Indexed)
-            else node
-        )
 
-    return walk(expr)
+def _power(there: list[tuple[Expr, Expr]], needed: list[Expr]) -> Expr:
+    """Return how often the core is there: a whole number, negative in a denominator."""
+    ratios = [exponent / wanted for (_, exponent), wanted in zip(there, needed, strict=True)]
+    if len(ratios) == 1:
+        whole = ratios[0].is_integer or isinstance(there[0][0], exp)
+        return ratios[0] if whole else S.Zero
+    if not all(ratio.is_Rational for ratio in ratios):
+        return S.Zero
+    least = min(ratios, key=abs)
+    same = all(ratio * least > 0 for ratio in ratios)
+    return Integer(int(least)) if same else S.Zero
+
+
+def _insert(node: Basic, known: list[Definition]) -> Basic:
+    """Return `node` with what each key stands for, its bound indices different from all there."""
+
+    def walk(part: Basic) -> Basic:
+        for definition in known:
+            at = _meant(part, definition.key)
+            if at is not None:
+                return freshen(definition.value).xreplace(at)
+        if not part.args or isinstance(part, Indexed):
+            return part
+        return part.func(*map(walk, part.args))
+
+    return walk(node)
+
+
+def _meant(node: Basic, key: Expr) -> Names | None:
+    """Return what the indices of `key` are in `node`, if that is the key at some place."""
+    if not isinstance(key, Indexed):
+        return {} if node == key else None
+    if not isinstance(node, Indexed) or node.base != key.base:
+        return None
+    open_indices = dict.fromkeys(s for s in key.indices if not s.is_Integer)
+    return next(matches(key, node, open_indices, {}), None)

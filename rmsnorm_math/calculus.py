@@ -15,13 +15,14 @@ from rmsnorm_math.index.contraction import contracted
 from rmsnorm_math.index.derivative import derivative
 from rmsnorm_math.index.enter import enter
 from rmsnorm_math.index.leave import leave
-from rmsnorm_math.index.ranges import known_ranges, survey
+from rmsnorm_math.index.ranges import known_ranges
+from rmsnorm_math.index.survey import survey
 from rmsnorm_math.index.walk import Ranges, declared, dummies_of, free_symbols
-from rmsnorm_math.inputs import as_expression, as_ranges
+from rmsnorm_math.inputs import Stated, as_expression, as_ranges
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes, refuse_variable
 
 
-def differentiate(expr: Expr, wrt: Expr, ranges: Ranges | None = None) -> Expr:
+def differentiate(expr: Expr, wrt: Expr, ranges: Stated | None = None) -> Expr:
     r"""Return the partial derivative of an expression in index notation.
 
     Unlike `expr.diff(wrt)`, it is right when the index of `wrt` has the name of
@@ -35,9 +36,11 @@ def differentiate(expr: Expr, wrt: Expr, ranges: Ranges | None = None) -> Expr:
     wrt
         An element such as ``x[j]``, or a plain symbol such as ``epsilon``.
     ranges
-        ``{j: (lower, upper)}``, inclusive. By default a free index that meets
-        a sum over 1..n, with n a symbol, runs over 1..n: no condition is left
-        for it. Every other condition remains, as a `Piecewise`.
+        ``{j: (lower, upper)}``, inclusive. By default an index runs where its
+        `Idx` declares, ``Idx("j", n)`` from 0 to n-1; else where the sums over
+        its axis run, from 1 or 0 to the end, if every element of that axis in
+        `expr` lies there; a shape says how long an axis is. No condition is
+        left for what is known, and every other remains, as a `Piecewise`.
 
     Raises
     ------
@@ -47,12 +50,14 @@ def differentiate(expr: Expr, wrt: Expr, ranges: Ranges | None = None) -> Expr:
         is no expression, such as an `Eq` or a list.
     ValueError
         If the result would silently be wrong: `wrt` is the dummy of a sum, two
-        different objects print alike, an element has the wrong number of indices.
+        different objects print alike, an element has the wrong number of
+        indices, SymPy has moved a condition out of the sum that binds its index.
 
     Notes
     -----
     SymPy's own answer to the first example is a sum over all elements
-    (https://github.com/sympy/sympy/issues/21891).
+    (https://github.com/sympy/sympy/issues/21891). A sum from k to k - 1 or less
+    is empty here.
 
     Examples
     --------
@@ -77,7 +82,7 @@ def differentiate(expr: Expr, wrt: Expr, ranges: Ranges | None = None) -> Expr:
     return finished(result, [expr, wrt], ranges, dummies_of(expr))
 
 
-def contract(expr: Expr, ranges: Ranges | None = None) -> Expr:
+def contract(expr: Expr, ranges: Stated | None = None) -> Expr:
     """Return `expr` with the Kronecker deltas in its sums summed away.
 
     Sums are split at their terms, factors without the bound index stand before
@@ -106,7 +111,8 @@ def contract(expr: Expr, ranges: Ranges | None = None) -> Expr:
     >>> contract(Sum(a[k]*KroneckerDelta(j, k), (k, 2, n)), ranges={j: (1, n)})
     Piecewise((a[j], j >= 2), (0, True))
     """
-    expr, ranges = as_expression(expr), as_ranges(ranges)
+    expr = as_expression(expr)
+    ranges = as_ranges(ranges)
     refuse_expression(expr)
     inner = enter(expr)
     refuse_lookalikes(inner, *ranges)

@@ -1,31 +1,26 @@
 """Symbolic lengths become numbers, indices become integers, sums are written out."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, SupportsIndex, TypeAlias, overload
 
-from sympy import (
-    Add,
-    Dummy,
-    Expr,
-    Idx,
-    IndexedBase,
-    Integer,
-    Matrix,
-    MatrixBase,
-    Mul,
-    Sum,
-    Symbol,
-    Tuple,
-)
+from sympy import Dummy, Expr, Idx, Integer, Matrix, MatrixBase, Symbol, Tuple
 
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.names import freshen
-from rmsnorm_math.index.walk import BINDERS, nodes
+from rmsnorm_math.index.ranges import known_range
+from rmsnorm_math.index.walk import declared, free_indices, nodes
 from rmsnorm_math.inputs import as_expression
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
+from rmsnorm_math.writing import written
+
+Axis: TypeAlias = Expr | tuple[Expr, SupportsIndex, SupportsIndex]
 
 
-def instantiate(expr: Expr, *axes: Expr | tuple[Expr, int, int], **sizes: int) -> Expr | MatrixBase:
+@overload
+def instantiate(expr: Expr, **sizes: SupportsIndex) -> Expr: ...
+@overload
+def instantiate(expr: Expr, *axes: Axis, **sizes: SupportsIndex) -> Any: ...
+def instantiate(expr: Expr, *axes: Axis, **sizes: SupportsIndex) -> Expr | MatrixBase:
     """Return `expr` with its sums written out for given sizes.
 
     The bases stay what they are: ``x[1]`` of the result is an element of the
@@ -37,19 +32,19 @@ def instantiate(expr: Expr, *axes: Expr | tuple[Expr, int, int], **sizes: int) -
         An expression in index notation.
     *axes
         No, one or two free indices: the result is a scalar, a column, or a
-        matrix with the first index as its row. An index runs from 1 to the
-        only size given; write ``(j, 1, 4)`` for another range.
+        matrix with the first index as its row. An index runs over what its
+        `Idx` declares, else over what the sums of that axis show, else from 1
+        to the only length given; write ``(j, 1, 4)`` for another range.
     **sizes
         A number for each length, and for each index that is to be fixed, by
         name. A sum from 1 to 0 is 0.
 
     Raises
     ------
-    TypeError
-        If an axis is no index, or `expr` no expression.
-    ValueError
-        If the range of a sum or an axis is still symbolic, a size is no whole
-        number, or both axes are the same.
+    Refused
+        If an axis or a name is not in `expr`, or `expr` no expression; if the
+        range of a sum or an axis is still symbolic, a size is no whole number,
+        or both axes are the same.
 
     Examples
     --------
@@ -64,75 +59,99 @@ def instantiate(expr: Expr, *axes: Expr | tuple[Expr, int, int], **sizes: int) -
     """
     expr = as_expression(expr)
     refuse_expression(expr)
+    given: tuple[Any, ...] = axes
+    indices = [axis[0] if isinstance(axis, tuple | Tuple) and axis else axis for axis in given]
+    _refuse_axes(expr, indices, sizes)
     fresh = freshen(expr)
-    symbols = {
-        str(s): s for s in nodes(fresh) if isinstance(s, Symbol | Idx) and not isinstance(s, Dummy)
-    }
-    if broken := [f"{key}={value}" for key, value in sizes.items() if not _is_whole(value)]:
-        raise Refused(f"{', '.join(broken)}: lengths and indices are whole numbers.")
-    numbers = {symbols[key]: Integer(value) for key, value in sizes.items() if key in symbols}
-    spans = [_span(axis, sizes) for axis in axes]
-    rows_and_columns = [index for index, _ in spans]
-    refuse_lookalikes(fresh, *rows_and_columns)
-    if len(set(rows_and_columns)) < len(spans):
-        raise Refused(f"{rows_and_columns[0]} is given for both axes: give two indices.")
-    if len(spans) > 2:
-        raise Refused(
-            f"{len(spans)} axes make no matrix: give one or two, and fix the others, as in b=1."
-        )
-    fixed = _put(fresh, numbers)
+    refuse_lookalikes(fresh, *indices)
+    numbers = named(fresh, sizes, indices)
+    spans = [_span(axis, expr, numbers, sizes) for axis in axes]
     if not spans:
-        return _write_out(fixed)
-    (row, rows), (column, columns) = (*spans, (None, [None]))[:2]
-    return Matrix(
-        len(rows),
-        len(columns),
-        lambda p, q: _write_out(
-            _put(fixed, {row: rows[p]} | ({column: columns[q]} if column else {}))
-        ),
-    )
+        return written(fresh, numbers)
+    rows, columns = [*spans, [None]][:2]
+    row, column = [*indices, None][:2]
+
+    def entry(p: int, q: int) -> Expr:
+        fixed = {column: Integer(columns[q])} if column else {}
+        return written(fresh, numbers | {row: Integer(rows[p])} | fixed)
+
+    return Matrix(len(rows), len(columns), entry)
+
+
+def named(expr: Expr, sizes: Mapping[str, Any], axes: list[Expr] | None = None) -> dict[Expr, Expr]:
+    """Return the number of each symbol and index of `expr` that `sizes` names.
+
+    Without `axes`, a name that `expr` does not have is of no use and no harm; else it is refused,
+    but for the only length given, which an axis may need.
+    """
+    if broken := [f"{key}={value!r}" for key, value in sizes.items() if not _is_whole(value)]:
+        raise Refused(f"{', '.join(broken)}: lengths and indices are whole numbers.")
+    known = {str(s): s for s in _names(expr)}
+    unknown = [key for key in sizes if key not in known]
+    if axes is not None and unknown and not (axes and len(sizes) == 1):
+        has = ", ".join(sorted(known)) or "no symbol"
+        raise Refused(f"the expression has no {', '.join(unknown)}: it has {has}.")
+    if negative := [
+        s for s in sizes if int(sizes[s]) < 0 and s in known and known[s].is_nonnegative
+    ]:
+        raise Refused(f"{negative[0]}={sizes[negative[0]]}: a length is not negative.")
+    return {known[key]: Integer(value) for key, value in sizes.items() if key in known}
+
+
+def _names(expr: Expr) -> set[Expr]:
+    """Return the free symbols and indices of `expr`, and the lengths that it declares."""
+    lengths = {s for end in declared(expr) for s in end.free_symbols}
+    every = lengths.union(nodes(expr))
+    return {s for s in every if isinstance(s, Symbol | Idx) and not isinstance(s, Dummy)}
 
 
 def _is_whole(value: Any) -> bool:
     try:
-        return bool(value == int(value))
+        return bool(value == int(value)) and not isinstance(value, bool)
     except (TypeError, ValueError, OverflowError):
         return False
 
 
-def _put(expr: Expr, values: Mapping[Expr, Expr]) -> Expr:
-    """Substitute without entering a base, whose shape is part of what it is."""
-    if expr in values:
-        return values[expr]
-    if not expr.args or isinstance(expr, IndexedBase | Idx):
-        return expr
-    return expr.func(*(_put(arg, values) for arg in expr.args))
-
-
-def _write_out(expr: Expr) -> Expr:
-    if not expr.has(*BINDERS):
-        return expr
-    if not isinstance(expr, BINDERS):
-        return expr.func(*(_write_out(arg) for arg in expr.args))
-    *inner, (index, lower, upper) = expr.limits
-    if not (lower.is_Integer and upper.is_Integer):
-        missing = sorted(map(str, lower.free_symbols | upper.free_symbols))
-        advice = f": also give {', '.join(f'{s}=...' for s in missing)}" if missing else ""
-        raise Refused(f"the sum from {lower} to {upper} has no definite range{advice}.")
-    body = expr.func(expr.function, *inner) if inner else expr.function
-    terms = [_write_out(_put(body, {index: Integer(v)})) for v in range(lower, upper + 1)]
-    return Add(*terms) if isinstance(expr, Sum) else Mul(*terms)
-
-
-def _span(axis: Expr | tuple[Expr, int, int], sizes: Mapping[str, int]) -> tuple[Expr, range]:
-    index, *limits = axis if isinstance(axis, tuple | Tuple) else (axis,)
-    if not isinstance(index, Symbol | Idx):
-        raise Refused(f"{index!r} is no axis: give an index such as i, or (i, 1, 3).")
-    if limits:
-        first, last = map(int, limits)
-        return index, range(first, last + 1)
-    if len(sizes) != 1:
+def _refuse_axes(expr: Expr, indices: list[Any], sizes: Mapping[str, Any]) -> None:
+    for index in indices:
+        if not isinstance(index, Symbol | Idx):
+            raise Refused(f"{index!r} is no axis: give an index such as i, or (i, 1, 3).")
+        if str(index) in sizes:
+            raise Refused(f"{index} is an axis, and {index}=... fixes it: give one of them.")
+    if len(indices) > 2:
         raise Refused(
-            f"the range of {axis} is not clear from {sizes}: write ({axis}, 1, ...) for it."
+            f"{len(indices)} axes make no matrix: give one or two, and fix the others, as in b=1."
         )
-    return axis, range(1, *(size + 1 for size in sizes.values()))
+    if len(set(indices)) < len(indices):
+        raise Refused(f"{indices[0]} is given for both axes: give two indices.")
+    free = free_indices(expr)
+    left = [s for s in free if s not in indices and str(s) not in sizes]
+    missing = [s for s in indices if s not in free]
+    if left and missing and not {*map(str, left)} & {*map(str, missing)}:
+        raise Refused(f"{expr} has no index {missing[0]}: it has {', '.join(map(str, left))}.")
+
+
+def _span(axis: Any, expr: Expr, numbers: Mapping[Expr, Expr], sizes: Mapping[str, Any]) -> range:
+    """Return the values of an axis: as stated, declared or shown, else 1 to the only length."""
+    index, *limits = axis if isinstance(axis, tuple | Tuple) else (axis,)
+    if limits:
+        if len(limits) != 2 or not all(map(_is_whole, limits)):
+            raise Refused(f"{axis} is no range: write whole numbers, as in ({index}, 1, 3).")
+        return range(int(limits[0]), int(limits[1]) + 1)
+    if known := known_range(index, expr):
+        ends = [end.xreplace(numbers) for end in known]
+        if not all(end.is_Integer for end in ends):
+            missing = sorted(str(s) for end in ends for s in end.free_symbols)
+            raise Refused(
+                f"{index} runs from {known[0]} to {known[1]}: also give {missing[0]}=..., "
+                f"or write ({index}, 1, 3)."
+            )
+        return range(int(ends[0]), int(ends[1]) + 1)
+    lengths = [
+        int(number) for key, number in sizes.items() if key not in map(str, free_indices(expr))
+    ]
+    if len(lengths) != 1:
+        raise Refused(
+            f"the range of {index} is not clear from {dict(sizes)}: write ({index}, 1, ...) for it."
+        )
+    return range(1, lengths[0] + 1)

@@ -11,15 +11,16 @@ from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.contraction import contracted, total
 from rmsnorm_math.index.derivative import terms_of_derivative
 from rmsnorm_math.index.enter import enter
-from rmsnorm_math.index.ranges import known_ranges, span_or_refusal, survey
+from rmsnorm_math.index.ranges import is_length, known_ranges, span_or_refusal
 from rmsnorm_math.index.rebuild import put
+from rmsnorm_math.index.survey import Survey, survey
 from rmsnorm_math.index.terms import times
 from rmsnorm_math.index.walk import Ranges, dummies_of, free_indices, plain
-from rmsnorm_math.inputs import as_expression, as_ranges
+from rmsnorm_math.inputs import Stated, as_expression, as_ranges
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes, refuse_variable
 
 
-def jacobian(y: Expr, wrt: Expr, ranges: Ranges | None = None) -> Expr:
+def jacobian(y: Expr, wrt: Expr, ranges: Stated | None = None) -> Expr:
     r"""Return the entry :math:`J_{ij} = \partial y_i/\partial x_j` of the Jacobian.
 
     Parameters
@@ -48,7 +49,7 @@ def jacobian(y: Expr, wrt: Expr, ranges: Ranges | None = None) -> Expr:
     return differentiate(y, wrt, ranges)
 
 
-def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Ranges | None = None) -> Expr:
+def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Stated | None = None) -> Expr:
     r"""Return the vector-Jacobian product :math:`\sum_i \bar y_i\,\partial y_i/\partial x_j`.
 
     It is what a backward pass computes: the cotangent of an input, from that
@@ -65,8 +66,7 @@ def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Ranges | None = None) -> Ex
         The cotangent of `y`, with every free index of `y`, such as ``ybar[i]``
         or, for a batch, ``ybar[b, i]``. A scalar `y` takes a symbol.
     ranges
-        ``{i: (lower, upper)}`` for indices whose range `y` does not show. The
-        range of i is taken from a sum over the whole of the same axis, 1..n.
+        As in `differentiate`. Where nothing says where i runs, it is asked for.
 
     Raises
     ------
@@ -92,19 +92,13 @@ def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Ranges | None = None) -> Ex
     Sum(x[b, j]*ybar[b, j]/r[b], (b, 1, m))
     """
     y, cotangent = as_expression(y, "the output"), as_expression(cotangent, "the cotangent")
+    wrt = as_expression(wrt, "the variable")
     ranges = as_ranges(ranges)
     outputs = _plain_indices(cotangent, "cotangent")
-    if missing := [str(s) for s in free_indices(y) if s not in outputs]:
-        raise Refused(
-            f"y has the free index {', '.join(missing)}, and the cotangent {cotangent} lacks it: "
-            f"the sum over it would be missing. Give the cotangent all of {free_indices(y)}."
-        )
-    return _product(
-        y, as_expression(wrt, "the variable"), cotangent, outputs, ranges, tangent=False
-    )
+    return _product(y, wrt, cotangent, outputs, ranges, tangent=False)
 
 
-def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Ranges | None = None) -> Expr:
+def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Stated | None = None) -> Expr:
     r"""Return the Jacobian-vector product :math:`\sum_j \partial y_i/\partial x_j\,\dot x_j`.
 
     Parameters
@@ -133,7 +127,8 @@ def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Ranges | None = None) -> Expr
     gamma[i]*xdot[i]/r - gamma[i]*x[i]*Sum(x[j]*xdot[j], (j, 1, n))/(n*r**3)
     """
     y, wrt = as_expression(y, "the output"), as_expression(wrt, "the variable")
-    tangent, ranges = as_expression(tangent, "the tangent"), as_ranges(ranges)
+    tangent = as_expression(tangent, "the tangent")
+    ranges = as_ranges(ranges)
     inputs = _plain_indices(tangent, "tangent")
     if list(getattr(wrt, "indices", ())) != inputs:
         raise Refused(f"the tangent {tangent} of {wrt} needs the same indices as {wrt}.")
@@ -153,6 +148,8 @@ def _product(
     inner, factor = enter(y), enter(vector)
     refuse_lookalikes(inner, factor, wrt, *ranges)
     shown, by = survey([inner, factor], ranges), wrt
+    if not tangent:
+        _refuse_missing(y, vector, shown)
     axes = {index: (wrt.base, at) for at, index in enumerate(summed)} if tangent else {}
     spans = {index: span_or_refusal(index, shown, axes.get(index)) for index in summed}
     limits = [(Dummy(index.name, integer=True), *span) for index, span in spans.items()]
@@ -170,6 +167,15 @@ def _product(
     for limit in reversed(limits):
         result = total(result, limit, bounds)
     return finished(result, [y, wrt, vector], ranges, [*dummies_of(y), *map(plain, summed)])
+
+
+def _refuse_missing(y: Expr, cotangent: Expr, shown: Survey) -> None:
+    indices = [s for s in free_indices(y) if not is_length(s, shown)]
+    if missing := [str(s) for s in indices if s not in getattr(cotangent, "indices", ())]:
+        raise Refused(
+            f"y has the free index {', '.join(missing)}, and the cotangent {cotangent} lacks it: "
+            f"the sum over it would be missing. Give the cotangent all of {indices}."
+        )
 
 
 def _plain_indices(element: Expr, role: str) -> list[Expr]:

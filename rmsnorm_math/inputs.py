@@ -2,25 +2,34 @@
 
 from collections.abc import Mapping
 from textwrap import shorten
-from typing import Any
+from typing import Any, TypeAlias
 
 from sympy import (
     Expr,
+    I,
     Idx,
+    IndexedBase,
     MatrixBase,
     MatrixExpr,
     NDimArray,
     Poly,
+    Rational,
     Symbol,
     SympifyError,
     Tuple,
+    nan,
     sympify,
+    zoo,
 )
 from sympy.core.relational import Relational
 
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.index.walk import Ranges
+from rmsnorm_math.index.walk import Ranges, nodes
 
+#: Ranges as a caller states them; the keys of a Mapping would have to be of one type.
+Stated: TypeAlias = Mapping[Any, tuple[Expr | int, Expr | int]]
+
+UNDEFINED = {nan, zoo}
 #: What is given where an expression is asked for, and what to do instead.
 INSTEAD: tuple[tuple[tuple[type, ...], str], ...] = (
     ((str,), "Build it from SymPy's objects: x = IndexedBase('x'), then x[i]."),
@@ -41,9 +50,29 @@ def as_expression(given: Any, role: str = "the expression") -> Expr:
     except SympifyError:
         expr = given
     if isinstance(expr, Expr) and not isinstance(expr, MatrixExpr):
+        _refuse_what_is_not_real(expr, role)
         return expr
     advice = next(text for kinds, text in INSTEAD if isinstance(given, kinds))
     raise Refused(f"{role} {_short(given)} is of type {type(given).__name__}. {advice}")
+
+
+def _refuse_what_is_not_real(expr: Expr, role: str) -> None:
+    for node in nodes(expr):
+        if node in UNDEFINED:
+            raise Refused(f"{role} {_short(expr)} has no value: there is {node} in it.")
+        if isinstance(node, Symbol) and not node.is_commutative:
+            raise Refused(
+                f"{node} in {role} {_short(expr)} does not commute: products are taken in any "
+                f"order here. Create it without commutative=False."
+            )
+        label = node.label if isinstance(node, IndexedBase) else node
+        if node is I or (
+            isinstance(label, Symbol) and label.is_complex and label.is_extended_real is not True
+        ):
+            raise Refused(
+                f"{node} in {role} {_short(expr)} is not real: elements and symbols are real here. "
+                f"Write real and imaginary part as two real ones."
+            )
 
 
 def as_mapping(given: Any, role: str, example: str) -> Mapping[Any, Any]:
@@ -66,11 +95,31 @@ def as_index(given: Any) -> Expr:
     return given
 
 
+def as_length(given: Any, role: str) -> Expr:
+    """Return `given`, if it may be the length of an axis."""
+    length = as_expression(given, role)
+    if length.is_Float or length.is_integer is False or length.is_positive is False:
+        raise Refused(f"{role} {_short(given)} is no length: give a symbol such as n, or a number.")
+    return length
+
+
+def as_number(given: Any, role: str) -> Expr:
+    """Return `given`, a text such as "1/3" too, unless it is a number without a finite value."""
+    try:
+        number = Rational(given) if isinstance(given, str) else given
+    except TypeError:
+        number = given
+    number = as_expression(number, role)
+    if number.is_infinite:
+        raise Refused(f"{role} {_short(given)} is not finite.")
+    return number
+
+
 def as_ranges(given: Any) -> Ranges:
-    """Return what the caller states of ranges; None is nothing."""
+    """Return what the caller states of ranges, of more indices than occur, too; None is nothing."""
     ranges: Ranges = {}
-    given = {} if given is None else given
-    for index, span in as_mapping(given, "the ranges", "{j: (1, n)}").items():
+    stated = as_mapping({} if given is None else given, "the ranges", "{j: (1, n)}")
+    for index, span in stated.items():
         if not isinstance(span, tuple | list | Tuple) or len(span) != 2:
             raise Refused(
                 f"the range of {index} is {_short(span)}. Write its first and its last value, "

@@ -5,7 +5,7 @@ from typing import Literal
 from sympy import Expr, Idx, Max, Sum, exp, sqrt
 
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.inputs import as_expression
+from rmsnorm_math.inputs import as_expression, as_index, as_length
 from rmsnorm_math.notation import epsilon, gamma, i, k, n, x
 
 Placement = Literal["inside", "outside", "max"]
@@ -32,8 +32,8 @@ def mean_square(*rows: Idx, part: Expr = n) -> Expr:
     >>> mean_square()
     Sum(x[k]**2, (k, 1, n))/n
     """
-    part = as_expression(part, "the part")
-    return Sum(x[(*rows, k)] ** 2, (k, 1, part)) / part
+    part = as_length(part, "the part")
+    return Sum(x[(*_rows(rows), k)] ** 2, (k, 1, part)) / part
 
 
 def rms(*rows: Idx, eps: Placement = "inside", part: Expr = n) -> Expr:
@@ -68,7 +68,7 @@ def rms(*rows: Idx, eps: Placement = "inside", part: Expr = n) -> Expr:
         "outside": sqrt(square) + epsilon,
         "max": sqrt(Max(square, epsilon)),
     }
-    if eps not in places:
+    if eps not in tuple(places):
         choices = ", ".join(map(repr, places))
         raise Refused(f"there is no place {eps!r} for epsilon: choose one of {choices}.")
     return places[eps]
@@ -108,7 +108,7 @@ def rmsnorm(*rows: Idx, eps: Placement = "inside", offset: Expr | int = 0, part:
     (gamma[i] + 1)*x[i]/(epsilon + sqrt(Sum(x[k]**2, (k, 1, n)))/sqrt(n))
     """
     weight = gamma[i] + as_expression(offset, "the offset")
-    return weight * x[(*rows, i)] / rms(*rows, eps=eps, part=part)
+    return weight * x[(*_rows(rows, i), i)] / rms(*rows, eps=eps, part=part)
 
 
 def layer_norm(*rows: Idx) -> Expr:
@@ -131,6 +131,7 @@ def layer_norm(*rows: Idx) -> Expr:
     >>> evaluate(layer_norm(), {x: [1, 3], gamma: [5, 5], epsilon: 0}, n=2, i=2)
     5
     """
+    rows = _rows(rows, i)
     mean = Sum(x[(*rows, k)], (k, 1, n)) / n
     variance = Sum((x[(*rows, k)] - mean) ** 2, (k, 1, n)) / n
     return gamma[i] * (x[(*rows, i)] - mean) / sqrt(variance + epsilon)
@@ -150,6 +151,7 @@ def softmax(*rows: Idx) -> Expr:
     >>> softmax()
     exp(x[i])/Sum(exp(x[k]), (k, 1, n))
     """
+    rows = _rows(rows, i)
     return exp(x[(*rows, i)]) / Sum(exp(x[(*rows, k)]), (k, 1, n))
 
 
@@ -167,4 +169,13 @@ def l2_norm(*rows: Idx) -> Expr:
     >>> l2_norm()
     x[i]/sqrt(epsilon + Sum(x[k]**2, (k, 1, n)))
     """
+    rows = _rows(rows, i)
     return x[(*rows, i)] / sqrt(Sum(x[(*rows, k)] ** 2, (k, 1, n)) + epsilon)
+
+
+def _rows(rows: tuple[Idx, ...], *taken: Idx) -> tuple[Idx, ...]:
+    """Return the indices of the rows, if they are indices that a layer does not use itself."""
+    for row in map(as_index, rows):
+        if row in (k, *taken):
+            raise Refused(f"{row} counts the elements of a row: take another index, such as b.")
+    return rows

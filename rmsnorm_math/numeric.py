@@ -1,15 +1,20 @@
 """Numbers from an expression in index notation: its value, and its difference quotient."""
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from sympy import Expr, Float, Indexed, IndexedBase, Rational, Symbol
+from sympy.core.function import AppliedUndef
 
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.explicit import instantiate
-from rmsnorm_math.inputs import as_expression, as_mapping
+from rmsnorm_math.explicit import named
+from rmsnorm_math.index.names import freshen
+from rmsnorm_math.inputs import as_expression, as_mapping, as_number
+from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
+from rmsnorm_math.writing import written
 
-Values = Mapping[Expr, Any]
+Values = Mapping[Any, Any]
 
 
 def evaluate(expr: Expr, values: Values, **sizes: int) -> Expr:
@@ -40,8 +45,20 @@ def evaluate(expr: Expr, values: Values, **sizes: int) -> Expr:
     >>> evaluate(rms(), {x: [1, 2, 3], epsilon: 0}, n=3)
     sqrt(42)/3
     """
-    elements = _numbers(values)
-    result = instantiate(expr, **sizes).xreplace(elements)
+    expr = as_expression(expr)
+    refuse_expression(expr)
+    return _value(expr, _numbers(values), sizes)
+
+
+def _value(expr: Expr, elements: Mapping[Expr, Expr], sizes: Mapping[str, Any]) -> Expr:
+    fresh = freshen(expr)
+    refuse_lookalikes(fresh, *elements)
+    if unknown := sorted({str(node.func) for node in fresh.atoms(AppliedUndef)}):
+        raise Refused(
+            f"{unknown[0]} is an undefined function, and has no value: put one in its place "
+            f"first, with .replace({unknown[0]}, ...) and .doit()."
+        )
+    result = written(fresh, {**elements, **named(fresh, sizes)})
     if result.free_symbols:
         missing = result.atoms(Indexed) or result.free_symbols
         raise Refused(f"{expr} needs a value for {', '.join(sorted(map(str, missing)))}.")
@@ -81,45 +98,53 @@ def finite_difference(
     >>> finite_difference(mean_square(), x[3], {x: [1, 2, 3]}, digits=12, n=3)
     2.00000000000
     """
-    step = Rational(1, 10 ** (digits // 2 + 1))
-    elements = {
-        key: Rational(number) if number.is_Float else number
-        for key, number in _numbers(values).items()
-    }
-    if as_expression(wrt, "the variable") not in elements:
+    expr, wrt = as_expression(expr), as_expression(wrt, "the variable")
+    refuse_expression(expr)
+    given: Any = digits
+    if not isinstance(given, int) or given < 1:
+        raise Refused(f"{given} are no digits: give a whole number, such as 30.")
+    elements = {key: _precise(number, 3 * digits) for key, number in _numbers(values).items()}
+    if wrt not in elements:
         raise Refused(
             f"{wrt} has no value in {dict(values)}: "
             f"differentiate by one of {', '.join(sorted(map(str, elements)))}."
         )
+    step = Float(Rational(1, 10 ** (digits // 2 + 1)), 3 * digits)
     ahead, behind = (
-        evaluate(expr, elements | {wrt: elements[wrt] + h}, **sizes).evalf(3 * digits)
+        _value(expr, elements | {wrt: elements[wrt] + h}, sizes).evalf(3 * digits)
         for h in (step, -step)
     )
     return ((ahead - behind) / (2 * step)).evalf(digits)
 
 
+def _precise(number: Expr, digits: int) -> Expr:
+    """Return a number with so many digits: a Python float is the binary number that it is."""
+    return (Rational(number) if number.is_Float else number).evalf(digits)
+
+
 def _numbers(values: Values) -> dict[Expr, Expr]:
     """Return the value of each symbol and of each element."""
+    entries = as_mapping(values, "the values", "{x: [1, 2, 3]}").items()
+    for key, _ in entries:
+        if not isinstance(key, IndexedBase | Indexed | Symbol):
+            raise Refused(
+                f"{key!r} among the values is no symbol: write x, with x = IndexedBase('x')."
+            )
     return {
-        key: as_expression(_number(value), f"the value of {key}:")
-        for name, entry in as_mapping(values, "the values", "{x: [1, 2, 3]}").items()
+        key: as_number(value, f"the value of {key}:")
+        for name, entry in entries
         for key, value in _elements(name, entry)
     }
 
 
-def _number(value: Any) -> Any:
-    """Return the number that a text such as "1/3" stands for; leave what is none."""
-    try:
-        return Rational(value) if isinstance(value, str) else value
-    except TypeError:
-        return value
-
-
-def _elements(name: Expr, value: Any, indices: tuple[int, ...] = ()) -> Iterator[tuple[Expr, Any]]:
-    if isinstance(name, IndexedBase) and hasattr(value, "__len__") and not isinstance(value, str):
+def _elements(name: Any, value: Any, indices: tuple[int, ...] = ()) -> Iterator[tuple[Expr, Any]]:
+    many = hasattr(value, "__len__") and not isinstance(value, str | bytes | Mapping | AbstractSet)
+    if isinstance(name, IndexedBase) and many:
         for position, entry in enumerate(value, 1):
             yield from _elements(name, entry, (*indices, position))
-    elif isinstance(name, IndexedBase) and not indices:
+    elif isinstance(name, IndexedBase) and (
+        not indices or isinstance(value, Mapping | AbstractSet)
+    ):
         raise Refused(f"{name} has several elements. Give a list, as in {{{name}: [1, 2, 3]}}.")
     else:
         yield (name[indices] if indices else name), value

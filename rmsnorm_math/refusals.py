@@ -9,10 +9,14 @@ from sympy import (
     Indexed,
     IndexedBase,
     Lambda,
+    Limit,
     MatrixBase,
     MatrixExpr,
     MatrixSymbol,
+    Number,
+    Order,
     Symbol,
+    Tuple,
     srepr,
 )
 from sympy.concrete.expr_with_limits import ExprWithLimits
@@ -20,7 +24,14 @@ from sympy.core.function import AppliedUndef
 from sympy.matrices.expressions.matexpr import MatrixElement
 
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.index.walk import BINDERS, depends, index_symbols, limits_of, name, nodes
+from rmsnorm_math.index.walk import (
+    BINDERS,
+    depends,
+    index_symbols,
+    limits_of,
+    name,
+    nodes,
+)
 
 
 def refuse_expression(expr: Expr) -> None:
@@ -33,7 +44,7 @@ def refuse_expression(expr: Expr) -> None:
                 f"differentiates a norm of one. "
                 f"Write the norm with an IndexedBase: Sum(x[k]**2, (k, 1, n))."
             )
-        if isinstance(node, Lambda) or (
+        if isinstance(node, Lambda | Limit | Order) or (
             isinstance(node, ExprWithLimits) and not isinstance(node, BINDERS)
         ):
             raise Refused(
@@ -42,6 +53,17 @@ def refuse_expression(expr: Expr) -> None:
             )
         if isinstance(node, BINDERS) and any(len(limit) != 3 for limit in node.limits):
             raise Refused(f"{node} has no range. Write (k, 1, n) for its limits.")
+        ends = (
+            [end for _, *ends in node.limits for end in ends] if isinstance(node, BINDERS) else []
+        )
+        if broken := [e for e in ends if e.is_Float or (e.is_integer is False and e.is_finite)]:
+            raise Refused(f"{node} has the limit {broken[0]}, which is no whole number.")
+        if isinstance(node, Indexed):
+            _refuse_places(node)
+        if not isinstance(node, Tuple) and any(
+            isinstance(arg, Number) and arg.is_infinite for arg in node.args
+        ):
+            raise Refused(f"{node} holds an infinite number: only a sum may go to infinity.")
     _refuse_bare_bases(expr)
 
 
@@ -52,6 +74,10 @@ def refuse_variable(expr: Expr, wrt: Expr) -> None:
     if isinstance(wrt, MatrixElement):
         raise Refused(
             f"{wrt} is an entry of a matrix. Use an IndexedBase and differentiate by x[j]."
+        )
+    if isinstance(wrt, AppliedUndef) and not wrt.has(Idx):
+        raise Refused(
+            f"{wrt} is the value of a function: differentiate by what it is a function of."
         )
     if isinstance(wrt, AppliedUndef):
         raise Refused(
@@ -75,7 +101,21 @@ def refuse_variable(expr: Expr, wrt: Expr) -> None:
         raise Refused(
             f"{wrt} is in the limits of a sum: it counts elements, so there is no derivative by it."
         )
+    if isinstance(wrt, Indexed):
+        _refuse_places(wrt)
     _refuse_rank(expr, wrt)
+
+
+def _refuse_limits(total: Expr) -> None:
+    for end in (end for _, *ends in total.limits for end in ends):
+        if end.is_Float or (end.is_integer is False and end.is_finite):
+            raise Refused(f"{total} has the limit {end}, which is no whole number.")
+
+
+def _refuse_places(element: Indexed) -> None:
+    for index in element.indices:
+        if index.is_Float or index.is_integer is False:
+            raise Refused(f"{element} has the index {index}, which is no whole number.")
 
 
 def _refuse_rank(expr: Expr, wrt: Expr) -> None:

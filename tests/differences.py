@@ -46,11 +46,16 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Abs": abs,
     "DiracDelta": lambda *_: 0,  # nothing is drawn at a kink
     "Exp1": lambda: +mpmath.e,
-    "Heaviside": lambda at, *_: mpmath.mpf(sign(at) + 1) / 2,
+    "Heaviside": lambda at, *half: (
+        half[0] if half and not sign(at) else mpmath.mpf(sign(at) + 1) / 2
+    ),
     "Max": max,
     "Min": min,
-    "ceiling": mpmath.ceil,
     "Mod": operator.mod,
+    "ceiling": mpmath.ceil,
+    "conjugate": lambda at: at,  # elements are real
+    "im": lambda _: 0,
+    "re": lambda at: at,
     "Pi": lambda: +mpmath.pi,
     "sign": sign,
 }
@@ -106,7 +111,7 @@ def value(expr: Expr, scope: Scope) -> Any:
     """
     if expr.is_Integer:
         return int(expr)
-    if expr.is_Rational:
+    if expr.is_Rational or expr.is_Float:
         return number(expr)
     if isinstance(expr, Indexed | Symbol | Idx):
         return scope[key_of(expr, scope)]

@@ -104,6 +104,11 @@ def touch(expr: Basic, scope: Scope, into: Axes, bound: frozenset[Expr] = frozen
             inner = list(loops(expr.limits, scope))
         except KeyError:
             inner = [{key: v for key, v in scope.items() if key not in within}]
+        if not inner:  # a sum without terms shows its axis, and no element of it
+            shown: Axes = defaultdict(set)
+            touch(expr.function, {}, shown, within)
+            for key in [key for key in shown if key[2:]]:
+                into[key] |= shown[key]
         for here in inner:
             touch(expr.function, here, into, within)
     elif isinstance(expr, Piecewise):
@@ -147,31 +152,48 @@ class Domain:
             known = dict(zip(looped, chosen, strict=True))
             touch(expr, {**scope, **known}, self.axes, frozenset(looped))
         touch(wrt, {}, self.axes)
-        self.shown = {
-            key[:2] for key, found in self.axes.items() if key[2:] == ("shown",) and found
-        }
+        self.stated: Axes = defaultdict(set)
+        of_wrt = {s: r for s, r in self.known.items() if s in free_of(wrt, world.indices)}
+        for chosen in product(*of_wrt.values()):
+            known = dict(zip(of_wrt, chosen, strict=True))
+            touch(wrt, {**scope, **known}, self.stated)
+        by = {key[:2]: found for key, found in self.axes.items() if key[2:] == ("shown",) and found}
+        self.shown, self.summed = set(by), {key for key, found in by.items() if found - set(looped)}
         self.whole = span(world.whole, scope)
 
-    def on(self, index: Expr) -> list[set[int]]:
-        """Return what the sums show of each axis on which an index stands."""
-        return [self.axes[key] for key in self.shown if index in self.axes[*key, "free"]]
+    def on(self, index: Expr, shown: set[tuple[Any, ...]]) -> list[set[int]]:
+        """Return what is shown of each axis on which an index stands."""
+        return [self.axes[key] for key in shown if index in self.axes[*key, "free"]]
+
+    def contradicts_a_shape(self) -> bool:
+        """Return whether an axis has an element that its base cannot have, wherever it begins."""
+        for base, axis in self.shown:
+            if base.shape and (met := self.axes[base, axis]):
+                last = value(base.shape[axis], self.scope)
+                if not any(first <= min(met) and max(met) < first + last for first in (0, 1)):
+                    return True
+        return False
 
     def only(self, index: Expr) -> list[int]:
         """Return the range of an index that is summed over, if there is one and only one."""
         if index in self.known:
             return self.known[index]
-        found = {tuple(sorted(axis)) for axis in self.on(index)}
-        if len(found) != 1:
+        found = {tuple(sorted(axis)) for axis in self.on(index, self.summed)}
+        lengths = [s[axis] for (base, axis) in self.summed if (s := base.shape)]
+        short = any(len(axis) < value(length, self.scope) for axis in found for length in lengths)
+        if len(found) != 1 or short or self.contradicts_a_shape():
             raise Unjudged
         return list(found.pop())
 
     def candidates(self, index: Expr) -> list[int]:
         if index in self.known:
             return self.known[index]
-        return sorted({*self.whole}.union(*self.on(index)))
+        return sorted({*self.whole}.union(*self.on(index, self.shown)))
 
     def points(self, most: int = POINTS) -> Iterator[dict[Any, Any]]:
         """Yield the scope at some points of the domain, always the same ones."""
+        if self.contradicts_a_shape():
+            return
         chosen = list(product(*map(self.candidates, self.free)))
         random.Random(len(chosen)).shuffle(chosen)
         inside = (dict(zip(self.free, point, strict=True)) for point in chosen)
@@ -181,7 +203,9 @@ class Domain:
         met: Axes = defaultdict(set)
         for expr in (self.wrt,) if self.bound else (self.expr, self.wrt):
             touch(expr, {**self.scope, **point}, met)
-        return all(met[axis] <= self.axes[axis] for axis in self.shown & set(met))
+        return all(
+            met[axis] <= self.axes[axis] | self.stated[axis] for axis in self.shown & set(met)
+        )
 
 
 def span(limits: Any, scope: Scope) -> list[int]:

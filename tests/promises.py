@@ -5,13 +5,24 @@ through to the caller.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
 from itertools import product
 from typing import Any
 
 import mpmath
 from sympy import Expr, Idx, Indexed, IndexedBase, S, Symbol
 
-from rmsnorm_math import contract, differentiate, jvp, vjp
+from rmsnorm_math import (
+    abbreviate,
+    contract,
+    differentiate,
+    instantiate,
+    jvp,
+    matrix_form,
+    substitute,
+    vjp,
+)
 from tests.differences import Scope, value
 from tests.drawn import Case, m, n
 from tests.judge import (
@@ -27,6 +38,7 @@ from tests.judge import (
     slope,
     told,
 )
+from tests.matrix_values import rows
 
 Ranges = Mapping[Expr, Any]
 ybar, xdot, ubar = (IndexedBase(letter) for letter in ("ybar", "xdot", "ubar"))
@@ -53,17 +65,21 @@ def scopes(*exprs: Expr) -> Iterator[dict[Any, Any]]:
 
 
 def compare(
-    domain: Domain, result: Expr, expected: Callable[[Scope], Any], what: str, **more: Any
+    domain: Domain,
+    result: Expr,
+    expected: Callable[[Scope], Any],
+    what: str,
+    meant: Callable[[Scope], Scope] = lambda scope: scope,
 ) -> int:
     """Compare a result with what is expected at the points of its domain."""
     compared = 0
-    for point in domain.points(**more):
+    for point in domain.points():
         try:
             wanted = expected(point)
         except (*UNDEFINED, Unjudged):
             continue
         where = f"{what} is {result}, at {told(point)}"
-        assert_close(number(result, point, where), wanted, where)
+        assert_close(number(result, meant(point), where), wanted, where)
         compared += 1
     return compared
 
@@ -78,18 +94,24 @@ def derivative(case: Case) -> int:
         for scope in scopes(expr, wrt, result):
             domain = Domain(case.world, expr, wrt, ranges, scope)
             what = f"the derivative of {expr} by {wrt}"
-            compared += compare(domain, result, lambda p, e=expr, w=wrt: slope(e, w, p), what)
+            compared += compare(domain, result, partial(slope, expr, wrt), what)
         expr = result
     return compared
 
 
-def same_value(case: Case, expr: Expr, ranges: Ranges, result: Expr, what: str) -> int:
-    return sum(
-        compare(
-            Domain(case.world, expr, S.One, ranges, scope), result, lambda p: value(expr, p), what
-        )
-        for scope in scopes(expr, result)
-    )
+def same_value(
+    case: Case,
+    expr: Expr,
+    ranges: Ranges,
+    result: Expr,
+    what: str,
+    meant: Callable[[Scope], Scope] = lambda scope: scope,
+) -> int:
+    compared = 0
+    for scope in scopes(expr, result):
+        domain = Domain(case.world, expr, S.One, ranges, scope)
+        compared += compare(domain, result, lambda p: value(expr, p), what, meant)
+    return compared
 
 
 def contraction(case: Case) -> int:
@@ -156,6 +178,73 @@ def along(
         else:
             domain = Domain(case.world, y, S.One, ranges, scope)
         compared += compare(domain, result, expected, f"{y} by {wrt} along {bar}")
+    return compared
+
+
+def there_and_back(drawn: tuple[Case, dict[Expr, Expr]]) -> int:
+    """Judge an abbreviated expression where its symbols have their values, and the way back."""
+    case, definitions = drawn
+    ranges = stated(case, case.expr)
+    short = abbreviate(case.expr, definitions)
+    no_index_escapes(short, case.expr, *definitions, *definitions.values())
+    back = substitute(short, definitions)
+    no_index_escapes(back, case.expr, *definitions.values())
+
+    what = f"{case.expr} with {definitions}"
+    compared = same_value(
+        case, case.expr, ranges, short, what, lambda point: with_meanings(point, definitions)
+    )
+    return compared + same_value(case, case.expr, ranges, back, f"{what} and back")
+
+
+def with_meanings(point: Scope, definitions: Mapping[Expr, Expr]) -> dict[Any, Any]:
+    """Return the scope in which defined symbols and elements have the value of what they mean."""
+    scope = dict(point)
+    for key, meaning in definitions.items():
+        indices = getattr(key, "indices", ())
+        for at in product(range(-1, 7), repeat=len(indices)):
+            with suppress(*UNDEFINED):
+                inside = {**scope, **dict(zip(indices, at, strict=True))}
+                scope[(key.base, *at) if indices else key] = value(meaning, inside)
+    return scope
+
+
+def written_out(case: Case) -> int:
+    """Judge what is written out for a size, with its indices fixed."""
+    compared = 0
+    for scope in scopes(case.expr):
+        domain = Domain(case.world, case.expr, S.One, case.ranges, scope)
+        for point in domain.points(2):
+            names = {str(s): point[s] for s in domain.free}
+            has = {str(s) for s in case.expr.free_symbols}
+            names |= {str(s): scope[s] for s in (n, m) if str(s) in has}
+            try:
+                expected = value(case.expr, point)
+            except UNDEFINED:
+                continue
+            result = instantiate(case.expr, **names)
+            where = f"{case.expr} for {names} is {result}"
+            assert case.world.bases[0].shape or not result.free_symbols & {n, m, *domain.free}, (
+                where
+            )
+            assert_close(number(result, scope, where), expected, where)
+            compared += 1
+    return compared
+
+
+def matrix(entry: Expr) -> int:
+    """Judge each entry of a matrix in whole vectors."""
+    i, j = map(Idx, "ij")
+    form = matrix_form(entry, i, j, n)
+    compared = 0
+    for scope in scopes(entry):
+        size = scope[n]
+        got = rows(form, scope)
+        for p, q in product(range(1, size + 1), repeat=2):
+            where = f"the entry {p}, {q} of {form} for {entry}"
+            assert_close(got[p - 1][q - 1], value(entry, {**scope, i: p, j: q}), where)
+            compared += 1
+        assert len(got) == size, f"{form} has {len(got)} rows for {size}"
     return compared
 
 

@@ -8,26 +8,31 @@ import argparse
 import random
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from rmsnorm_math import Refused
 from tests import promises
-from tests.drawn import Case, cases, features
+from tests.drawn import cases
+from tests.drawn_forms import abbreviations, features, matrices
 
-EXAMPLES = 60
-PROMISES: dict[str, tuple[Callable[[Case], int], st.SearchStrategy[Case]]] = {
+EXAMPLES, SHRINKING = 60, 30.0  # cases for each seed; seconds
+PROMISES: dict[str, tuple[Callable[[Any], int], st.SearchStrategy[Any]]] = {
     "derivative": (promises.derivative, cases(depth=4)),
     "second derivative": (promises.derivative, cases(orders=2)),
     "third derivative": (promises.derivative, cases(depth=2, orders=3)),
     "contract": (promises.contraction, cases(depth=4)),
     "vjp": (promises.backward, cases(known=75)),
     "vjp of vjp": (promises.backward, cases(orders=2, known=75)),
-    "jvp": (promises.forward, cases(known=70)),
+    "jvp": (promises.forward, cases(known=70, plain=95)),
+    "abbreviate": (promises.there_and_back, abbreviations()),
+    "instantiate": (promises.written_out, cases(depth=4, known=60)),
+    "matrix form": (promises.matrix, matrices()),
 }
 
 
@@ -38,11 +43,11 @@ class Tally:
         self.ends: Counter[tuple[str, str]] = Counter()
         self.kinds: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self.slowest: dict[str, tuple[float, str]] = {}
         self.failures: dict[str, str] = {}
 
-    def judge(self, name: str, promise: Callable[[Case], int], case: Case) -> None:
+    def judge(self, name: str, promise: Callable[[Any], int], case: Any) -> None:
         began = time.process_time()
         try:
             end = "judged" if promise(case) else "no number to compare with"
@@ -51,7 +56,7 @@ class Tally:
             self.refusals[" ".join(w for w in str(refusal).split() if w.isalpha())[:60]] += 1
         took = time.process_time() - began
         self.seconds[name] += took
-        self.slowest[name] = max(self.slowest.get(name, (0, "")), (took, repr(case)))
+        self.slowest[name] = max(self.slowest.get(name, (0.0, "")), (took, repr(case)))
         self.ends[name, end] += 1
         self.kinds.update(features(case))
 
@@ -59,7 +64,7 @@ class Tally:
 def run(name: str, at: int, tally: Tally) -> None:
     """Judge one promise with one seed; a failure is shrunk and kept."""
     promise, strategy = PROMISES[name]
-    failing: list[Case] = []
+    failing: list[Any] = []
 
     @seed(at)
     @settings(
@@ -72,12 +77,14 @@ def run(name: str, at: int, tally: Tally) -> None:
         print_blob=False,
     )
     @given(strategy)
-    def check(case: Case) -> None:
+    def check(case: Any) -> None:
+        if failing and time.monotonic() > failing[1] + SHRINKING and case != failing[0]:
+            return  # small enough
         counted = Tally() if failing else tally  # what is tried to shrink a failure is no new case
         try:
             counted.judge(name, promise, case)
         except Exception:
-            failing[:] = [case]
+            failing[:] = [case, failing[1] if failing else time.monotonic()]
             raise
 
     try:
@@ -112,7 +119,7 @@ def report(first: int, last: int, tally: Tally) -> None:
     for name in PROMISES:
         ends = {end: count for (of, end), count in sorted(tally.ends.items()) if of == name}
         if ends:
-            took, case = tally.slowest.get(name, (0, ""))
+            took, case = tally.slowest.get(name, (0.0, ""))
             print(
                 f"  {name}: {ends}, {tally.seconds[name]:.0f} s, the slowest {took:.1f} s: {case}"
             )

@@ -1,9 +1,20 @@
 """A symbol stands for a quantity wherever it occurs, and only there."""
 
 import pytest
-from sympy import Idx, IndexedBase, Sum, Symbol, exp, sqrt
+from sympy import Idx, IndexedBase, Piecewise, Sum, Symbol, exp, sqrt
 
-from rmsnorm_math import abbreviate
+from rmsnorm_math import (
+    Refused,
+    abbreviate,
+    contract,
+    evaluate,
+    matching,
+    notation,
+    rms,
+    rmsnorm,
+    substitute,
+    vjp,
+)
 
 a, c, A = IndexedBase("a"), IndexedBase("c"), IndexedBase("A")
 i, j, k, l = (Idx(letter) for letter in "ijkl")
@@ -42,3 +53,91 @@ def test_abbreviate_refuses_a_name_that_means_something_else():
         abbreviate(R * a[i] / r, {R: r})
     with pytest.raises(ValueError, match="c is no key"):
         abbreviate(a[i] / r, {c: a[i] / r})
+
+
+u, v, w, x, z = (IndexedBase(letter) for letter in "uvwxz")
+t = Symbol("t")
+
+
+def test_abbreviate_finds_a_part_of_a_product_in_the_power_that_is_there():
+    product = {u[i]: x[i] * z[i]}
+    assert abbreviate(c[i] * x[i] * z[i], product) == c[i] * u[i]
+    assert abbreviate(x[k] ** 3 * z[k] ** 2 / (x[j] * z[j]), product) == u[k] ** 2 * x[k] / u[j]
+    assert abbreviate(x[i] * z[j], product) == x[i] * z[j]
+
+
+def test_abbreviate_finds_a_ratio_of_sums_and_a_difference_turned_round():
+    mean = Sum(x[k], (k, 1, n)) / Sum(w[k], (k, 1, n))
+    assert abbreviate(x[i] - mean, {t: mean}) == x[i] - t
+    assert abbreviate(1 / mean**2, {t: mean}) == t**-2
+    assert abbreviate(c[j] * (t - x[j]) ** 3, {u[i]: x[i] - t}) == -c[j] * u[j] ** 3
+
+
+def test_abbreviate_writes_a_later_definition_with_earlier_ones():
+    R = Symbol("R")
+    short = {R: r, u[i]: a[i] / r}
+    assert abbreviate(a[j] * c[j] / r, short) == c[j] * u[j]
+    loose = {t: a[i], u[i]: 2 * a[i]}
+    assert abbreviate(a[j] * c[i], loose) == u[j] * c[i] / 2, "an open index is no index"
+    with pytest.raises(Refused, match="no free index of the expression"):
+        abbreviate(a[j], loose)
+
+
+def test_abbreviate_holds_at_numbers_and_shifts():
+    assert abbreviate(x[i], {u[1]: x[1]}) == x[i]
+    assert abbreviate(x[1] + x[i + 1], {u[1]: x[1]}) == u[1] + x[i + 1]
+    assert abbreviate(x[i + 1], {u[i]: x[i]}) == u[i + 1]
+
+
+def test_a_condition_is_no_divisor():
+    yes = Piecewise((x[i], i < j), (0, True))
+    assert abbreviate(yes, {t: yes, u[k]: c[k]}) == t
+
+
+def test_eight_indices_are_found_without_trying_all_orders(monkeypatch):
+    tried: list[object] = []
+    monkeypatch.setattr(matching, "_in_order", counted(matching._in_order, tried))
+    ids, others = ([Idx(f"{letter}{at}") for at in range(8)] for letter in "ij")
+    assert abbreviate(A[others] ** 2 * x[j], {u[ids]: A[ids] ** 2}) == u[others] * x[j]
+    assert len(tried) < 100
+
+
+def counted(function, calls):
+    def call(*args):
+        calls.append(args)
+        return function(*args)
+
+    return call
+
+
+BACK = {
+    "a root": (r**-3 * a[j] + r, {Symbol("R"): r}),
+    "an element of a sum": (Sum(c[k] * a[k] / r, (k, 1, n)), {Symbol("R"): r, u[i]: a[i] / r}),
+    "a sum in a sum": (
+        Sum(c[k] * Sum(A[k, l] * a[l], (l, 1, n)), (k, 1, n)),
+        {u[i]: Sum(A[i, k] * a[k], (k, 1, n))},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BACK)
+def test_substitute_is_the_way_back(case):
+    expr, definitions = BACK[case]
+    short = abbreviate(expr, definitions)
+    assert short != expr
+    assert contract(substitute(short, definitions) - expr) == 0
+
+
+def test_substitute_captures_no_index_and_reaches_into_sums():
+    row = Sum(A[i, k] * a[k], (k, 1, n))
+    inside = substitute(Sum(c[k] * u[k], (k, 1, n)), {u[i]: row})
+    assert evaluate(inside, {A: [[1, 2], [3, 4]], a: [1, 1], c: [1, 10]}, n=2) == 73
+    assert substitute(t, {t: Symbol("R") + 1, Symbol("R"): r}) == r + 1
+
+
+def test_nothing_is_divided_by_what_may_be_zero():
+    x, gamma, ybar, y = notation.x, notation.gamma, notation.ybar, IndexedBase("y")
+    short = {notation.r: rms(), y[i]: rmsnorm()}
+    gradient = abbreviate(vjp(rmsnorm(), gamma[j], ybar[i]), short)
+    assert gradient == x[j] * ybar[j] / notation.r, "y/gamma is no x/r where gamma is 0"
+    assert abbreviate(c[j] * gamma[j] * x[j], {y[i]: gamma[i] * x[i]}) == c[j] * y[j]

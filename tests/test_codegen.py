@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from sympy import Function, Idx, IndexedBase, Piecewise, Sum, Symbol, erf, exp, log, pi, sin, sqrt
+from sympy import Function, Idx, IndexedBase, Piecewise, Sum, Symbol, exp, log, pi, sin, sqrt
 
 from rmsnorm_math import differentiate, evaluate, function, jacobian, rms, rmsnorm, source, vjp
 from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, m, n, r, x, xhat, ybar
@@ -60,7 +60,11 @@ def test_below_the_floor_the_rms_is_constant():
 
 @pytest.mark.parametrize(
     ("framework", "line"),
-    [("numpy", "np.maximum(eps, "), ("jax", "jnp.maximum(eps, "), ("torch", "torch.where(eps < ")],
+    [
+        ("numpy", "np.maximum(eps, mean)"),
+        ("jax", "jnp.maximum(eps, mean)"),
+        ("torch", "torch.clamp(mean, min=eps)"),
+    ],
 )
 def test_a_maximum_is_printed_for_each_framework(framework, line):
     assert line in source({"r": rms(eps="max")}, NAMES, framework=framework)
@@ -122,7 +126,7 @@ def test_the_gradient_of_a_scalar_parameter_is_one_number():
 def test_the_x_hat_form_is_what_people_write():
     code = source({"dx": vjp(rmsnorm(), x[j], ybar[i])}, NAMES, {r: rms(), xhat[i]: x[i] / r})
     assert (
-        "dot = np.mean(dy*gamma*xhat, axis=-1, keepdims=True)\n    dx = (dy*gamma - dot*xhat)/r"
+        "t = dy*gamma\n    dot = np.mean(t*xhat, axis=-1, keepdims=True)\n    dx = (t - dot*xhat)/r"
         in code
     )
 
@@ -157,27 +161,19 @@ REFUSED = {
     "a Jacobian": (jacobian(rmsnorm(), x[j]), r"free indices \[i, j\].*Print a VJP"),
     "a sum that does not come apart": (
         Sum(exp(x[i] * x[k]), (k, 1, n)),
-        r"x\[i\] stands in a sum over another index",
+        "does not come apart into sums over one index each",
     ),
     "a neighbour": (x[i + 1], "only plain indices"),
     "an element": (x[1] * mean, "only plain indices"),
-    "a part of an axis": (
-        Sum(x[k], (k, 1, 3)),
-        r"^Sum\(x\[k\], \(k, 1, 3\)\) takes a part of an axis: only sums over whole axes",
-    ),
     "a double sum that does not come apart": (
         Sum(exp(x[i] * x[k]), (k, 1, n), (i, 1, n)),
-        r"^Sum\(exp\(x\[i\]\*x\[k\]\), \(k, 1, n\), \(i, 1, n\)\) does not come apart",
+        "does not come apart into sums over one index each",
     ),
-    "a condition": (
+    "neighbours": (
         differentiate(Sum(x[k] * x[k + 1], (k, 1, n - 1)), x[j]),
-        "depends on the position",
+        "only plain indices",
     ),
-    "a choice by a value": (
-        Piecewise((x[i], x[i] > 0), (0, True)),
-        r"chooses by a value, .*as in Max\(x\[i\], 0\)",
-    ),
-    "a function without code": (erf(x[i]), "no code for erf"),
+    "no value elsewhere": (Piecewise((x[i], x[i] > 0)), "no value where none of its conditions"),
     "an unknown function": (f(x[i]), "no code for f"),
     "a base that is no argument": (s[i], r"s has no value: .*\{s: 's'\}"),
     "a symbol that is no argument": (S * x[i], r"S has no value: .*\{S: 'S'\}"),
@@ -198,41 +194,20 @@ def test_an_unknown_framework_is_named():
         source({"y": rmsnorm()}, NAMES, framework="tensorflow")  # type: ignore[arg-type]
 
 
-def test_a_sum_over_two_axes_of_an_element_is_refused():
+def test_a_sum_over_two_axes_of_an_element_is_one_number():
     square = Sum(x[k, b] ** 2, (k, 1, m), (b, 1, n)) / (m * n)
-    with pytest.raises(ValueError, match=r"number of rows m would be needed.*reshape"):
-        source({"s": square}, {x: "x"})
+    assert "np.mean(x**2)" in source({"s": square}, {x: "x"})
+    assert function({"s": square}, {x: "x"})(X) == pytest.approx(np.mean(X**2))
 
 
 def test_the_root_of_a_length_is_a_number():
     length = sqrt(Sum(x[k] ** 2, (k, 1, n)))
     code = source({"y": S + x[i] * sqrt(n)}, {x: "x"}, {S: length}, "torch")
-    assert "n**(1/2)" in code
+    assert "n**0.5" in code
     assert "torch.sqrt(n)" not in code
 
 
-A, B, l, p = IndexedBase("A"), IndexedBase("B"), Idx("l"), Idx("p")
-MATRIX = {A: "A", B: "B", x: "x", gamma: "gamma", ybar: "dy"}
-UNCLEAR = {
-    "a transposed matrix product": (Sum(A[k, i] * x[k], (k, 1, n)), "one index runs over rows"),
-    "a trace": (Sum(A[k, k], (k, 1, n)), "one index runs over rows"),
-    "a matrix and its transpose": (A[i, j] + A[j, i], "one index runs over rows"),
-    "a matrix product": (Sum(A[i, k] * B[k, j], (k, 1, n)), "one index runs over rows"),
-    "a quadratic form": (Sum(x[i] * A[i, k] * x[k], (k, 1, n), (i, 1, n)), "one index runs"),
-    "rows of two kinds": (Sum(A[i, k] * B[j, k], (k, 1, n)), "different indices of rows"),
-    "a part of the rows": (Sum(x[b, l, i] * ybar[b, l, i], (b, 1, m)), "over other rows"),
-    "a value for each row": (
-        x[b, i] * gamma[b],
-        r"If gamma has one value for each row, write gamma\[b\]",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", UNCLEAR)
-def test_an_index_with_two_roles_is_refused(case):
-    expr, message = UNCLEAR[case]
-    with pytest.raises(ValueError, match=message):
-        source({"out": expr}, MATRIX)
+l = Idx("l")
 
 
 def test_an_argument_may_have_one_value_for_each_row():

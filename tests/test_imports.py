@@ -11,10 +11,11 @@ PACKAGE = ROOT / "rmsnorm_math"
 ORDER = [
     ["deprecation", "errors", "notation"],
     ["index"],
-    ["inputs", "refusals"],
-    ["layers", "explicit", "matrices"],
+    ["inputs", "refusals", "masks", "matching", "writing"],
+    ["layers", "explicit", "matrices", "definitions"],
     ["calculus", "abbreviation", "numeric", "pitfalls"],
-    ["gradients", "codegen"],
+    ["gradients"],
+    ["codegen"],
     ["verify"],
 ]
 KNOW_RMSNORM = {"layers", "pitfalls", "verify"}

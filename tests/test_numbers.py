@@ -1,7 +1,21 @@
 """A given length, a value, a difference quotient."""
 
 import pytest
-from sympy import Idx, IndexedBase, S, Sum, Symbol, exp
+from sympy import (
+    Idx,
+    IndexedBase,
+    KroneckerDelta,
+    Ne,
+    Piecewise,
+    Rational,
+    S,
+    Sum,
+    Symbol,
+    exp,
+    log,
+    nan,
+    sqrt,
+)
 
 from rmsnorm_math import evaluate, finite_difference, instantiate
 from tests.refusals import refusal
@@ -35,18 +49,18 @@ REFUSED = {
     ),
     "a sum between halves": (
         lambda: instantiate(Sum(a[k], (k, S.Half, S(5) / 2))),
-        "Refused: the sum from 1/2 to 5/2 has no definite range.",
+        "Refused: Sum(a[k], (k, 1/2, 5/2)) has the limit 1/2, which is no whole number.",
     ),
     "an axis and two sizes": (
         lambda: instantiate(a[i] * square, i, n=3, j=2),
-        "Refused: the range of i is not clear from {'n': 3, 'j': 2}: write (i, 1, ...) for it.",
+        "Refused: the expression has no j: it has i, n.",
     ),
     "three axes": (
         lambda: instantiate(a[i], i, j, k, n=3),
         "Refused: 3 axes make no matrix: give one or two, and fix the others, as in b=1.",
     ),
     "fractions": (
-        lambda: instantiate(square + epsilon, n=1.5, epsilon=0.5),  # type: ignore[arg-type]
+        lambda: instantiate(square + epsilon, n=1.5, epsilon=0.5),  # type: ignore[call-overload]
         "Refused: n=1.5, epsilon=0.5: lengths and indices are whole numbers.",
     ),
     "one axis twice": (
@@ -92,3 +106,31 @@ def test_the_difference_quotient_has_the_digits_asked_for():
 def test_the_difference_quotient_is_as_exact_for_floats():
     quotient = finite_difference(Sum(a[k] ** 2, (k, 1, n)), a[1], {a: [0.1, 0.2]}, n=2)
     assert abs(quotient - 0.2) < 1e-16
+
+
+def test_an_axis_runs_over_what_its_index_declares_or_the_sums_show():
+    zero = Idx("j", n)
+    assert list(instantiate(a[zero] ** 2, zero, n=3)) == [a[0] ** 2, a[1] ** 2, a[2] ** 2]
+    shown = a[i] * Sum(a[k], (k, 0, n - 1))
+    assert list(instantiate(shown, i, n=2)) == [a[0] * (a[0] + a[1]), a[1] * (a[0] + a[1])]
+    assert list(instantiate(i, i, n=3)) == [1, 2, 3]
+    assert instantiate(c[j], i, j, n=2).shape == (2, 2), "a row may be the same in each place"
+
+
+def test_what_a_condition_leaves_out_needs_no_value():
+    far = Sum(Piecewise((1 / (a[i] - a[k]), Ne(i, k)), (0, True)), (k, 1, n))
+    assert evaluate(far, {a: [1, 3]}, n=2, i=1) == -S.Half
+    assert evaluate((1 - KroneckerDelta(i, j)) / (a[i] - a[j]), {a: [1, 3]}, i=2, j=2) == 0
+    assert evaluate(a[1] / a[2], {a: [0, 0]}) is nan
+
+
+def test_an_exact_power_stays_exact_until_its_root_is_huge():
+    p, powers = Symbol("p", positive=True), {a: ["2/3", "1/5"]}
+    assert evaluate(a[1] ** p, powers | {p: "2/3"}) == Rational(2, 3) ** Rational(2, 3)
+    value = evaluate(a[1] ** p, powers | {p: "123457/100003"})
+    assert abs(value - exp(log(Rational(2, 3)) * Rational(123457, 100003)).evalf(60)) < 1e-48
+
+
+def test_the_difference_quotient_takes_exact_roots():
+    quotient = finite_difference(a[1] ** 2, a[1], {a: [sqrt(2)]}, digits=30)
+    assert abs(quotient - 2 * sqrt(2).evalf(40)) < 1e-28

@@ -1,87 +1,19 @@
 """The site is never stale, and no error gets into it: small sites, built with the real conf.py."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from sympy import latex
 
-from rmsnorm_math import abbreviate, evaluate, jacobian, rms, rmsnorm, vjp
-from rmsnorm_math.notation import epsilon, gamma, i, j, r, x, ybar
+from tests.sites import Site, copy_to
 
 pytest.importorskip("myst_nb", reason="these tests build sites: nox -s site-tests")
-
-ROOT = Path(__file__).parents[1]
-PAGE = """\
----
-file_format: mystnb
-kernelspec: {name: python3, display_name: Python 3}
-myst: {html_meta: {description: "A page."}}
----
-# Page
-
-"""
-
-
-@dataclass
-class Site:
-    root: Path
-
-    def write(self, name: str, text: str) -> None:
-        (self.root / name).write_text(text, "utf-8")
-
-    def page(self, name: str, text: str) -> None:
-        self.write(f"docs/{name}.md", PAGE + text)
-
-    def html(self, name: str) -> str:
-        return (self.root / f"docs/_build/html/{name}.html").read_text("utf-8")
-
-    def build(
-        self, builder: str = "html", run_here: str = "0", **env: str
-    ) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "sphinx", "-W", "-n", "-q", "-b", builder]
-        command += [
-            "-D",
-            f"run_here={run_here}",
-            "-d",
-            "docs/_build/doctrees",
-            "docs",
-            f"docs/_build/{builder}",
-        ]
-        return subprocess.run(
-            command,
-            cwd=self.root,
-            env={**os.environ, "PYTHONPATH": str(self.root), **env},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def executed(self) -> str:
-        """Return the names that the pages have logged since the last call."""
-        log = self.root / "executed"
-        names = log.read_text("utf-8") if log.exists() else ""
-        log.unlink(missing_ok=True)
-        return names
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    """Return a site without pages: this project's conf.py, extensions and package, copied."""
-    made = shutil.ignore_patterns(
-        "*.md", "_build", "notebooks", "static", "run", "pyodide", "__pycache__"
-    )
-    shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=made)
-    shutil.copytree(ROOT / "rmsnorm_math", tmp_path / "rmsnorm_math", ignore=made)
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    return Site(tmp_path)
+    return copy_to(tmp_path)
 
 
 def code(text: str, *options: str) -> str:
@@ -207,7 +139,7 @@ def test_katexs_tree_still_makes_formulas_lighter(site: Site) -> None:
     assert "katex-html" in site.html("index")
     assert "vlist-t" not in site.html("index"), (
         "KaTeX's tree has changed. In docs/_ext/katex.cjs `katex.renderToString(tex, options)` "
-        "alone sets every formula: drop `lighten` and this test; pages then have 15 % more elements."
+        "alone sets every formula: drop `lighten` and this test; pages get 15 % more elements."
     )
 
 
@@ -215,57 +147,6 @@ def test_sympys_text_of_a_formula_is_kept(site: Site) -> None:
     site.page("index", code("from sympy import Symbol\n1/Symbol('a')"))
     assert not (result := site.build()).returncode, result.stderr
     assert 'data-sympy="1/a"' in site.html("index")
-
-
-def test_a_page_without_a_description_breaks_the_build(site: Site) -> None:
-    site.write("docs/index.md", "# Page\n\nText.\n")
-    result = site.build()
-    assert result.returncode
-    assert "index has no description" in result.stderr
-
-
-def test_the_site_s_address_is_used_where_it_is_known_and_nowhere_else(site: Site) -> None:
-    base = "https://example.org/rms/"
-    known = ("sitemap.xml", "robots.txt")
-    site.page("index", "Text.\n\n```{toctree}\nother\n```\n")
-    site.page("other", "Text.\n")
-    shutil.copy(ROOT / "docs/404.md", site.root / "docs")
-    assert not (result := site.build()).returncode, result.stderr
-    html = site.root / "docs/_build/html"
-    for name in ("index", "other", "404", "search", "genindex"):
-        addresses = re.findall(r'(?:href|src|content|loc)="(https?:[^"]*)"', site.html(name))
-        assert set(addresses) == {"https://github.com/pradyunsg/furo"}, name  # the theme's own
-        assert not re.search(r'rel="canonical"|property="og:(url|image)|<base', site.html(name))
-    assert not any((html / name).exists() for name in known)
-    assert "- [Page](other.html): A page." in (html / "llms.txt").read_text("utf-8")
-
-    pyproject = (site.root / "pyproject.toml").read_text("utf-8")
-    site.write("pyproject.toml", pyproject.replace('site-url = ""', f'site-url = "{base}"'))
-    assert not (result := site.build()).returncode, result.stderr
-    assert f'<link rel="canonical" href="{base}other.html"' in site.html("other")
-    assert f'property="og:url" content="{base}other.html"' in site.html("other")
-    assert f'<base href="{base}">' in site.html("404")  # served at any depth
-    assert f'property="og:image" content="{base}_static/card.png"' in site.html("other")
-    assert (html / "_static/card.png").stat().st_size > 10_000
-    places = re.findall("<loc>(.*?)</loc>", (html / "sitemap.xml").read_text("utf-8"))
-    assert places == [f"{base}index.html", f"{base}other.html"]
-    assert (html / "robots.txt").read_text("utf-8") == f"Sitemap: {base}sitemap.xml\n"
-    assert f"]({base}other.html)" in (html / "llms.txt").read_text("utf-8")
-
-
-def test_llms_txt_has_the_derived_formulas_and_code_that_runs(site: Site) -> None:
-    site.page("index", "Text.\n")
-    assert not (result := site.build()).returncode, result.stderr
-    text = (site.root / "docs/_build/html/llms.txt").read_text("utf-8")
-    entry = abbreviate(jacobian(rmsnorm(), x[j]), {r: rms()})
-    assert f"$$J_{{ij}} = {latex(entry)}$$" in text
-    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(next(block for block in blocks if "import numpy" in block), names)
-    dx = names["backward"](np.array([1.0, 2.0]), np.array([3.0, 1.0]), np.array([2.0, 1.0]), 0.5)
-    point = {ybar: [1, 2], x: [3, 1], gamma: [2, 1], epsilon: 0.5}
-    right = [evaluate(vjp(rmsnorm(), x[j], ybar[i]), point, n=2, j=at) for at in (1, 2)]
-    assert dx == pytest.approx([float(value) for value in right])
 
 
 def test_without_npm_the_build_says_so_in_a_sentence(site: Site) -> None:

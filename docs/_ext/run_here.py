@@ -70,19 +70,25 @@ def pack(pyodide, target):
 
 
 def add_button(app, pagename, templatename, context, doctree):  # noqa: ARG001
-    if not app.config.run_here or 'class="cell_input' not in context.get("body", ""):
+    body = context.get("body", "")
+    runs, derives = 'class="cell_input' in body, '<form class="derive"' in body
+    if not app.config.run_here or not (runs or derives):
         return
     if app.env.metadata[pagename].get("run_here") == "False":
         context["body"] += NO_BUTTON
-    else:
-        files = ["pyodide.asm.wasm", "python_stdlib.zip", "packages.zip"]
-        size = sum(
-            (Path(app.srcdir) / "_cache/run/static/pyodide" / name).stat().st_size for name in files
-        )
-        data = {"data-program": context["program"], "data-bytes": str(size)}
-        context["body"] = context["body"].replace('"cell_input ', '"cell_input runs ')
-        app.add_css_file("run.css")
-        app.add_js_file("run.js", loading_method="defer", **data)
+        return
+    files = ["pyodide.asm.wasm", "python_stdlib.zip", "packages.zip"]
+    static = Path(app.srcdir) / "_cache/run/static/pyodide"
+    size = sum((static / name).stat().st_size for name in files)
+    lost = [str(number) for number, needed in enumerate(context["needs"]) if needed]
+    data = {"data-program": context["program"], "data-bytes": str(size)}
+    data["data-needs"] = " ".join(lost)  # the numbers of the cells that a browser cannot run
+    app.add_js_file("python.js", loading_method="defer")
+    for found, name in ((runs, "run"), (derives, "derive")):
+        if found:
+            app.add_css_file(f"{name}.css")
+            app.add_js_file(f"{name}.js", loading_method="defer", **data)
+    context["body"] = body.replace('"cell_input ', '"cell_input runs ')
 
 
 def setup(app):

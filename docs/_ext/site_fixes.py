@@ -37,6 +37,7 @@ class OneId(SphinxPostTransform):
 # No page can be fetched to sum it up when the site is read from files.
 SEARCH = """<h1>Search</h1>
 <form><input name="q" type="search" aria-label="Search for"> <button>Search</button></form>
+<script defer src="_static/search-words.js"></script>
 <script>addEventListener("DOMContentLoaded", () => {
   DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY &&= location.protocol !== "file:";
 }, true)</script>"""

@@ -1,7 +1,9 @@
-"""Let readers take a page with them: as a notebook, as a script, and one zip file that both need.
+"""Let readers take a page with them: as a notebook with its outputs, and as a script.
 
-The zip file holds the package and what lies beside the pages: helpers, data, snippets. With
-it beside them, notebook and script run anywhere.
+Both need one zip file beside them.
+
+The zip file holds the package, so that pip installs it, and what lies beside the pages: helpers,
+data, snippets. With it beside them, notebook and script run anywhere.
 """
 
 import ast
@@ -10,14 +12,19 @@ import re
 import textwrap
 import tomllib
 import zipfile
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import jupytext
 import nbformat
+import needs
+from jupyter_cache import get_cache
+from project import TEXTS
 from sphinx.directives.code import LiteralIncludeReader
 
 FOLDER, BUNDLE = "notebooks", "rmsnorm_math.zip"
+PROJECT = r"```\{project\} (\w+)\n```"
 LINKS = """
 <p class="take">Take this page with you: <a href="{0}.ipynb" download>notebook</a>,
 <a href="{0}.py" download>script</a>, and <a href="{1}" download>rmsnorm_math.zip</a>,
@@ -34,8 +41,15 @@ if not os.path.exists("formulas.py"):
 sys.path.insert(0, "")"""
 INCLUDED = re.compile(r"```\{literalinclude\} (?P<file>.*)\n(?P<options>(?::.*\n)*)```")
 DISPLAY = """\
-def display(value):
-    print(value.data if type(value).__name__ == "Markdown" else value)"""
+import IPython.display
+
+def display(*values):
+    for value in values:
+        kind = type(value).__name__
+        if value is not None and kind != "HTML":
+            print(value.data if kind == "Markdown" else value)
+
+IPython.display.display = display"""
 TRY = """\
 try:
 {}
@@ -49,6 +63,7 @@ def bundle(docs):
     files = {path.relative_to(docs.parent): path for path in package.rglob("*.py")}
     beside = [*docs.glob("*.py"), *docs.glob("[!_]*/**/*")]
     files |= {path.relative_to(docs): path for path in beside if path.name != "conf.py"}
+    files |= {Path(name): docs.parent / name for name in ("LICENSE", "README.md", "pyproject.toml")}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, path in sorted(files.items()):
@@ -58,7 +73,7 @@ def bundle(docs):
     return buffer.getvalue()
 
 
-def needs(docs):
+def requirements(docs):
     """Return the sentence that says what to install: what the dependency group `pages` lists."""
     pyproject = tomllib.loads((docs.parent / "pyproject.toml").read_text("utf-8"))
     groups = pyproject["project"]["dependencies"], pyproject["dependency-groups"]["pages"]
@@ -74,11 +89,17 @@ def included(folder, config, directive):
 
 
 def cells(path, config):
-    """Return a page's cells, without what only Sphinx reads."""
+    """Return a page's cells with their outputs, without what only Sphinx reads."""
     book = jupytext.reads(path.read_text("utf-8"), "md:myst")
+    with suppress(KeyError):  # of a page with a cell that fails nothing is kept
+        _, book = get_cache(config.nb_execution_cache_path).merge_match_into_notebook(book)
     for cell in book.cells:
+        cell.metadata = {"tags": cell.metadata["tags"]} if "tags" in cell.metadata else {}
         if cell.cell_type == "markdown":
-            cell.source = re.sub(r"```\{toctree\}.*?```\n?", "", cell.source, flags=re.DOTALL)
+            cell.source = re.sub(
+                r"```\{(toctree|index)\}.*?```\n?", "", cell.source, flags=re.DOTALL
+            )
+            cell.source = re.sub(PROJECT, lambda of: TEXTS[of[1]](), cell.source)
             cell.source = re.sub(INCLUDED, partial(included, path.parent, config), cell.source)
             cell.source = re.sub(r"(?m)^:{3,}\{tab-item\} (.*)", r"**\1**\n", cell.source)
             cell.source = re.sub(r"(?m)^:.*\n|^:{3,}\s*\Z", "", cell.source)
@@ -132,7 +153,7 @@ def take(app, pagename, templatename, context, doctree):  # noqa: ARG001
     source = Path(app.env.doc2path(pagename))
     if doctree is None or "```{code-cell}" not in source.read_text("utf-8"):
         return
-    page, needed = cells(source, app.config), needs(Path(app.srcdir))
+    page, needed = cells(source, app.config), requirements(Path(app.srcdir))
     target = Path(app.outdir) / FOLDER / pagename
     target.parent.mkdir(parents=True, exist_ok=True)
     target.with_suffix(".ipynb").write_text(notebook(page, needed), "utf-8")
@@ -140,6 +161,10 @@ def take(app, pagename, templatename, context, doctree):  # noqa: ARG001
     path = [context["pathto"](f"{FOLDER}/{name}", resource=True) for name in (pagename, BUNDLE)]
     context["body"] += LINKS.format(*path)
     context["program"] = f"{path[0]}.ipynb"  # for run_here
+    code = [cell for cell in page if cell.cell_type == "code"]
+    hidden = ["remove-cell" in cell.metadata.get("tags", []) for cell in code]
+    lost = needs.needs([cell.source for cell in code])
+    context["needs"] = [lost for lost, hide in zip(lost, hidden, strict=True) if not hide]
 
 
 def write_bundle(app, exception):

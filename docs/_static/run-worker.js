@@ -1,4 +1,5 @@
-// Python in a worker of its own: it answers {project, source, checked} with {outputs, failed}.
+// Python in a worker of its own: it answers {project, source, checked} with
+// {outputs, failed}, and {project, layer} with {found}: what docs/derive.py finds of a layer's text, as JSON.
 import { loadPyodide } from './pyodide/pyodide.mjs';
 
 const plain = self.fetch;
@@ -30,18 +31,20 @@ async function start(project) {
   python.unpackArchive(beside, 'zip');
   python.runPython('import sys; sys.path.append("/lib/packages.zip"); sys.path.insert(0, "")');
   python.runPython(new TextDecoder().decode(cell));
-  return python.globals.get('run_cell');
+  const derive = (text) => (deriver ??= python.pyimport('derive').answer)(text);
+  return { run: python.globals.get('run_cell'), derive };
 }
 
-let run;
+let here, deriver;
 self.onmessage = async ({ data }) => {
   try {
-    run ??= await start(data.project);
+    here ??= await start(data.project);
   } catch (error) {
-    return postMessage({ broken: `Python could not be started (${error.message}). Press Run to try again.` });
+    return postMessage({ broken: `Python could not be started (${error.message}). Press the button to try again.` });
   }
   try {
-    const result = run(data.source, data.checked);
+    if (data.layer !== undefined) return postMessage({ found: here.derive(data.layer) });
+    const result = here.run(data.source, data.checked);
     const [outputs, failed] = result.toJs();
     result.destroy();
     postMessage({ outputs, failed });

@@ -2,42 +2,23 @@
 // What runs is the page's notebook: its hidden cells, too, and the cells as the reader has edited them.
 (() => {
   const script = document.currentScript;
-  const at = (path) => new URL(path, script.src);
   const program = new URL(script.dataset.program, location.href);
   const total = Number(script.dataset.bytes);
+  const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
+  const lacking = new Set(script.dataset.needs.split(' ').map(Number));   // cells that need what a browser has not
   const make = (tag, properties, parent) => parent.appendChild(Object.assign(document.createElement(tag), properties));
 
-  // Python, in a worker
-  let worker, ready, answer;
   let running;   // the cell, if one runs
-  function start() {
-    worker = new Worker(at('run-worker.js'), { type: 'module' });
-    worker.onmessage = ({ data }) => {
-      if (data.received) running.progress(data.received);
-      else if (data.broken) stop(data.broken);
-      else { ready = true; answer(data); }
-    };
-    worker.onerror = ({ message }) => stop(`Python could not be started (${message ?? 'not fetched'}). Press Run to try again.`);
-  }
-  function stop(reason) {
-    if (worker) worker.onmessage = worker.onerror = null;
-    worker?.terminate();
-    worker = ready = running = null;
-    ran.length = 0;
-    answer?.({ outputs: [['error', reason]], failed: true });
-  }
-  const project = new URL('rmsnorm_math.zip', program).href;
-  function python(source, checked) {
-    if (!worker) start();
-    worker.postMessage({ project, source, checked });
-    return new Promise((resolve) => { answer = resolve; });
-  }
+  const ran = [];   // the sources that have run, in order
+  const python = pythonBeside(script, new URL('rmsnorm_math.zip', program), {
+    progress: (received) => running?.progress(received),
+    ended: () => { running = null; ran.length = 0; },
+  });
 
   const boxes = [...document.querySelectorAll('div.cell')];
 
   // The page's cells: those of the notebook, each with what it has on the page
   let loaded;
-  const ran = [];   // the sources that have run, in order
   const load = () => loaded ??= (async () => {
     const response = await fetch(program);
     if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
@@ -51,14 +32,10 @@
     return cells;
   })().catch(({ message }) => {
     loaded = null;
-    throw new Error(`The page's notebook could not be fetched (${message}). Press Run to try again.`);
+    throw new Error(`The page's notebook could not be fetched (${message}). Press the button to try again.`);
   });
 
-  let katex;
-  const formulas = () => katex ??= new Promise((resolve, reject) => {
-    make('script', { src: at('pyodide/katex.min.js'), onload: () => resolve(window.katex), onerror: () => { katex = null; reject(new Error('What sets the formulas could not be fetched. Press Run to try again.')); } }, document.head);
-  });
-  const tex = async (text, displayMode) => (await formulas()).renderToString(text, { displayMode, throwOnError: false });
+  const tex = (text, displayMode) => setFormula(script, text, displayMode);
 
   async function show(box, outputs) {
     clear(box);
@@ -69,11 +46,24 @@
       else if (kind === 'html') {
         part.innerHTML = text;
         for (const math of part.querySelectorAll('.math')) math.innerHTML = await tex(math.textContent, math.matches('div'));
+        for (const table of part.querySelectorAll('table')) {   // as those that the page was built with
+          table.className = 'docutils align-default';
+          table.replaceWith(Object.assign(document.createElement('div'), { className: 'table-wrapper docutils container' }));
+          part.querySelector('.table-wrapper:empty').append(table);
+        }
       } else make('pre', { textContent: text.trimEnd() }, part);
-      if (part.scrollWidth > part.clientWidth) Object.assign(part, { tabIndex: 0, role: 'group', ariaLabel: 'Result' });
+      if (part.scrollWidth > part.clientWidth || part.scrollHeight > part.clientHeight) Object.assign(part, { tabIndex: 0, role: 'group', ariaLabel: 'Result' });
     }
     box.classList.add('run-live');
     box.querySelector('.run-reset')?.removeAttribute('hidden');
+  }
+  // Edits are kept for as long as the tab is open
+  const place = `edits of ${location.pathname}`;
+  const kept = JSON.parse(sessionStorage.getItem(place) ?? '{}');
+  function keep(first, text) {
+    if (text === undefined) delete kept[first];
+    else kept[first] = text;
+    sessionStorage.setItem(place, JSON.stringify(kept));
   }
   function clear(box) {
     box.querySelector('.run-output')?.remove();
@@ -92,8 +82,8 @@
       if (i < ran.length && i !== index && ran[i] === text) continue;
       ran.length = i;
       if (running !== shownCell) return show(shownCell.box, [['error', 'Stopped.']]);
-      if (ready && i <= index) shownCell.say(i < index ? `Running cell ${i + 1} of ${index + 1}…` : 'Running…');
-      const { outputs, failed } = await python(text, !box);
+      if (python.ready() && i <= index) shownCell.say(i < index ? `Running cell ${i + 1} of ${index + 1}…` : 'Running…');
+      const { outputs, failed } = await python.ask({ source: text, checked: !box });
       if (running !== shownCell) return show(shownCell.box, outputs);
       ran[i] = text;
       const wrong = failed && !tags.includes('raises-exception');
@@ -118,45 +108,65 @@
     const bar = make('div', { className: 'run-bar' }, box.querySelector('.cell_input'));
     const button = make('button', { type: 'button', textContent: 'Run' }, bar);
     const reset = make('button', { type: 'button', className: 'run-reset', textContent: 'Reset', hidden: true }, bar);
+    const restart = make('button', { type: 'button', className: 'run-restart', textContent: 'Restart', hidden: true }, bar);
     const status = make('span', { role: 'status' }, bar);
-    const bytes = make('span', { hidden: true }, bar);
+    const bytes = make('span', { textContent: `fetches Python, ${megabytes(total)} MB, once` }, bar);
     const text = () => (pre.querySelector('br') ? pre.innerText : pre.textContent).trimEnd();
     const cell = {
       box,
       edited: () => text() === first ? undefined : text(),
+      begin() { cell.say(''); bytes.hidden ||= !lacks; restart.hidden = false; },
       say: (message) => { if (status.textContent !== message) status.textContent = message; },
       progress(received) {
         bytes.hidden = received >= total;
-        bytes.textContent = `${(received / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`;
+        bytes.textContent = `${megabytes(received)} of ${megabytes(total)} MB`;
         if (received >= total) cell.say('Starting Python…');
       },
     };
 
     pre.setAttribute('contenteditable', 'plaintext-only');
     if (pre.contentEditable !== 'plaintext-only') pre.contentEditable = 'true';
-    Object.assign(pre, { spellcheck: false, tabIndex: 0, role: 'textbox', ariaMultiLine: 'true', ariaLabel: 'Code, editable' });
-    pre.oninput = () => { reset.hidden = false; cell.say(''); };
+    Object.assign(pre, { spellcheck: false, tabIndex: 0, role: 'textbox', ariaMultiLine: 'true', ariaLabel: 'Code, editable', autocapitalize: 'off' });
+    pre.setAttribute('autocorrect', 'off');
+    const lacks = lacking.has(boxes.indexOf(box));
+    const mark = () => {
+      button.disabled = lacks && cell.edited() === undefined;
+      if (lacks) bytes.textContent = 'needs NumPy, which is not here: the notebook below has it';
+    };
+    if (kept[first] !== undefined) { pre.textContent = kept[first]; reset.hidden = false; }
+    mark();
+    pre.oninput = () => { reset.hidden = false; cell.say(''); keep(first, cell.edited()); mark(); };
     pre.onblur = () => { for (const line of pre.querySelectorAll('br')) line.replaceWith('\n'); };   // what is copied is text
     pre.onkeydown = (event) => {
       if (event.key === 'Enter' && (event.shiftKey || event.ctrlKey || event.metaKey)) { event.preventDefault(); button.click(); }
     };
     reset.onclick = () => {
       pre.innerHTML = original;
+      keep(first);
+      mark();
       clear(box);
       for (let i = boxes.indexOf(box) + 1; boxes[i] && !boxes[i].querySelector('.run-bar'); i++) clear(boxes[i]);
       cell.say('');
       reset.hidden = true;
       button.focus();
     };
+    restart.onclick = () => {
+      python.stop('Stopped.');
+      for (const each of boxes) clear(each);
+      for (const each of document.querySelectorAll('.run-restart')) each.hidden = true;
+      for (const other of shown) other.say('');
+      cell.say('Python starts anew at the next Run.');
+      button.focus();
+    };
     button.onclick = async () => {
-      if (running === cell) return stop('Stopped.');
+      if (running === cell) return python.stop('Stopped.');
       if (button.textContent !== 'Run') return;   // it is stopping
       if (running) return cell.say('Another cell is running.');
       if (!location.protocol.startsWith('http')) return cell.say('To run it, serve the site: python -m http.server -d docs/_build/html');
       running = cell;
       button.textContent = 'Stop';
-      for (const other of shown) other.say('');
-      cell.say(worker ? 'Running…' : 'Fetching Python, once…');
+      for (const other of shown) other.begin();
+      cell.say(python.started() ? 'Running…' : 'Fetching Python, once…');
       await run(cell).catch(({ message }) => show(box, [['error', message]]));
       if (running === cell) running = null;
       bytes.hidden = true;

@@ -43,8 +43,10 @@ def html(markdown):
     from markdown_it import MarkdownIt
     from mdit_py_plugins.dollarmath import dollarmath_plugin
 
-    # MyST's tabs: one below the other, each with its label
-    markdown = re.sub(r"^:::\{tab-item\} (.*)$", r"**\1**\n", markdown, flags=re.MULTILINE)
+    # MyST's tabs and what unfolds: one below the other, each with its label
+    markdown = re.sub(
+        r"^:::\{(?:tab-item|dropdown)\} (.*)$", r"**\1**\n", markdown, flags=re.MULTILINE
+    )
     markdown = re.sub(r"^:.*$", "", markdown, flags=re.MULTILINE)
     parser = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin)
     return parser.render(markdown)
@@ -125,6 +127,7 @@ def run_cell(source, checked):
 
 def message(error):
     text = "".join(traceback.format_exception_only(error)).strip()
+    text = re.sub(r"^(?:\w+\.)+(?=\w+: )", "", text)  # a notebook names the type alone
     if isinstance(error, ModuleNotFoundError):
         return f"{text}. {HERE}"
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == "<cell>"]

@@ -1,64 +1,82 @@
 # SPDX-License-Identifier: MIT-0
-"""RMSNorm over the last axis in JAX, with a closed-form backward pass (jax.custom_vjp).
+"""RMSNorm over the last axis in JAX, with a closed-form derivative (jax.custom_jvp).
 
-y = gamma * x / sqrt(mean(x**2) + eps), for any leading shape. Keeps x, gamma and one reciprocal
-rms a row. Statistics are float32, or float64 for float64 input. Works under jit, vmap and repeated
-reverse mode; custom_vjp refuses forward mode (jax.jvp). eps=None means the epsilon of the
-statistics' type, as in PyTorch. A row of zeros has no gradient at eps = 0: it gives NaN.
+y = gamma * x / sqrt(mean(x**2) + eps), for any leading shape. Keeps x, gamma and two numbers a row.
+Statistics are float32, or float64 for float64 input. Works under jit, vmap, scan and shard_map, in
+reverse and in forward mode, to any order; eps may be traced, and has a derivative as well. eps=None
+means the epsilon of the statistics' type, as in PyTorch. A row of zeros has no gradient at eps = 0:
+it gives NaN. For Python 3.11 and JAX 0.4.35, or later ones.
 """
 
 from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 
 
 def rms_norm(x, gamma=None, eps=None):
-    """Return y, shaped and typed like x; gamma may be None."""
+    """Return y, shaped and typed like x; gamma has the shape of a row, or is None."""
     x = jnp.asarray(x)
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(
-            f"x has dtype {x.dtype}, no floating-point type: pass x.astype(jnp.float32)"
-        )
     gamma = jnp.ones(x.shape[-1:], x.dtype) if gamma is None else jnp.asarray(gamma)
-    eps = float(jnp.finfo(jnp.promote_types(x.dtype, jnp.float32)).eps) if eps is None else eps
+    for name, a in (("x", x), ("gamma", gamma)):
+        if not jnp.issubdtype(a.dtype, jnp.floating):
+            raise TypeError(
+                f"{name} has dtype {a.dtype}, no floating-point type: "
+                f"pass {name}.astype(jnp.float32)"
+            )
+    if not x.ndim or gamma.shape != x.shape[-1:]:
+        raise ValueError(
+            f"gamma must have the shape {x.shape[-1:]} of a row of x, not {gamma.shape}"
+        )
+    kind = jnp.promote_types(x.dtype, jnp.float32)
+    eps = jnp.asarray(jnp.finfo(kind).eps if eps is None else eps, kind)
+    if eps.ndim:
+        raise ValueError(f"eps must be one number, not of shape {eps.shape}")
     return _rms_norm(x, gamma, eps)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
+@jax.custom_jvp
 def _rms_norm(x, gamma, eps):
-    return forward(x, gamma, eps)[0]
+    return forward(x, gamma, *statistics(x, eps))
 
 
-def forward(x, gamma, eps):
-    kind = jnp.promote_types(x.dtype, jnp.float32)
-    rstd = reciprocal_rms(x.astype(kind), eps)
-    y = gamma.astype(kind) * (x.astype(kind) * rstd)
-    return y.astype(x.dtype), (x, gamma, rstd)
+@partial(_rms_norm.defjvp, symbolic_zeros=True)
+def _derivative(primals, tangents):
+    x, gamma, eps = primals
+    kept = x, gamma, *statistics(x, eps)
+    given = (None if isinstance(t, SymbolicZero) else t for t in tangents)
+    # A checkpoint keeps these for the backward pass, and not what follows from them.
+    return forward(*kept), jax.checkpoint(tangent)(*kept, *given)
 
 
-def backward(eps, kept, dy):
-    x, gamma, rstd = kept
+def statistics(x, eps):
+    """Return a scale and the reciprocal rms of x * scale, two numbers a row.
+
+    Squares may leave the range of float32, so that each row is multiplied by a number that brings
+    its largest element near 1. Under jit that costs no more than to ask whether it is needed.
+    """
+    x = x.astype(eps.dtype)
+    size = jnp.max(jnp.abs(jax.lax.stop_gradient(x)), axis=-1, keepdims=True, initial=0)
+    lowest = jnp.sqrt(jnp.abs(jax.lax.stop_gradient(eps)))
+    scale = 1 / jnp.clip(size, lowest, jnp.finfo(eps.dtype).max / 256)
+    mean_square = jnp.mean((x * scale) ** 2, axis=-1, keepdims=True)
+    return scale, jax.lax.rsqrt(mean_square + eps * scale * scale)
+
+
+def forward(x, gamma, scale, rstd):
+    return (gamma.astype(rstd.dtype) * (x.astype(rstd.dtype) * scale * rstd)).astype(x.dtype)
+
+
+def tangent(x, gamma, scale, rstd, dx, dgamma, deps):
+    """Return the tangent of y for those of x, gamma and eps, each of which may be None."""
     kind = rstd.dtype
-    dx, dgamma = gradients(dy.astype(kind), x.astype(kind), gamma.astype(kind), rstd)
-    return dx.astype(x.dtype), dgamma.astype(gamma.dtype)
-
-
-_rms_norm.defvjp(forward, backward)
-
-
-def gradients(dy, x, gamma, rstd):
-    xhat = rstd * x
-    dot = jnp.mean(dy * gamma * xhat, axis=-1, keepdims=True)
-    dx = rstd * (dy * gamma - dot * xhat)
-    dgamma = (dy * xhat).reshape(-1, dy.shape[-1]).sum(0)
-    return dx, dgamma
-
-
-def reciprocal_rms(x, eps):
-    # Squares may leave the range of float32: divide each row by its largest element first. Under
-    # jit that costs no more than to ask whether it is needed.
-    largest = jnp.max(jnp.abs(x), axis=-1, keepdims=True)
-    scale = jnp.maximum(largest, eps**0.5)
-    mean_square = jnp.mean((x / scale) ** 2, axis=-1, keepdims=True)
-    return jax.lax.rsqrt(mean_square + (eps**0.5 / scale) ** 2) / scale
+    xhat, gamma, dy = x.astype(kind) * scale * rstd, gamma.astype(kind), jnp.zeros((), kind)
+    if dx is not None:
+        dx = dx.astype(kind) * scale
+        dy += gamma * (rstd * (dx - xhat * jnp.mean(xhat * dx, axis=-1, keepdims=True)))
+    if dgamma is not None:
+        dy += dgamma.astype(kind) * xhat
+    if deps is not None:
+        dy -= gamma * xhat * (deps / 2 * (rstd * scale) ** 2)
+    return jnp.broadcast_to(dy, x.shape).astype(x.dtype)

@@ -4,8 +4,16 @@
 y = gamma * x / sqrt(mean(x**2) + eps), for any leading shape. All is float32, or float64 for a
 float64 x; sums over a row are float64. eps=None means the machine epsilon of that type, as in
 PyTorch. gamma may be None, then so is dgamma. Results go into out, if given: arrays like a float32
-or float64 x. A row of zeros has no gradient at eps = 0: it gives NaN.
+or float64 x that share no memory with the arguments. Large arrays use all of Numba's threads, one
+caller at a time, and a single one in a process that was forked. What is compiled is kept on disk. A
+row of zeros has no gradient at eps = 0: it gives NaN. For Python 3.11, NumPy 1.26 and Numba 0.60,
+or later ones.
 """
+
+import math
+import os
+import sys
+import threading
 
 import numba
 import numpy as np
@@ -13,7 +21,7 @@ import numpy as np
 CHUNK = 256  # elements whose sum is in the type of x, before it is float64
 ROWS = 16  # rows a task; dgamma has one partial sum a task, so it does not depend on the threads
 SMALL = 2**16  # elements below which a second thread costs more than it brings
-OPTIONS = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy", "nogil": True}
+PROCESS, ONE_AT_A_TIME = os.getpid(), threading.Lock()  # not every pool of threads can do more
 
 
 def forward(x, gamma=None, eps=None, out=None):
@@ -31,70 +39,127 @@ def forward_backward(dy, x, gamma=None, eps=None, out=(None, None)):
     return _run(x, gamma, eps, dy, None, *out)[:3]
 
 
-@numba.njit(**OPTIONS)
+def compiled(*reorder, parallel=False):
+    """Return a decorator; sums may be reordered, but products would then leave the range."""
+    options = {"fastmath": set(reorder), "error_model": "numpy", "nogil": True}
+    options["parallel"] = parallel
+
+    def decorate(function):
+        # What is kept on disk belongs to the name that this file is imported by.
+        function.__qualname__ = f"{__name__}.{function.__name__}"
+        try:
+            return numba.njit(cache=__name__ in sys.modules, **options)(function)
+        except RuntimeError:  # there is no place to keep what is compiled
+            return numba.njit(**options)(function)
+
+    return decorate
+
+
+@compiled("reassoc")
 def reciprocal_rms(x, eps):
     total, scale = 0.0, 1.0
     for j in range(len(x)):
         total += np.float64(x[j]) * np.float64(x[j])
     if not 1e-200 < total < 1e200:  # squares leave the range of float64
         scale, total = np.float64(np.max(np.abs(x))) or 1.0, 0.0
+        if scale == np.inf:
+            return 0.0
         for j in range(len(x)):
             total += (x[j] / scale) ** 2
     return 1 / np.hypot(scale * np.sqrt(total / len(x)), np.sqrt(eps))
 
 
-@numba.njit(**OPTIONS)
-def gradients(dy, x, gamma, rstd, dx, dgamma):
+@compiled()
+def normalised(x, rstd):
+    return rstd * x
+
+
+@compiled("reassoc")
+def mean_product(dy, x, gamma, rstd, dgamma):
     total = 0.0
     for start in range(0, len(x), CHUNK):
         part = slice(start, start + CHUNK)
         a, b, weight, sums, dot = dy[part], x[part], gamma[part], dgamma[part], x.dtype.type(0)
         for j in range(len(a)):
-            product = a[j] * (rstd * b[j])
-            dot += product * weight[j]
-            sums[j] += product
+            xhat = normalised(b[j], rstd)
+            dot += a[j] * weight[j] * xhat
+            sums[j] += a[j] * xhat
         total += dot
-    dot = x.dtype.type(total / len(x))
+    return x.dtype.type(total / len(x))
+
+
+@compiled()
+def gradients(dy, x, gamma, rstd, dx, dgamma):
+    dot = mean_product(dy, x, gamma, rstd, dgamma)
     for j in range(len(x)):
         dx[j] = rstd * (dy[j] * gamma[j] - dot * (rstd * x[j]))
 
 
 def _rows(x, gamma, eps, dy, y, rstd, dx, dgamma):
-    for task in numba.prange((len(x) + ROWS - 1) // ROWS):
+    for task in numba.prange((len(x) + ROWS - 1) // ROWS if x.size else 0):
         for row in range(task * ROWS, min(len(x), (task + 1) * ROWS)):
             if y is not None:
                 rstd[row, 0] = reciprocal_rms(x[row], eps)
                 for j in range(x.shape[1]):
-                    y[row, j] = gamma[j] * (x[row, j] * rstd[row, 0])
+                    y[row, j] = gamma[j] * (rstd[row, 0] * x[row, j])
             if dy is not None:
                 gradients(dy[row], x[row], gamma, rstd[row, 0], dx[row], dgamma[task])
 
 
-_serial, _parallel = numba.njit(**OPTIONS)(_rows), numba.njit(parallel=True, **OPTIONS)(_rows)
+_serial, _parallel = compiled()(_rows), compiled(parallel=True)(_rows)
 
 
 def _run(x, gamma, eps, dy, rstd, y=None, dx=None):
-    x = np.asarray(x)
-    shape, given, kind = x.shape, x.dtype, np.result_type(x.dtype, np.float32)
-    if given.kind in "biucO":
-        raise TypeError(f"x has dtype {given}, no floating-point type: pass x.astype(np.float32)")
-    required = {"gamma": (gamma, shape[-1:]), "dy": (dy, shape), "rstd": (rstd, (*shape[:-1], 1))}
-    for name, (a, wanted) in required.items():
-        if a is not None and np.shape(a) != wanted:
-            raise ValueError(f"{name} has the shape {np.shape(a)}, but must have {wanted}")
-    for a in (y, dx):
-        if a is not None and (a.shape, a.dtype, given, a.flags.carray) != (shape, kind, kind, True):
-            raise ValueError(f"out must be a contiguous array of {kind} and {shape}, as x must be")
-    rows = lambda a: np.ascontiguousarray(a, kind).reshape(-1, shape[-1])  # noqa: E731
-    weight = np.ones(shape[-1], kind) if gamma is None else np.ascontiguousarray(gamma, kind)
-    x, dgamma = rows(x), None
+    x = x if type(x) is np.ndarray else _array("x", x)
+    shape, given, kind = x.shape, x.dtype, np.promote_types(x.dtype, np.float32)
+    if not shape:
+        raise ValueError("x has no axis: a row is the last one")
+    n, count, taken = shape[-1], x.size // shape[-1] if x.size else math.prod(shape[:-1]), [x]
+    required = ("gamma", gamma, (n,)), ("dy", dy, shape), ("rstd", rstd, (*shape[:-1], 1))
+    for name, a, wanted in required:
+        if a is not None:
+            array = a if type(a) is np.ndarray else _array(name, a)
+            if array.shape != wanted:
+                raise ValueError(f"{name} has the shape {array.shape}, but must have {wanted}")
+            taken.append(array)
+    for name, a, real in (("x", x, "fV"), ("gamma", gamma, "fV"), ("dy", dy, "fVbiu")):
+        if a is not None and np.asarray(a).dtype.kind not in real:  # V is bfloat16's
+            about = f"{name} has dtype {np.asarray(a).dtype}, no floating-point type"
+            raise TypeError(f"{about}: pass {name}.astype(np.float32)")
+    for out in (y, dx):
+        if out is None:
+            continue
+        fits = type(out) is np.ndarray and out.flags.carray and given == kind
+        if not fits or (out.shape, out.dtype) != (shape, kind):
+            raise ValueError(
+                f"out must be a contiguous array of {kind} and {shape}, as x must be, "
+                f"not {type(out).__name__} of {np.asarray(out).dtype} and {np.shape(out)}"
+            )
+        if any(np.may_share_memory(out, a) for a in taken):
+            raise ValueError("out shares memory with an argument or the other: pass a new array")
+        taken.append(out)
+    rows = lambda a, n=n: np.ascontiguousarray(a, kind).reshape(count, n)  # noqa: E731
+    weight = np.ones(n, kind) if gamma is None else np.ascontiguousarray(gamma, kind)
+    x, sums = rows(x), None
     y = None if rstd is not None else np.empty_like(x) if y is None else rows(y)
-    rstd = np.empty((len(x), 1), kind) if rstd is None else rstd.reshape(-1, 1)
+    rstd = np.full((count, 1), np.nan, kind) if rstd is None else rows(rstd, 1)
     if dy is not None:
         dy, dx = rows(dy), np.empty_like(x) if dx is None else rows(dx)
-        dgamma = np.zeros((-(-len(x) // ROWS), shape[-1]), kind)
-    eps = float(np.finfo(kind).eps if eps is None else eps)
-    (_serial if x.size < SMALL else _parallel)(x, weight, eps, dy, y, rstd, dx, dgamma)
+        sums = np.zeros((-(-count // ROWS), n), kind)
+    arguments = x, weight, float(np.finfo(kind).eps if eps is None else eps), dy, y, rstd, dx, sums
+    if x.size < SMALL or os.getpid() != PROCESS:
+        _serial(*arguments)
+    else:
+        with ONE_AT_A_TIME:
+            _parallel(*arguments)
     y, dx = (None if a is None else a.reshape(shape).astype(given, copy=False) for a in (y, dx))
-    dgamma = None if gamma is None or dy is None else dgamma.sum(0).astype(np.asarray(gamma).dtype)
-    return y, dx, dgamma, rstd.reshape(*shape[:-1], 1)
+    if gamma is not None and dy is not None:
+        several = np.float64 if len(sums) > 256 else kind  # float32 may add up so many
+        sums = sums.sum(0, dtype=several).astype(np.asarray(gamma).dtype)
+    return y, dx, None if gamma is None else sums, rstd.reshape(*shape[:-1], 1)
+
+
+def _array(name, a):
+    if np.ma.isMaskedArray(a):
+        raise TypeError(f"{name} is masked, which has no meaning here: pass {name}.filled(0)")
+    return np.asarray(a)

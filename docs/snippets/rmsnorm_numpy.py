@@ -3,49 +3,57 @@
 
 y = gamma * x / sqrt(mean(x**2) + eps), for any leading shape. Statistics are float32, or float64
 for float64 input. eps=None means the machine epsilon of that type, as in PyTorch. gamma may be
-None, then so is dgamma. Results go into out, if given: an array like x. A row of zeros has no
-gradient at eps = 0: it gives NaN.
+None, then so is dgamma. Results go into out, if given: an array like x that shares no memory with
+the arguments. A row of zeros has no gradient at eps = 0: it gives NaN. For Python 3.11 and NumPy
+1.26, or later ones.
 """
+
+import math
 
 import numpy as np
 
 BLOCK = 2**18  # elements worked on at a time: a few such arrays fit into a processor's cache
+LONG = 2**15  # elements of a row whose sum BLAS may take in float32
 
 
 def forward(x, gamma=None, eps=None, out=None):
     """Return y, shaped and typed like x, and rstd = 1 / rms of shape (..., 1), for backward."""
-    x, kind = np.asarray(x), _statistics_type(x, gamma)
+    x, gamma, kind = _arrays(x, gamma)
     eps = np.finfo(kind).eps if eps is None else eps
     weight = kind.type(1) if gamma is None else np.asarray(gamma, kind)
-    y, rstd = _result(out, x), np.empty((*x.shape[:-1], 1), kind)
-    for x_rows, y_rows, rstd_rows, (xhat, _) in _blocks(kind, x, y, rstd):
-        x_rows = x_rows.astype(kind, copy=False)
-        rstd_rows[:] = reciprocal_rms(x_rows, kind.type(eps))
-        y_rows[:] = np.multiply(np.multiply(x_rows, rstd_rows, out=xhat), weight, out=xhat)
+    y, rstd = _result(out, x, gamma), np.empty((*x.shape[:-1], 1), kind)
+    with np.errstate(under="ignore"):
+        for x_rows, y_rows, rstd_rows, (xhat, _) in _blocks(kind, x, y, rstd):
+            x_rows = x_rows.astype(kind, copy=False)
+            rstd_rows[:] = reciprocal_rms(x_rows, kind.type(eps))
+            y_rows[:] = np.multiply(np.multiply(x_rows, rstd_rows, out=xhat), weight, out=xhat)
     return y, rstd
 
 
 def backward(dy, x, gamma, rstd, out=None):
     """Return dx, shaped and typed like x, and dgamma, summed over the leading axes, or None."""
-    x, dy, kind = np.asarray(x), np.asarray(dy), _statistics_type(x, gamma, dy)
+    x, gamma, dy, rstd, kind = _arrays(x, gamma, dy=dy, rstd=rstd)
     weight = np.ones(x.shape[-1], kind) if gamma is None else np.asarray(gamma, kind)
-    dx, dgamma = _result(out, x), np.zeros(x.shape[-1])
-    for dy_rows, x_rows, rstd_rows, dx_rows, scratch in _blocks(kind, dy, x, rstd, dx):
-        dy_rows, x_rows = dy_rows.astype(kind, copy=False), x_rows.astype(kind, copy=False)
-        rows = dy_rows, x_rows, weight, rstd_rows
-        if x.size < BLOCK:
-            dx_rows[:], dgamma_rows = gradients(*rows)
-        else:
-            dgamma_rows = gradients_into(dx_rows, *rows, *scratch)
-        dgamma += dgamma_rows
-    return dx, None if gamma is None else dgamma.astype(np.asarray(gamma).dtype, copy=False)
+    dx = _result(out, x, gamma, dy, rstd)
+    dgamma = np.zeros(x.shape[-1], np.promote_types(kind, np.float64))
+    with np.errstate(under="ignore"):
+        for dy_rows, x_rows, rstd_rows, dx_rows, scratch in _blocks(kind, dy, x, rstd, dx):
+            dy_rows, x_rows = dy_rows.astype(kind, copy=False), x_rows.astype(kind, copy=False)
+            rows = dy_rows, x_rows, weight, rstd_rows
+            if x.size < BLOCK or x.shape[-1] > LONG:
+                dx_rows[:], dgamma_rows = gradients(*rows)
+            else:
+                dgamma_rows = gradients_into(dx_rows, *rows, *scratch)
+            dgamma += dgamma_rows
+    return dx, None if gamma is None else dgamma.astype(gamma.dtype, copy=False)
 
 
 def gradients(dy, x, gamma, rstd):
     xhat = rstd * x
-    dot = np.mean(dy * gamma * xhat, axis=-1, keepdims=True)
+    t = dy * xhat
+    dot = np.mean(gamma * t, axis=-1, keepdims=True)
     dx = rstd * (dy * gamma - dot * xhat)
-    dgamma = (dy * xhat).reshape(-1, dy.shape[-1]).sum(0)
+    dgamma = t.reshape(-1, dy.shape[-1]).sum(0)
     return dx, dgamma
 
 
@@ -62,39 +70,69 @@ def gradients_into(dx, dy, x, gamma, rstd, xhat, product):
 
 
 def reciprocal_rms(x, eps):
-    with np.errstate(over="ignore", under="ignore"):
-        mean_square = (x[:, None] @ x[:, :, None])[:, 0] / x.dtype.type(x.shape[-1])
-        safe = (mean_square > 1e-24) & (mean_square < 1e24)
-        if safe.all():
-            return 1 / np.sqrt(mean_square + eps)
+    with np.errstate(over="ignore"):
+        if x.shape[-1] > LONG:  # by pairs, which loses nothing
+            mean_square = np.mean(x * x, axis=-1, keepdims=True)
+        else:
+            mean_square = (x[:, None] @ x[:, :, None])[:, 0] / x.dtype.type(x.shape[-1])
+    safe = (mean_square > 1e-24) & (mean_square < 1e24)
+    if safe.all():
+        return 1 / np.sqrt(mean_square + eps)
     # Squares of these rows leave the range of float32: divide them by their largest element first.
-    scale = np.maximum(np.max(np.abs(x), axis=-1, keepdims=True), np.sqrt(eps))
-    scale = np.where(safe, x.dtype.type(1), scale)
+    scale = np.maximum(np.max(np.abs(x), axis=-1, keepdims=True), np.sqrt(np.abs(eps)))
+    scale = np.where(safe | ~(scale < np.inf), x.dtype.type(1), scale)
     x = x / scale
     return 1 / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + eps / scale / scale) / scale
 
 
-def _statistics_type(x, gamma, dy=None):
-    shape, kind = np.shape(x), np.asarray(x).dtype
-    for name, a, wanted in (("gamma", gamma, shape[-1:]), ("dy", dy, shape)):
-        if a is not None and np.shape(a) != wanted:
-            raise ValueError(f"{name} has the shape {np.shape(a)}, but must have {wanted}")
-    if kind.kind in "biucO":
-        raise TypeError(f"x has dtype {kind}, no floating-point type: pass x.astype(np.float32)")
-    return np.result_type(kind, np.float32)
+def _arrays(x, gamma, **given):
+    """Return the arrays and the type of the statistics, or say which one does not fit."""
+    arrays = []
+    for name, a in (("x", x), ("gamma", gamma), *given.items()):
+        if np.ma.isMaskedArray(a):
+            raise TypeError(f"{name} is masked, which has no meaning here: pass {name}.filled(0)")
+        arrays.append(a if a is None or type(a) is np.ndarray else np.asarray(a))
+    shape = arrays[0].shape
+    if not shape:
+        raise ValueError("x has no axis: a row is the last one")
+    wanted = {"x": shape, "gamma": shape[-1:], "dy": shape, "rstd": (*shape[:-1], 1)}
+    for name, a in zip(("x", "gamma", *given), arrays, strict=True):
+        if a is not None and a.shape != wanted[name]:
+            raise ValueError(f"{name} has the shape {a.shape}, but must have {wanted[name]}")
+        real = "fV" if name in ("x", "gamma") else "fVbiu"  # V is what bfloat16 says that it is
+        if a is not None and a.dtype.kind not in real:
+            raise TypeError(
+                f"{name} has dtype {a.dtype}, no floating-point type: "
+                f"pass {name}.astype(np.float32)"
+            )
+    return *arrays, np.promote_types(arrays[0].dtype, np.float32)
 
 
-def _result(out, x):
-    out = np.empty_like(x, order="C") if out is None else out
+def _result(out, x, *others):
+    if out is None:
+        return np.empty(x.shape, x.dtype)
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise TypeError(f"out must be a numpy.ndarray, not a {type(out).__name__}")
     if (out.shape, out.dtype) != (x.shape, x.dtype) or not out.flags.carray:
-        raise ValueError(f"out must be a contiguous array of {x.dtype} and {x.shape}, as x is")
+        layout = "contiguous" if out.flags.c_contiguous else "strided"
+        layout = layout if out.flags.writeable else f"read-only, {layout}"
+        raise ValueError(
+            f"out must be a contiguous array of {x.dtype} and {x.shape}, as x is, "
+            f"not a {layout} one of {out.dtype} and {out.shape}"
+        )
+    if any(a is not None and np.may_share_memory(out, a) for a in (x, *others)):
+        raise ValueError("out shares memory with an argument: pass another array")
     return out
 
 
 def _blocks(kind, *arrays):
-    arrays = [a.reshape(-1, a.shape[-1]) for a in arrays]
-    rows, n = arrays[0].shape
+    *batch, n = arrays[0].shape
+    rows = math.prod(batch)
+    arrays = [a if a.ndim == 2 else a.reshape(rows, a.shape[-1]) for a in arrays]
     step = min(512, max(1, BLOCK // max(1, n)))  # few enough for float32 to add up dgamma
     scratch = np.empty((2, min(rows, step), n), kind)
-    for start in range(0, rows, step):
+    if 0 < rows <= step and n:
+        yield *arrays, scratch
+        return
+    for start in range(0, rows if n else 0, step):
         yield *(a[start : start + step] for a in arrays), scratch[:, : rows - start]

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: MIT-0
 """RMSNorm for PyTorch with a closed-form backward pass; RMSNorm drops in for torch.nn.RMSNorm.
 
-Saves x, gamma and one reciprocal rms a row, and nothing else. Statistics are float32, or float64
-for float64 input. Can be differentiated twice. A row of zeros has no gradient at eps = 0: it gives
-NaN.
+For a CPU: there it saves x, gamma and one reciprocal rms a row, takes statistics in float32, or
+float64 for float64 input, and is right from 1e-30 to 1e20 in float32. Other devices, complex
+numbers and what PyTorch refuses go to torch.nn.functional.rms_norm. A row of zeros has no gradient
+at eps = 0: it gives NaN. For Python 3.11 and PyTorch 2.4, or later ones.
 """
 
 import math
 
 import torch
+from torch.autograd.forward_ad import unpack_dual
 
-BLOCK = 2**19  # elements worked on at a time on a CPU: a few such tensors fit into its cache
+BLOCK = 2**19  # elements worked on at a time: a few such tensors fit into a processor's cache
+LAYOUT = torch.contiguous_format
+LONG = 2**15  # elements of a row whose sum may be in float32 without a cascade
 
 
 class RMSNorm(torch.nn.RMSNorm):
@@ -18,83 +22,132 @@ class RMSNorm(torch.nn.RMSNorm):
         return rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
 
-def rms_norm(x, normalized_shape, weight=None, eps=None):
+def rms_norm(input, normalized_shape, weight=None, eps=None):  # noqa: A002
     """Return what torch.nn.functional.rms_norm returns, with the same arguments."""
-    shape = tuple(normalized_shape)
-    if not shape or x.shape[-len(shape) :] != shape or not x.is_floating_point():
-        wanted = ", ".join(map(str, ("...", *shape)))
-        raise ValueError(
-            f"x must be floating-point of shape ({wanted}), not {x.dtype} {tuple(x.shape)}"
-        )
-    if weight is not None and weight.shape != shape:
-        raise ValueError(f"weight must have the shape {shape}, not {tuple(weight.shape)}")
-    return _RMSNorm.apply(x, weight, eps, math.prod(shape))
+    shape, given = tuple(normalized_shape), (input,) if weight is None else (input, weight)
+    ours = len(shape) > 0 and 0 not in shape
+    for t in given:
+        ours = ours and t.is_cpu and t.is_floating_point() and not t.is_nested
+        ours = ours and t.shape[-len(shape) :] == shape
+    if not ours or (weight is not None and weight.ndim > len(shape)):
+        return torch.nn.functional.rms_norm(input, normalized_shape, weight, eps)
+    kind = torch.promote_types(input.dtype, torch.float32)
+    eps = torch.finfo(kind).eps if eps is None else float(eps)
+    if plain(*given) and input.numel():
+        return _RMSNorm.apply(input, weight, (shape, eps, kind))
+    return composed(input, weight, shape, eps, kind)
+
+
+def plain(*tensors):
+    """Return whether these are mere tensors that nothing traces, transforms or differentiates."""
+    return not (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack()
+        or any(type(t) not in (torch.Tensor, torch.nn.Parameter) for t in tensors)
+        or any(torch._C._functorch.is_legacy_batchedtensor(t) for t in tensors)
+        or any(unpack_dual(t).tangent is not None for t in tensors)
+    )
+
+
+def composed(x, gamma, shape, eps, kind):
+    """Return y by operations that PyTorch can trace, transform and differentiate at will."""
+    axes, xhat = tuple(range(-len(shape), 0)), x.to(kind)
+    scale = largest(xhat, axes, eps)
+    xhat = xhat / scale  # y does not depend on the scale
+    mean_square = (xhat * xhat).mean(axes, keepdim=True)
+    y = xhat * torch.rsqrt(mean_square + eps / scale / scale)
+    return (y if gamma is None else y * gamma.to(kind)).to(x.dtype).contiguous()
+
+
+def largest(x, axes, eps):
+    """Return the number to divide each row by, so that its squares stay within the range."""
+    scale = x.detach().abs().amax(axes, keepdim=True).clamp(min=math.sqrt(abs(eps)))
+    return torch.where(scale < math.inf, scale, 1)
 
 
 class _RMSNorm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, gamma, eps, n):
-        rows, kind = x.reshape(-1, n), torch.promote_types(x.dtype, torch.float32)
-        weight = 1 if gamma is None else gamma.reshape(n).to(kind)
-        eps = torch.finfo(kind).eps if eps is None else eps
-        if rows.is_cpu and rows.numel() > BLOCK:
-            y, rstd = torch.empty_like(rows), rows.new_empty((len(rows), 1), dtype=kind)
-            for x_rows, rstd_rows, y_rows, (_, xhat) in _blocks(kind, rows, rstd, y):
-                rstd_rows.copy_(reciprocal_rms(x_rows.to(kind), eps))
+    def forward(ctx, x, gamma, rest):
+        (shape, eps, kind), y = rest, torch.empty_like(x, memory_format=LAYOUT)
+        n = math.prod(shape)
+        weight = None if gamma is None else wide(gamma.flatten(), kind)
+        rows, result = matrix(x, n), matrix(y, n)
+        rstd = x.new_empty((len(rows), 1), dtype=kind)
+        for x_rows, rstd_rows, y_rows, (xhat, _) in blocks(kind, rows, rstd, result):
+            rstd_rows.copy_(reciprocal_rms(wide(x_rows, kind), eps))
+            if weight is None:
+                torch.mul(x_rows, rstd_rows, out=y_rows)
+            else:
+                xhat = y_rows if y_rows.dtype == kind else xhat
                 torch.mul(torch.mul(x_rows, rstd_rows, out=xhat), weight, out=y_rows)
-        else:
-            rstd = reciprocal_rms(rows.to(kind), eps)
-            y = (rows * rstd * weight).to(x.dtype)
         ctx.save_for_backward(x, gamma, rstd)
-        ctx.eps, ctx.n = eps, n
-        return y.view(x.shape)
+        ctx.rest = rest
+        return y
 
     @staticmethod
     def backward(ctx, dy):
         x, gamma, rstd = ctx.saved_tensors
-        n, kind, again = ctx.n, rstd.dtype, torch.is_grad_enabled()
-        dy, rows = dy.reshape(-1, n), x.reshape(-1, n)
-        weight = rows.new_ones(n, dtype=kind) if gamma is None else gamma.reshape(n).to(kind)
-        if again:  # a second derivative is asked for, which needs rstd as a function of x
-            rstd = reciprocal_rms(rows.to(kind), ctx.eps)
-        if rows.is_cpu and rows.numel() > BLOCK and not again:
-            dx, dgamma = torch.empty_like(rows), torch.zeros_like(weight)
-            for dy_rows, x_rows, rstd_rows, out, scratch in _blocks(kind, dy, rows, rstd, dx):
-                dgamma += gradients(dy_rows, x_rows, weight, rstd_rows, out, scratch)[1]
-        else:
-            dx, dgamma = gradients(dy, rows, weight, rstd)
-        dgamma = None if gamma is None else dgamma.view(gamma.shape).to(gamma.dtype)
-        return dx.view(x.shape).to(x.dtype), dgamma, None, None
+        shape, eps, kind = ctx.rest
+        if torch.is_grad_enabled() or not plain(dy):  # a second derivative, or many at once
+            f = lambda x, gamma=None: composed(x, gamma, shape, eps, kind)  # noqa: E731
+            found = torch.func.vjp(f, *((x,) if gamma is None else (x, gamma)))[1](dy)
+            return *found, *(None,) * (3 - len(found))
+        n, (wants_x, wants_gamma) = math.prod(shape), ctx.needs_input_grad[:2]
+        weight = None if gamma is None else wide(gamma.flatten(), kind)
+        dgamma, dx = None, torch.empty_like(x, memory_format=LAYOUT) if wants_x else None
+        rows = matrix(dy, n), matrix(x, n), rstd, rstd if dx is None else matrix(dx, n)
+        for *row, out, scratch in blocks(kind, *rows):
+            part = gradients(*row, weight, None if dx is None else out, wants_gamma, scratch)
+            dgamma = part if dgamma is None else dgamma.double().add_(part)
+        dgamma = wide(dgamma.view(shape), gamma.dtype) if wants_gamma else None
+        return dx, dgamma, None
 
 
-def gradients(dy, x, gamma, rstd, out=None, scratch=(None, None)):
-    xhat = torch.mul(rstd, x, out=scratch[0])
-    product = torch.mul(dy, xhat, out=scratch[1])
-    dot, dgamma = (product @ gamma).unsqueeze(-1) / x.shape[-1], product.sum(0)
-    dx = torch.mul(dy, gamma, out=scratch[1])
-    dx = torch.addcmul(dx, dot, xhat, value=-1, out=scratch[1])
-    return torch.mul(dx, rstd, out=out), dgamma
+def gradients(dy, x, rstd, gamma, dx, wants_gamma, scratch):
+    """Return the part of dgamma that these rows give, and write dx unless it is None."""
+    n, xhat = x.shape[-1], torch.mul(rstd, x, out=scratch[0])
+    room = scratch[1] if dx is None or dx.dtype != rstd.dtype else dx
+    product = torch.mul(dy, xhat, out=room)
+    dgamma = product.sum(0) if wants_gamma else None
+    if dx is not None:
+        if gamma is None or n > LONG:
+            dot = (product if gamma is None else product * gamma).sum(-1)
+        else:  # with out=, autocast keeps away from it
+            dot = torch.mv(product, gamma, out=rstd.new_empty(len(x)))
+        v = dy if gamma is None else torch.mul(dy, gamma, out=room)
+        v = torch.addcmul(v, dot.unsqueeze(-1), xhat, value=-1 / n, out=room)
+        torch.mul(v, rstd, out=dx)
+    return dgamma
+
+
+def wide(t, kind):
+    return t if t.dtype == kind else t.to(kind)
+
+
+def matrix(t, n):
+    return t if t.shape[1:] == (n,) else t.reshape(-1, n)
 
 
 def reciprocal_rms(x, eps):
-    n, norm = x.shape[-1], torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    safe = (1e-12 * n**0.5, 1e12 * n**0.5)
-    if x.is_cpu and len(x):  # elsewhere, to look would mean to wait for the device
-        low, high = norm.aminmax()
-        if low.item() > safe[0] and high.item() < safe[1]:
-            return torch.rsqrt(norm * norm / n + eps)
-    # Squares of these rows leave the range of float32: divide them by their largest element first.
-    scale = x.detach().abs().amax(dim=-1, keepdim=True).clamp(min=math.sqrt(eps))
-    scale = torch.where((norm > safe[0]) & (norm < safe[1]), 1, scale)
+    n, kind = x.shape[-1], torch.float64 if x.shape[-1] > LONG else x.dtype
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=kind)
+    low, high = norm.aminmax()
+    if low.item() > 1e-12 * n**0.5 and high.item() < 1e12 * n**0.5:
+        return norm.square_().div_(n).add_(eps).rsqrt_()
+    scale = largest(x, -1, eps)
     mean_square = torch.mean((x / scale) ** 2, dim=-1, keepdim=True)
     return torch.rsqrt(mean_square + eps / scale / scale) / scale
 
 
-def _blocks(kind, *tensors):
+def blocks(kind, *tensors):
+    """Yield parts of some rows of each, and room for two results of their size."""
     rows, n = tensors[0].shape
+    if rows * n <= BLOCK:
+        yield *tensors, (None, None)
+        return
     step = max(1, BLOCK // n)
-    scratch = torch.empty(2, min(rows, step), n, dtype=kind)
+    scratch = tensors[0].new_empty((2, min(rows, step), n), dtype=kind)
     for parts in zip(*(t.split(step) for t in tensors), strict=True):
-        first, second = scratch[:, : len(parts[0])]
-        result = parts[-1]  # can hold what leads to it, unless it is of half precision
-        yield *parts, (first, result if result.dtype == kind else second)
+        yield *parts, scratch[:, : len(parts[0])]

@@ -1,39 +1,37 @@
 """An expression in index notation becomes readable array code.
 
-No array is larger than the result. What would need a larger one is refused.
+`program` records what is computed; here it is printed. No array is larger than what is passed and
+returned: what would need a larger one is refused.
 """
 
-from collections.abc import Callable, Collection, Mapping
-from textwrap import fill, indent
+import linecache
+from collections.abc import Callable, Mapping
+from itertools import count
+from textwrap import indent
 from typing import Any, Literal
 
-from sympy import Dummy, Expr, Indexed, Symbol, factor_terms
+from sympy import Expr
 
-from rmsnorm_math.abbreviation import abbreviate
-from rmsnorm_math.codegen.arrays import REDUCTIONS, OverAll, lower
-from rmsnorm_math.codegen.printer import IMPORTS, MODULES, Printer
-from rmsnorm_math.codegen.roles import lengths, row_indices
-from rmsnorm_math.codegen.statements import (
-    array_of,
-    definitions_needed,
-    named_reductions,
-    refuse_names,
-    refuse_order,
-    share,
-)
+from rmsnorm_math.codegen.docstring import docstring_of
+from rmsnorm_math.codegen.jax import Jax
+from rmsnorm_math.codegen.kernels import PRINTERS, kernel
+from rmsnorm_math.codegen.names import is_name
+from rmsnorm_math.codegen.numpy import NumPy
+from rmsnorm_math.codegen.program import program
+from rmsnorm_math.codegen.spell import Spelling
+from rmsnorm_math.codegen.torch import Torch
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.index.names import freshen
-from rmsnorm_math.index.walk import free_indices, nodes
-from rmsnorm_math.inputs import as_expressions, as_mapping
-from rmsnorm_math.refusals import refuse_expression
 
-Framework = Literal["numpy", "torch", "jax"]
+Framework = Literal["numpy", "torch", "jax", "numba", "triton", "c"]
+SPELLINGS: dict[str, type[Spelling]] = {"numpy": NumPy, "torch": Torch, "jax": Jax}
+#: ``{framework: {function: code}}``: what prints for SymPy's functions; add your own to it.
+FUNCTIONS = {word: spelling.functions for word, spelling in SPELLINGS.items()}
 
 
 def source(
-    outputs: Mapping[str, Expr],
-    arguments: Mapping[Expr, str],
-    where: Mapping[Expr, Expr] | None = None,
+    outputs: Mapping[Any, Expr],
+    arguments: Mapping[Any, str],
+    where: Mapping[Any, Expr] | None = None,
     framework: Framework = "numpy",
     name: str = "backward",
 ) -> str:
@@ -42,18 +40,26 @@ def source(
     Parameters
     ----------
     outputs
-        ``{name: expression}``, in the order in which they are returned. Each
-        has at most one free index besides those of rows. Without indices of
-        rows the code holds for every row of a batch all the same.
+        ``{key: expression}``, in the order in which they are returned. The key
+        is a name or, with two axes and more, an element: ``dW[o, i]`` has the
+        axes o and i, in this order. A name stands where the elements of the
+        expression show the order.
     arguments
         ``{base or symbol: name}``, in the order of the function's parameters.
-        The array of ``x[i]``, or of ``x[b, i]``, has the shape (..., n), that
-        of ``gamma[i]`` the shape (n,), as has a sum over the rows b. The key
-        ``r[b]`` stands for one value a row, in an array of shape (..., 1).
+        An array has the axes of its elements: ``W[o, i]`` has the shape (O, n),
+        ``label[b]`` one number for each row, counted as the indices are. An
+        index b that only ever stands before one other is any number of leading
+        axes: ``x[b, i]`` has the shape (..., n), ``gamma[i]`` beside it (n,).
+        Where every array has one index, each may have leading axes: ``x[i]``
+        holds for every row of a batch. The key ``r[b]`` stands for one value a
+        row, in an array of shape (..., 1). Lengths are read from the shapes; a
+        length that is an argument itself, ``{m: "m"}``, is a part of its axis.
     where
-        Abbreviations as in `abbreviate`; each becomes a line of its own.
+        Abbreviations as in `abbreviate`; each that is used becomes a line.
     framework
-        Whose arrays: ``"numpy"``, ``"torch"`` or ``"jax"``.
+        Whose arrays: ``"numpy"``, ``"torch"`` or ``"jax"``. Or one fused kernel, if all
+        sums run along a row or over the rows: ``"numba"`` and ``"triton"``, for arrays
+        of NumPy and of PyTorch, and ``"c"``, for C99 with OpenMP.
     name
         The function's name.
 
@@ -62,8 +68,19 @@ def source(
     TypeError
         If an output or a definition is no expression.
     ValueError
-        If an array larger than the result would be needed, no argument stands
-        for a symbol or has a sum's axis, or there is no code for a function.
+        If an array with more axes than are passed and returned would be needed,
+        the order of a result's axes is not shown, one axis would have two
+        lengths, something has no value, or there is no code for a function: add
+            that to ``rmsnorm_math.codegen.FUNCTIONS[framework]``. For a kernel, if it holds
+        a matrix product, or for each row a sum over all of them.
+
+    Notes
+    -----
+    Exponentials that are divided by their sum lose the largest exponent first;
+    logistic functions, ``log(1 + exp(x))`` and ``log(cosh(x))`` are written so
+    that they do not overflow. At a kink the code is what the derivative is
+    there, a half for ``Max(x[i], 0)``; a delta function is 0, and its docstring
+    says so. An argument that is a number may be one of Python's.
 
     Examples
     --------
@@ -75,90 +92,52 @@ def source(
     >>> print(code[code.index("    r = "):])
         r = np.sqrt(eps + np.mean(x**2, axis=-1, keepdims=True))
         xhat = x/r
-        dot = np.mean(dy*gamma*xhat, axis=-1, keepdims=True)
-        dx = (dy*gamma - dot*xhat)/r
+        t = dy*gamma
+        dot = np.mean(t*xhat, axis=-1, keepdims=True)
+        dx = (t - dot*xhat)/r
         return dx
     <BLANKLINE>
+
+    A linear layer, whose weight has the gradient:
+
+    >>> from sympy import Idx, IndexedBase, Sum, symbols
+    >>> from rmsnorm_math.notation import b, m, n
+    >>> W, dW = IndexedBase("W"), IndexedBase("dW")
+    >>> o, q, O = Idx("o"), Idx("q"), symbols("O", integer=True, positive=True)
+    >>> y = Sum(W[o, i] * x[b, i], (i, 1, n))
+    >>> gradient = vjp(y, W[q, j], ybar[b, o], {b: (1, m), o: (1, O), q: (1, O), j: (1, n)})
+    >>> print(source({dW[q, j]: gradient}, {ybar: "dy", x: "x"}).splitlines()[-2].strip())
+    dW = dy.reshape(-1, dy.shape[-1]).T @ x.reshape(-1, x.shape[-1])
     """
-    if framework not in MODULES:
-        raise Refused(f"there is no framework {framework!r}: choose one of {', '.join(MODULES)}.")
-    outputs = as_expressions(outputs, "the outputs", "{'dx': dx}")
-    arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
-    where = as_expressions({} if where is None else where, "the definitions", "{r: rms()}")
-    refuse_names([*arguments.values()], [*outputs], [str(array_of(key)) for key in where])
-    for expr in outputs.values():
-        refuse_expression(expr)
-    refuse_order(where)
-    short = {label: abbreviate(expr, where) for label, expr in outputs.items()}
-    given = [*outputs.values(), *where.values()]
-    fresh = [freshen(expr) for expr in given]
-    rows = {s.name for s in row_indices(*fresh) if not isinstance(s, Dummy)}
-    of_rows = {
-        key.base
-        for key in (*where, *arguments)
-        if isinstance(key, Indexed) and {s.name for s in key.indices} <= rows
-    }
-    sizes = lengths(*given) - set(arguments)
-    names = {array_of(key): text for key, text in arguments.items()} | {
-        array_of(key): str(array_of(key)) for key in where
-    }
-
-    taken = {*names.values(), *outputs, *map(str, sizes)}
-
-    results = [
-        (Symbol(label), factor_terms(lower(expr, names, rows, sizes, of_rows)))
-        for label, expr in short.items()
-    ]
-    definitions = [
-        (Symbol(names[array_of(key)]), lower(definition, names, rows, sizes, of_rows))
-        for key, definition in definitions_needed(where, short).items()
-    ]
-    lines = share([*definitions, *named_reductions(results, taken)], taken)
-
-    array = _full_array(arguments, fresh, of_rows)
-    printer = Printer(MODULES[framework], array, sizes)
-    body = [f"{target} = {printer.doprint(expr)}" for target, expr in lines]
-    for size in sorted(sizes, key=str):
-        if any(expr.has(size) for _, expr in lines):
-            if size not in lengths(*fresh, but=row_indices(*fresh, of_rows=of_rows)):
-                raise Refused(
-                    f"the number of rows {size} would be needed, and there is no code for it. "
-                    f"To sum over several axes of an element, reshape them into one."
-                )
-            body.insert(0, f"{size} = {array}.shape[-1]")
-    if not array and any(expr.has(*REDUCTIONS, *sizes) for _, expr in lines):
-        raise Refused(
-            "there is a sum over the last axis, or its length, and no argument has that axis: "
-            "add one that has it to the arguments."
-        )
-    columns = {Symbol(names[array_of(key)]) for key in where}
-    returned = [
-        f"{label}[..., 0]"
-        if _is_scalar(short[label.name], rows)
-        and (expr.has(*REDUCTIONS) or expr.free_symbols & columns)
-        and not expr.has(OverAll)
-        else label.name
-        for label, expr in results
-    ]
-    formulas = "\n".join(_formula(label, expr, rows) for label, expr in short.items())
-    renamed = ", ".join(f"{text} for {key}" for key, text in arguments.items() if text != str(key))
-    note = f"\n\nWith {renamed}." if renamed else ""
-    docstring = f'"""Return {", ".join(outputs)}.\n\n{formulas}{note}\n"""'
-    block = indent("\n".join([docstring, *body, f"return {', '.join(returned)}"]), "    ")
-    return f"{IMPORTS[framework]}\n\n\ndef {name}({', '.join(arguments.values())}):\n{block}\n"
+    if framework not in (*SPELLINGS, *PRINTERS):
+        known = ", ".join((*SPELLINGS, *PRINTERS))
+        raise Refused(f"there is no framework {framework!r}: choose one of {known}.")
+    if not is_name(name):
+        raise Refused(f"{name!r} is no name in Python: call the function otherwise.")
+    recorded = program(outputs, arguments, where)
+    if framework in PRINTERS:
+        return kernel(recorded, framework, name, docstring_of(recorded, arguments))
+    spelling = SPELLINGS[framework](recorded)
+    lines = body(spelling)
+    imports = "\n".join([*dict.fromkeys(spelling.needs), *spelling.imports])
+    docstring = docstring_of(recorded, arguments)
+    block = indent("\n".join([docstring, *lines]), "    ")
+    parameters = ", ".join(parameter.name for parameter in recorded.parameters)
+    return f"{imports}\n\n\ndef {name}({parameters}):\n{block}\n"
 
 
 def function(
-    outputs: Mapping[str, Expr],
-    arguments: Mapping[Expr, str],
-    where: Mapping[Expr, Expr] | None = None,
+    outputs: Mapping[Any, Expr],
+    arguments: Mapping[Any, str],
+    where: Mapping[Any, Expr] | None = None,
     framework: Framework = "numpy",
+    name: str = "backward",
 ) -> Callable[..., Any]:
     """Return the function that `source` prints.
 
     Parameters
     ----------
-    outputs, arguments, where, framework
+    outputs, arguments, where, framework, name
         As in `source`.
 
     Raises
@@ -175,22 +154,23 @@ def function(
     >>> mean(np.array([[3.0, 4.0], [1.0, 7.0]])).tolist()
     [12.5, 25.0]
     """
+    if framework == "c":
+        raise Refused("a function in C has to be compiled: print it with source, and load it.")
+    text = source(outputs, arguments, where, framework, name)
+    file = f"<{name} {next(NUMBERS)}>"
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
     namespace: dict[str, Any] = {}
-    exec(source(outputs, arguments, where, framework), namespace)
-    return namespace["backward"]  # type: ignore[no-any-return]
+    exec(compile(text, file, "exec"), namespace)
+    return namespace[name]  # type: ignore[no-any-return]
 
 
-def _full_array(arguments: Mapping[Expr, str], exprs: list[Expr], of_rows: Collection[Expr]) -> str:
-    """Return the name of an argument that has the last axis."""
-    bases = {n.base for expr in exprs for n in nodes(expr) if isinstance(n, Indexed)} - {*of_rows}
-    return next((text for base, text in arguments.items() if base in bases), "")
+def body(spelling: Spelling) -> list[str]:
+    """Return the lines of a function, the last of which returns the results."""
+    recorded = spelling.program
+    lines = [spelling.statement(statement) for statement in recorded.statements]
+    sizes = [f"{size} = {spelling.length(axis)}" for size, axis in recorded.lengths.items()]
+    results = ", ".join(map(spelling.result, recorded.results))
+    return [*sorted(sizes), *spelling.prelude(), *lines, f"return {results}"]
 
 
-def _is_scalar(expr: Expr, rows: set[str]) -> bool:
-    return all(index.name in rows for index in free_indices(expr))
-
-
-def _formula(label: str, expr: Expr, rows: set[str]) -> str:
-    indices = sorted(free_indices(expr), key=lambda index: index.name not in rows)
-    left = f"{label}[{', '.join(map(str, indices))}]" if indices else label
-    return fill(f"{left} = {expr}", 92, subsequent_indent="    ", break_long_words=False)
+NUMBERS = count(1)

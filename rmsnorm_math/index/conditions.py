@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping
 
 from sympy import (
     And,
+    Basic,
     Dummy,
     Eq,
     Expr,
     Ge,
     Gt,
     Idx,
+    KroneckerDelta,
     Le,
     Lt,
     Max,
@@ -33,6 +35,8 @@ Bounds = Mapping[Expr, tuple[Expr, Expr]]
 
 def within(value: Expr, lower: Expr, upper: Expr, bounds: Bounds) -> Boolean:
     """Return what is left of lower <= value <= upper, where the indices lie in `bounds`."""
+    if bounds.get(value) == (lower, upper):
+        return true
     return settled(And(Le(lower, value), Le(value, upper)), bounds)
 
 
@@ -56,10 +60,11 @@ def _decided(relation: Relational, bounds: Bounds) -> Boolean:
         return (true if isinstance(relation, Ne) else false) if apart else relation
     if isinstance(relation, Le | Lt):
         difference = -difference
-    least, most = extreme(difference, bounds, 0), extreme(difference, bounds, 1)
     strict = isinstance(relation, Lt | Gt)
+    least = extreme(difference, bounds, 0)
     if least.is_positive if strict else least.is_nonnegative:
         return true
+    most = extreme(difference, bounds, 1)
     if most.is_nonpositive if strict else most.is_negative:
         return false
     isolated = None if strict else _isolated(difference.expand())
@@ -101,11 +106,15 @@ def tightest(kind: type[Max | Min], ends: tuple[Expr, ...], bounds: Bounds) -> E
     return kind(*args)
 
 
-def solved(condition: Boolean, index: Expr) -> Expr | None:
-    """Return the value that an equation gives `index`, if it is one of whole numbers."""
-    if not (isinstance(condition, Eq) and is_count(condition.lhs) and is_count(condition.rhs)):
+def solved(equation: Basic, index: Expr) -> Expr | None:
+    """Return the value that an equation or a delta gives `index`, if it is of whole numbers."""
+    if not (isinstance(equation, Eq | KroneckerDelta) and all(map(is_count, equation.args))):
         return None
-    difference = (condition.lhs - condition.rhs).expand()
+    left, right = equation.args
+    if index in (left, right):
+        value = right if left == index else left
+        return None if value.has(index) else value
+    difference = (left - right).expand()
     slope = difference.coeff(index)
     rest = (difference - slope * index).expand()
     return (-slope * rest).expand() if slope in (1, -1) and not rest.has(index) else None

@@ -8,12 +8,12 @@ index stands before the sum.
 from sympy import (
     Add,
     And,
+    Basic,
     Dummy,
     Eq,
     Expr,
     Idx,
     Indexed,
-    KroneckerDelta,
     Max,
     Min,
     Mul,
@@ -38,7 +38,7 @@ from rmsnorm_math.index.conditions import (
 )
 from rmsnorm_math.index.enter import excluded
 from rmsnorm_math.index.inner import Binder, BoundSum, Bracket, Choice, bracket, choice, pairs
-from rmsnorm_math.index.rebuild import closed, made, occurs, opened, put
+from rmsnorm_math.index.rebuild import closed, is_count, made, occurs, opened, put
 from rmsnorm_math.index.terms import is_smooth, terms, times
 
 Limit = tuple[Dummy, Expr, Expr]
@@ -79,37 +79,43 @@ def total(body: Expr, limit: Limit, bounds: Bounds) -> Expr:
 
 
 def _summed(term: Expr, limit: Limit, bounds: Bounds) -> Expr:
-    index, lower, upper = limit
+    index, *ends = limit
     before, inside, brackets = [], [], []
     for factor in Mul.make_args(term):
         if not occurs(factor, index):
             before.append(factor)
         elif isinstance(factor, Bracket):
             brackets.append(factor.args[0])
-        elif isinstance(factor, KroneckerDelta):
-            brackets.append(Eq(*factor.args))
         else:
             inside.append(factor)
-    conditions = settled(And(*brackets), {**bounds, index: (lower, upper)})
-    if conditions == false:
-        return S.Zero
-    picked = _picked(conditions, Mul(*inside), limit, bounds)
-    if picked is None:
-        picked = _limited(conditions, Mul(*inside), limit, bounds)
-    return times(*before, picked)
+    conditions: Boolean = true
+    if brackets:
+        conditions = settled(And(*brackets), {**bounds, index: tuple(ends)})
+        if conditions == false:
+            return S.Zero
+    equations = [f for f in (*inside, *And.make_args(conditions)) if solved(f, index) is not None]
+    if equations:
+        rest = _picked(equations, inside, conditions, limit, bounds)
+    else:
+        rest = _limited(conditions, Mul(*inside), limit, bounds)
+    return times(*before, rest)
 
 
-def _picked(conditions: Boolean, term: Expr, limit: Limit, bounds: Bounds) -> Expr | None:
-    """Return the one term that an equation among `conditions` leaves."""
+def _picked(
+    equations: list[Basic], factors: list[Expr], conditions: Boolean, limit: Limit, bounds: Bounds
+) -> Expr:
+    """Return the one term that an equation, a delta or a condition, leaves."""
     index, lower, upper = limit
-    values = {c: solved(c, index) for c in And.make_args(conditions)}
-    found = [c for c, value in values.items() if value is not None]
-    if not found:
-        return None
-    first = min(found, key=lambda c: str(values[c]))
-    value, others = values[first], And(*(c for c in values if c != first))
-    reached = And(settled(put(others, index, value), bounds), within(value, lower, upper, bounds))
-    return S.Zero if reached == false else times(bracket(reached), put(term, index, value))
+    values = {equation: solved(equation, index) for equation in equations}
+    first = min(equations, key=lambda equation: str(values[equation]))
+    value = values[first]
+    reached = within(value, lower, upper, bounds)
+    if conditions != true:
+        others = And(*(c for c in And.make_args(conditions) if c != first))
+        reached = And(settled(put(others, index, value), bounds), reached)
+    if reached == false:
+        return S.Zero
+    return times(bracket(reached), put(Mul(*(f for f in factors if f != first)), index, value))
 
 
 def _limited(conditions: Boolean, term: Expr, limit: Limit, bounds: Bounds) -> Expr:
@@ -133,7 +139,7 @@ def _limited(conditions: Boolean, term: Expr, limit: Limit, bounds: Bounds) -> E
     limit = index, lower, upper
     apart = next((c for c in kept if is_apart(c, index, here)), None)
     if apart is None:
-        rest = _plain(bracket(And(*kept)), term, limit, bounds)
+        rest = _plain(bracket(And(*kept)) if kept else S.One, term, limit, bounds)
     else:
         others = times(term, *(bracket(c) for c in kept if c is not apart))
         if isinstance(apart, Ne) and is_smooth(term, index):
@@ -147,19 +153,18 @@ def _limited(conditions: Boolean, term: Expr, limit: Limit, bounds: Bounds) -> E
                     for part in alternatives(apart, index)
                 )
             )
-    return times(bracket(And(*before)), rest)
+    return times(bracket(And(*before)), rest) if before else rest
 
 
 def _plain(kept: Expr, term: Expr, limit: Limit, bounds: Bounds) -> Expr:
     index, lower, upper = limit
     if kept == 1 and isinstance(term, Add):
         return total(term, limit, bounds)
-    length = (upper - lower + 1).expand()
-    if kept == term == 1 and (
-        extreme(length, bounds, 0).is_nonnegative
-        or (isinstance(length, Symbol) and not isinstance(length, Idx | Dummy))
-    ):
-        return length
+    if kept == term == 1:
+        length = (upper - lower + 1).expand()
+        symbol = isinstance(length, Symbol) and not isinstance(length, Idx | Dummy)
+        if symbol or extreme(length, bounds, 0).is_nonnegative:
+            return length
     for factor in Mul.make_args(term):
         if isinstance(factor, BoundSum) and not any(occurs(end, index) for end in factor.args[2:]):
             inner, body = opened(factor)
@@ -169,11 +174,12 @@ def _plain(kept: Expr, term: Expr, limit: Limit, bounds: Bounds) -> Expr:
                 return total(
                     total(kept * rest * body, limit, here), (inner, *factor.args[2:]), bounds
                 )
+    factors = [f for f in Mul.make_args(term) if is_count(f)]
+    while lower.is_Integer and any(put(f, index, lower) == 0 for f in factors):
+        lower += 1
     return closed(BoundSum, index, times(kept, term), lower, upper)
 
 
 def _picks(factor: Expr, index: Expr) -> bool:
-    if isinstance(factor, KroneckerDelta):
-        return solved(Eq(*factor.args), index) is not None
-    parts = And.make_args(factor.args[0]) if isinstance(factor, Bracket) else ()
+    parts = And.make_args(factor.args[0]) if isinstance(factor, Bracket) else (factor,)
     return any(solved(part, index) is not None for part in parts)

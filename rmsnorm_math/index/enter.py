@@ -18,13 +18,16 @@ from sympy import (
     S,
     Subs,
     Sum,
+    sign,
     srepr,
 )
 from sympy.core.function import AppliedUndef
+from sympy.logic.boolalg import to_nnf
 
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.inner import BoundProduct, BoundSum, Partial, bracket, choice
 from rmsnorm_math.index.rebuild import closed, renamed, substituted
+from rmsnorm_math.index.signs import without_positive
 from rmsnorm_math.index.walk import BINDERS, limits_of, name, nodes
 
 Names = Mapping[Expr, Dummy]
@@ -51,7 +54,12 @@ def _enter(expr: Basic, names: Names, *, inside: bool = False) -> Basic:
         if isinstance(node, Piecewise):
             if inside:
                 _refuse_folded(node, names)
-            return choice(*((walk(value), walk(condition)) for value, condition in node.args))
+            return choice(
+                *(
+                    (walk(value), walk(to_nnf(condition, simplify=False)))
+                    for value, condition in node.args
+                )
+            )
         if isinstance(node, Derivative | Subs):
             return _partial(node, walk)
         args = tuple(map(walk, node.args))
@@ -59,6 +67,8 @@ def _enter(expr: Basic, names: Names, *, inside: bool = False) -> Basic:
             return bracket(args[0] > 0 if args[1] == 0 else args[0] >= 0)
         if isinstance(node, Add):
             return excluded(renamed(node, args))
+        if isinstance(node, sign):
+            return sign(without_positive(args[0]), evaluate=False)
         return renamed(node, args)
 
     return walk(expr)
@@ -92,7 +102,7 @@ def _binder(node: Expr, names: Names) -> Expr:
 
 def _refuse_twin(index: Expr, body: Expr) -> None:
     for node in nodes(body):
-        if name(node) == str(index) and node != index:
+        if name(node) == index.name and node != index:
             raise Refused(
                 f"the sum over {index} does not reach the {index} inside it: they print alike, "
                 f"but the dummy is {srepr(index)} and the other is {srepr(node)}. "

@@ -13,6 +13,7 @@ from sympy import (
     Indexed,
     IndexedBase,
     KroneckerDelta,
+    Mod,
     Mul,
     Ne,
     Piecewise,
@@ -20,6 +21,8 @@ from sympy import (
     Subs,
     Sum,
     Symbol,
+    ceiling,
+    floor,
 )
 from sympy.core.symbol import Str
 from sympy.logic.boolalg import Boolean
@@ -35,7 +38,7 @@ from rmsnorm_math.index.inner import (
 from rmsnorm_math.index.nested import kept_together
 from rmsnorm_math.index.rebuild import is_count, made, renamed, with_leaves
 from rmsnorm_math.index.terms import is_smooth, times
-from rmsnorm_math.index.walk import name, nodes
+from rmsnorm_math.index.walk import free_symbols, name, nodes
 
 Labels = Callable[[Basic], tuple[Expr, ...]]
 
@@ -158,7 +161,10 @@ def _written(expr: Expr, labels: Labels) -> Expr:
             limits.insert(0, (index, *(write(end, here) for end in inner.args[2:])))
             here, inner = (index, *here), inner.args[1]
         result = (Sum if kind is BoundSum else Product)(write(inner, here), *limits)
-        if result.free_symbols.isdisjoint(labels(inner)):
+        if not (
+            any(isinstance(part, Bracket | Choice) for part in nodes(inner))
+            and free_symbols(result) & set(labels(inner))
+        ):
             return result
         return kept_together(node, lambda other: binder(other, names))
 
@@ -167,7 +173,8 @@ def _written(expr: Expr, labels: Labels) -> Expr:
 
 def _delta(condition: Boolean) -> Expr | None:
     """Return the factor that an equation of indices is, if it has no other form."""
-    if isinstance(condition, Eq | Ne) and is_count(condition.lhs) and is_count(condition.rhs):
+    plain = all(is_count(end) and not end.has(Mod, floor, ceiling) for end in condition.args)
+    if isinstance(condition, Eq | Ne) and plain:
         delta = KroneckerDelta(*condition.args)
         return delta if isinstance(condition, Eq) else 1 - delta
     return None

@@ -8,7 +8,6 @@ from sympy import (
     Dummy,
     Expr,
     Function,
-    Indexed,
     Mul,
     Pow,
     S,
@@ -22,8 +21,9 @@ from sympy.core.function import AppliedUndef, ArgumentIndexError
 from sympy.functions.elementary.miscellaneous import MinMaxBase
 
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.index.inner import BoundSum, Partial
-from rmsnorm_math.index.rebuild import rebuilt, substituted
+from rmsnorm_math.index.inner import Partial
+from rmsnorm_math.index.rebuild import substituted
+from rmsnorm_math.index.signs import sign_of
 
 
 def partial(node: Expr, place: int) -> Expr:
@@ -39,7 +39,7 @@ def partial(node: Expr, place: int) -> Expr:
         applied, *orders = node.args if isinstance(node, Partial) else (node, *[0] * len(node.args))
         return Partial(applied, *(S(n + (at == place)) for at, n in enumerate(orders)))
     if isinstance(node, Abs):
-        return _sign(node.args[0])
+        return sign_of(node.args[0])
     if isinstance(node, sign):
         return 2 * DiracDelta(node.args[0])
     if isinstance(node, floor | ceiling):
@@ -62,21 +62,3 @@ def _by_sympy(node: Expr, place: int) -> Expr:
             f"write it with functions that have one."
         )
     return substituted(result, dict(zip(symbols, node.args, strict=True)))
-
-
-def _sign(expr: Expr) -> Expr:
-    """Return the sign of `expr`, without the factors that are never negative: elements are real."""
-    return sign(Mul(*(f for f in Mul.make_args(expr) if not is_nonnegative(f))))
-
-
-def is_nonnegative(expr: Expr) -> bool:
-    """Return whether `expr`, whose elements are real, is never negative."""
-
-    def known(node: Expr) -> Expr | None:
-        if isinstance(node, Indexed):
-            return Dummy(real=True)
-        if isinstance(node, BoundSum):
-            return Dummy(nonnegative=True) if is_nonnegative(node.args[1]) else Dummy(real=True)
-        return None
-
-    return bool(rebuilt(expr, known).is_nonnegative)

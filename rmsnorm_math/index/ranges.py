@@ -5,58 +5,25 @@ n-1); what the sums over that axis of that base show. A shape says how long an a
 where it begins. What the sums show counts only where every element of that axis lies within it.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable
-from typing import NamedTuple
-
-from sympy import Add, Dummy, Eq, Expr, Idx, Indexed, IndexedBase, KroneckerDelta, S, Symbol
+from sympy import Add, Dummy, Expr, Idx, S, Symbol
 
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.conditions import extreme
 from rmsnorm_math.index.enter import enter
-from rmsnorm_math.index.inner import Binder
-from rmsnorm_math.index.rebuild import is_count, opened
+from rmsnorm_math.index.survey import Axis, Span, Survey, survey
 from rmsnorm_math.index.walk import Ranges
 
-Axis = tuple[IndexedBase, int]
-Span = tuple[Expr, Expr]
 
-
-class Survey(NamedTuple):
-    """What an expression shows: where its bound indices run, and what stands at each axis."""
-
-    limits: dict[Expr, Span]
-    places: dict[Axis, set[Expr]]
-    equal: list[tuple[Expr, Expr]]
-    stated: Ranges
-
-
-def survey(exprs: Iterable[Expr], stated: Ranges | None = None) -> Survey:
-    """Return what `exprs`, in the inner form, show beside what is `stated`."""
-    found = Survey({}, defaultdict(set), [], stated or {})
-    seen: set[Expr] = set()
-
-    def walk(node: Expr) -> None:
-        if node in seen or not node.args:
-            return
-        seen.add(node)
-        if isinstance(node, Indexed):
-            for axis, index in enumerate(node.indices):
-                found.places[node.base, axis].add(index)
-        if isinstance(node, KroneckerDelta | Eq) and all(map(is_count, node.args)):
-            found.equal.append(node.args[:2])
-        if isinstance(node, Binder):
-            index, body = opened(node)
-            found.limits[index] = node.args[2:]
-            for part in (body, *node.args[2:]):
-                walk(part)
-        elif not isinstance(node, IndexedBase | Idx):
-            for arg in node.args:
-                walk(arg)
-
-    for expr in exprs:
-        walk(expr)
-    return found
+def _refuse_wider(index: Expr, first: Expr, last: Expr) -> None:
+    """Raise if the range stated for an `Idx` leaves its own, at which SymPy takes conditions."""
+    if not isinstance(index, Idx) or index.lower is None:
+        return
+    gaps = (first - index.lower).expand(), (index.upper - last).expand()
+    if not all(gap.is_nonnegative for gap in gaps):
+        raise Refused(
+            f"the range {first} to {last} of {index} is not within {index.lower} to {index.upper}, "
+            f"which {index} itself declares and SymPy decides by: use {index} = Idx('{index}')."
+        )
 
 
 def known_range(index: Expr, *exprs: Expr, stated: Ranges | None = None) -> Span | None:
@@ -76,6 +43,8 @@ def known_range(index: Expr, *exprs: Expr, stated: Ranges | None = None) -> Span
 
 def known_ranges(shown: Survey) -> Ranges:
     """Return the ranges of the free indices that are known, and all that is stated."""
+    for index, span in shown.stated.items():
+        _refuse_wider(index, *map(S, span))
     met = [*shown.places.values(), *map(set, shown.equal)]
     free = {s for places in met for place in places for s in place.free_symbols}
     spans = {s: span_of(s, shown) for s in free if not isinstance(s, Dummy)}
@@ -114,7 +83,7 @@ def _declared(index: Expr, shown: Survey) -> set[Span]:
 
 
 def _spans_of_index(index: Expr, shown: Survey) -> set[Span]:
-    if (declared := _declared(index, shown)) or _is_length(index, shown):
+    if (declared := _declared(index, shown)) or not _is_index(index, shown):
         return declared
     alike = {index} | {
         other for pair in shown.equal for one, other in (pair, pair[::-1]) if one == index
@@ -164,8 +133,9 @@ def _gaps(span: Span, places: set[Expr], bounds: Ranges) -> list[Expr]:
 
 
 def _is_index(place: Expr, shown: Survey) -> bool:
+    """Return whether `place` is a free index: not a bound one, nor the n of x[n]."""
     return isinstance(place, Symbol | Idx) and not (
-        isinstance(place, Dummy) or _is_length(place, shown)
+        isinstance(place, Dummy) or place.is_positive is True or is_length(place, shown)
     )
 
 
@@ -181,7 +151,12 @@ def _is_whole(span: Span, shown: Survey) -> bool:
     )
 
 
-def _is_length(symbol: Expr, shown: Survey) -> bool:
-    """Return whether `symbol` counts elements, even where it stands as an index: the n of x[n]."""
-    ends = {s for span in shown.limits.values() for end in span for s in end.free_symbols}
-    return not isinstance(symbol, Idx | Dummy) and (symbol.is_positive is True or symbol in ends)
+def is_length(symbol: Expr, shown: Survey) -> bool:
+    """Return whether `symbol` counts elements, even where it is in an index: the n of x[n+1-i]."""
+    if isinstance(symbol, Idx | Dummy):
+        return False
+    spans = [*shown.limits.values(), *shown.stated.values()]
+    beside = [p for places in shown.places.values() for p in places if p != symbol]
+    return any(S(part).has(symbol) for span in spans for part in span) or (
+        symbol.is_positive is True and any(place.has(symbol) for place in beside)
+    )

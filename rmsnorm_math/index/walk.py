@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sympy import Basic, Dummy, Expr, Idx, Indexed, IndexedBase, Product, Sum, Symbol
+from sympy import Basic, Dummy, Expr, Idx, Indexed, IndexedBase, Product, Subs, Sum, Symbol
 from sympy.core.function import AppliedUndef
 
 Ranges = dict[Expr, tuple[Expr, Expr]]
@@ -27,7 +27,7 @@ def name(node: Basic) -> str | None:
     if isinstance(node, AppliedUndef):
         return str(node.func)
     if isinstance(node, Symbol | Idx | IndexedBase) and not isinstance(node, Dummy):
-        return str(node)
+        return str(node.name)
     return None
 
 
@@ -54,21 +54,7 @@ def free_indices(expr: Expr) -> list[Expr]:
     """Return the free indices of `expr`, sorted by name; a length that is used as one is none."""
     ends = {s for _, *limit in limits_of(expr) for end in limit for s in end.free_symbols}
     lengths = {s for s in ends if not isinstance(s, Idx)}
-    return sorted(_free_indices(expr, frozenset()) - lengths, key=str)
-
-
-def _free_indices(expr: Basic, bound: frozenset[Expr]) -> set[Expr]:
-    if isinstance(expr, BINDERS):
-        found: set[Expr] = set()
-        for index, *ends in reversed(expr.limits):
-            found = found.union(*(_free_indices(end, bound) for end in ends))
-            bound |= {index}
-        return found | _free_indices(expr.function, bound)
-    if isinstance(expr, Idx):
-        return {expr} - bound
-    if isinstance(expr, Indexed):
-        return index_symbols(expr) - bound
-    return set().union(*(_free_indices(arg, bound) for arg in expr.args))
+    return sorted(free_symbols(expr) & index_symbols(expr) - lengths, key=str)
 
 
 def depends(expr: Basic, wrt: Expr) -> bool:
@@ -89,8 +75,27 @@ def plain(index: Expr) -> Expr:
 
 
 def free_symbols(*exprs: Basic) -> set[Expr]:
-    """Return the free symbols and indices of `exprs`, and the labels of their bases."""
-    return {s for e in exprs for s in e.free_symbols if not isinstance(s, Indexed)}
+    """Return the free symbols, indices and bases of `exprs`; SymPy's own asks each sum anew."""
+    memo: dict[Basic, frozenset[Expr]] = {}
+
+    def walk(node: Basic) -> frozenset[Expr]:
+        if isinstance(node, Symbol | Idx | IndexedBase):
+            return frozenset([node])
+        if (known := memo.get(node)) is None:
+            known = memo[node] = within(node)
+        return known
+
+    def within(node: Basic) -> frozenset[Expr]:
+        if isinstance(node, BINDERS):
+            found = walk(node.function)
+            for index, *ends in node.limits:
+                found = (found - {index}).union(*map(walk, ends))
+            return found
+        if isinstance(node, Subs):
+            return (walk(node.expr) - set(node.variables)).union(*map(walk, node.point))
+        return frozenset().union(*map(walk, node.args))
+
+    return set().union(*map(walk, exprs))
 
 
 def declared(*exprs: Basic) -> set[Expr]:

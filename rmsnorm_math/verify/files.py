@@ -30,8 +30,8 @@ class Unreadable(Exception):
 def write_cases(
     directory: str | Path,
     outputs: Mapping[Any, Expr],
-    arguments: Mapping[Expr, str],
-    where: Mapping[Expr, Expr] | None = None,
+    arguments: Mapping[Any, str],
+    where: Mapping[Any, Expr] | None = None,
     **options: Any,
 ) -> int:
     """Write the cases of `check` as files, and return how many there are.
@@ -58,8 +58,8 @@ def write_cases(
 def read_results(
     directory: str | Path,
     outputs: Mapping[Any, Expr],
-    arguments: Mapping[Expr, str],
-    where: Mapping[Expr, Expr] | None = None,
+    arguments: Mapping[Any, str],
+    where: Mapping[Any, Expr] | None = None,
     **options: Any,
 ) -> Report:
     """Report on the results beside the cases that `write_cases` wrote, given the same arguments."""

@@ -15,8 +15,8 @@ Shapes = Sequence[tuple[int, ...]] | None
 def check(
     function: Callable[..., Any],
     outputs: Mapping[Any, Expr],
-    arguments: Mapping[Expr, str],
-    where: Mapping[Expr, Expr] | None = None,
+    arguments: Mapping[Any, str],
+    where: Mapping[Any, Expr] | None = None,
     *,
     dtype: str = "float64",
     shapes: Shapes = None,
@@ -77,8 +77,8 @@ def check(
 def assert_right(
     function: Callable[..., Any],
     outputs: Mapping[Any, Expr],
-    arguments: Mapping[Expr, str],
-    where: Mapping[Expr, Expr] | None = None,
+    arguments: Mapping[Any, str],
+    where: Mapping[Any, Expr] | None = None,
     **options: Any,
 ) -> None:
     """Raise AssertionError with the text of `check`'s report unless all is right."""

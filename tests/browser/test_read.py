@@ -121,6 +121,32 @@ def test_search_finds_what_a_page_says(visit: Visit, place: str) -> None:
     page.context.close()
 
 
+FIRST = {
+    "gradient": "The backward pass",
+    "backward": "The backward pass",
+    "eps": "Variants, and who ships which",
+    "triton": "For kernels",
+    "cuda": "For kernels",
+    "cite": "Install and cite",
+    "double backward": "Differentiate the backward pass",
+    "chain rule": "Derive it by hand",
+}
+
+
+def test_search_leads_to_the_right_page_first_and_shows_words(visit: Visit) -> None:
+    page = visit("search.html")
+    address = page.url.split("?")[0]
+    for query, title in FIRST.items():
+        page.goto(f"{address}?q={query}")
+        first = page.locator("#search-results li").first
+        expect(first.locator("a").first).to_have_text(title)
+        page.wait_for_function("document.querySelector('.search-summary').innerText")
+        expect(first.locator(".context")).not_to_be_empty()
+        text = page.locator("#search-results ul.search").inner_text()
+        assert not re.findall(r"\\(?:frac|hat|bar|sum)|\w\^=", text), query
+    page.context.close()
+
+
 def test_code_leaves_room_for_a_button_only_where_there_is_one(visit: Visit) -> None:
     room = """cells => cells.filter(cell => {
         const more = parseFloat(getComputedStyle(cell).paddingBottom) > 16;

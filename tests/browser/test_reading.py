@@ -24,25 +24,32 @@ def test_the_first_screen_has_the_wrong_and_the_right_derivative_and_the_formula
     front: Page,
 ) -> None:
     wrong, right = front.locator(".tag_side").all()
-    assert wrong.locator(".katex-html").inner_text().strip() == "0"
+    assert r"\delta_{i j}" in (right.locator("annotation").text_content() or "")
     boxes = [wrong.bounding_box(), right.bounding_box()]
-    assert all(boxes)
     assert boxes[0]["y"] == boxes[1]["y"]  # type: ignore[index]  # side by side
-    for shown in (right, *front.locator("table").first.locator("tr").all()):
+    formulas = front.locator(".tag_named .math-wrapper").all()
+    assert len(formulas) == 6
+    for shown in (right, *formulas[:4]):  # the layer, the Jacobian and both gradients
         box = shown.bounding_box()
         assert box
         assert box["y"] + box["height"] <= 800
-    for section in ("#the-code", "#what-it-does-to-a-gradient"):
-        expect(front.locator(f"article a[href='{section}']").first).to_be_in_viewport()
 
 
-LEAVES = """() => {
+def test_each_formula_of_the_front_page_shows_how_it_is_copied(front: Page) -> None:
+    for formula in front.locator(".tag_named .math-wrapper").all():
+        bar = formula.locator(".copy-formula")
+        assert bar.evaluate("bar => getComputedStyle(bar).opacity") == "1"
+        expect(bar.get_by_role("button", name="Copy as LaTeX")).to_be_visible()
+        expect(bar.get_by_role("button", name="Copy as SymPy")).to_be_visible()
+
+
+LEAVES = """() => {   // what should be seen whole
     const svg = document.querySelector('.grip').ownerSVGElement, box = svg.getBoundingClientRect();
-    const clipped = getComputedStyle(svg).overflow === 'hidden';
-    return [...svg.querySelectorAll(clipped ? 'text' : 'line, path, text')]
+    return [...svg.querySelectorAll('path, text, ellipse, line[stroke-width], circle:not(.grip)')]
         .filter((part) => getComputedStyle(part).visibility === 'visible')
         .map((part) => part.getBoundingClientRect())
-        .filter(({ left, right }) => left < box.left || right > box.right);
+        .filter(({ left, right, top, bottom }) => left < box.left - 1 || right > box.right + 1
+            || top < box.top - 1 || bottom > box.bottom + 1);
 }"""
 
 
@@ -89,9 +96,37 @@ def test_a_finger_moves_the_picture_and_not_the_page(visit: Visit) -> None:
         points = [] if step is None else [{"x": at[0] - 10 * step, "y": at[1] + 10 * step}]
         touch.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
         page.wait_for_timeout(30)  # else Chromium merges the moves
-    expect(page.locator("[name=x1]")).to_have_value("0.3")
-    expect(page.locator("[name=x2]")).to_have_value("-0.5")
+    expect(page.locator("[name=x1]")).to_have_value("0.4")
+    expect(page.locator("[name=x2]")).to_have_value("-0.4")
     assert page.evaluate("scrollY") == top
+    page.context.close()
+
+
+def test_the_picture_s_state_is_in_the_address(front: Page) -> None:
+    slider = front.locator("form.picture [name=w1]")
+    slider.fill("0.5")
+    slider.dispatch_event("change")
+    assert front.url.endswith("#picture=1.6,0.8,0.2,1.6,0.5,1,0")
+    shown = front.locator("form.picture [name=J11]").inner_text()
+    front.goto("about:blank")
+    front.go_back()
+    expect(front.locator("form.picture [name=J11]")).to_have_text(shown)
+    expect(slider).to_have_value("0.5")
+    front.goto(front.url.split("#")[0] + "#picture=<b>,1,1,1,1,1,1")  # nonsense changes nothing
+    expect(slider).to_have_value("0.5")
+
+
+def test_a_page_is_printed_without_buttons_and_uncut(visit: Visit) -> None:
+    page = visit("snippets.html")
+    page.emulate_media(media="print")
+    for part in (".skip-to-content", ".run-bar", "button.copybtn", ".take"):
+        for found in page.locator(part).all():
+            expect(found).to_be_hidden()
+    wide = "pres => pres.filter(pre => pre.scrollWidth > pre.clientWidth + 1).length"
+    assert page.locator(".highlight pre:visible").evaluate_all(wide) == 0
+    page.goto(page.url.replace("snippets", "sheet"))
+    printed = page.pdf(format="A4")
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
     page.context.close()
 
 
@@ -120,6 +155,7 @@ def test_a_formula_is_copied_as_latex_and_as_sympy(visit: Visit) -> None:
 
 PARTS = ".katex-display, .highlight pre, figure.plot > svg"
 LAID_OUT = f"""() => [...document.querySelectorAll('{PARTS}')]
+    .filter((part) => !part.closest('details:not([open])'))
     .every((part) => part.checkVisibility({{ contentVisibilityAuto: true }}))"""
 
 
@@ -259,6 +295,6 @@ def test_each_page_says_what_it_is_about() -> None:
         )
         for name, text in texts.items()
     }
-    assert all(len(description) == 1 for description in found.values()), found
+    assert all(len(text) == 1 for text in found.values()), found
     assert len({"".join(*description) for description in found.values()}) == len(PAGES)
     assert all('property="og:title"' in text for text in texts.values())

@@ -219,10 +219,11 @@ def test_it_is_used_by_keyboard(page: Page) -> None:
     assert not code.evaluate("code => code === document.activeElement")
     assert "\t" not in code_of(last)
     reached = []
-    for _ in range(3):  # the button that copies comes first
+    for _ in range(4):  # the button that copies comes first
         reached.append(page.evaluate("document.activeElement.textContent"))
         page.keyboard.press("Tab")
-    assert reached[1:] == ["Run", "Reset"]
+    assert reached[1:] == ["Run", "Reset", "Restart"]
+    page.keyboard.press("Shift+Tab")
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     expect(last.locator(".run-output")).to_have_count(0)
@@ -239,3 +240,35 @@ def test_what_is_copied_is_what_the_reader_wrote(page: Page) -> None:
     last.hover()
     last.locator("button.copybtn").click()
     assert page.evaluate("navigator.clipboard.readText()").strip() == "a = 1\nb = 2\na + b"
+
+
+def test_an_edit_is_there_after_a_reload_and_gone_after_a_reset(visit: Visit) -> None:
+    page = visit("pitfall.html")
+    edit(cell(page, LAST), "40 + 2")
+    page.reload()
+    kept = page.locator("div.cell:has(.run-bar)").filter(has_text="40 + 2")
+    press(kept)
+    expect(kept.locator(".run-output")).to_have_text("42")
+    kept.get_by_role("button", name="Reset").click()
+    page.reload()
+    assert not page.locator("div.cell:has(.run-bar)").filter(has_text="40 + 2").count()
+    page.context.close()
+
+
+def test_a_restart_forgets_what_has_run(page: Page) -> None:
+    above, last = cell(page, "from sympy import Idx"), cell(page, LAST)
+    press(above)
+    above.get_by_role("button", name="Restart").click()
+    expect(above.locator(".run-output")).to_have_count(0)
+    edit(last, "globals().get('here', 'anew')")
+    press(last)
+    expect(last.locator(".run-output")).to_have_text("'anew'")
+
+
+def test_a_long_output_scrolls_in_a_box_of_its_own(page: Page) -> None:
+    last = cell(page, LAST)
+    edit(last, "print('\\n'.join(map(str, range(5000))))")
+    press(last)
+    box = last.locator(".run-output").bounding_box()
+    assert box
+    assert box["height"] < 700

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from shutil import copy
+from zipfile import ZipFile
 
 import nbformat
 import pytest
@@ -41,6 +42,20 @@ def test_a_notebook_holds_nothing_that_only_sphinx_reads(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TAKEN)
+def test_a_notebook_has_the_outputs_of_the_build(name: str) -> None:
+    book = nbformat.read(SITE / f"notebooks/{name}.ipynb", as_version=4)
+    outputs = [output for cell in book.cells for output in cell.get("outputs", [])]
+    page = (SITE / f"{name}.html").read_text("utf-8")
+    assert len(outputs) >= page.count('class="cell_output') > 0
+
+
+def test_the_zip_file_is_what_pip_installs() -> None:
+    with ZipFile(SITE / "notebooks/rmsnorm_math.zip") as archive:
+        names = archive.namelist()
+    assert {"pyproject.toml", "README.md", "LICENSE", "rmsnorm_math/__init__.py"} <= {*names}
+
+
+@pytest.mark.parametrize("name", TAKEN)
 def test_a_notebook_runs_outside_the_repository(folder: Path, name: str) -> None:
     book = nbformat.read(SITE / f"notebooks/{name}.ipynb", as_version=4)
     NotebookClient(book, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
@@ -52,3 +67,4 @@ def test_a_script_runs_outside_the_repository_and_prints(folder: Path, name: str
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert not result.returncode, result.stderr
     assert result.stdout
+    assert not re.search(r"(?m)^None$|^<.* object", result.stdout)

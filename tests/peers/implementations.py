@@ -1,6 +1,5 @@
 """The passes of others and of the snippets: functions of (dy, x, gamma, eps) to y, dx, dgamma."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +22,12 @@ DTYPES = {
 numpy_snippet, torch_snippet, jax_snippet, numba_snippet = (
     load(ROOT / f"docs/snippets/rmsnorm_{name}.py") for name in ("numpy", "torch", "jax", "numba")
 )
+triton_snippet: Any = None  # needs PyTorch 2.6
+if hasattr(torch.library, "triton_op"):
+    import tests.peers.interpreter  # noqa: F401  rounds to bfloat16
+
+    triton_snippet = load(ROOT / "docs/snippets/rmsnorm_triton.py")
+    triton_snippet.wrap_triton = lambda kernel: kernel  # PyTorch 2.6 refuses interpreted ones
 
 
 def tensor(a: Any) -> torch.Tensor:
@@ -61,15 +66,6 @@ def through_numpy(snippet: Any) -> Implementation:
     return implementation
 
 
-@functools.cache
-def jax_snippet_at(eps: float | None) -> Implementation:
-    return through_jax(lambda x, gamma, _: jax_snippet.rms_norm(x, gamma, eps))
-
-
-def jax_snippet_passes(dy: Any, x: Any, gamma: Any, eps: float | None) -> Arrays:
-    return jax_snippet_at(eps)(dy, x, gamma, 0.0)
-
-
 def torch_rms_norm(x: torch.Tensor, gamma: torch.Tensor, eps: float | None) -> torch.Tensor:
     return torch.nn.functional.rms_norm(x, x.shape[-1:], gamma, eps)
 
@@ -106,10 +102,15 @@ SNIPPETS: dict[str, Implementation] = {
     "PyTorch snippet": through_torch(
         lambda x, gamma, eps: torch_snippet.rms_norm(x, x.shape[-1:], gamma, eps)
     ),
-    "JAX snippet": jax_snippet_passes,
+    "JAX snippet": through_jax(jax_snippet.rms_norm),
     "Numba snippet": through_numpy(numba_snippet),
     "Numba snippet, fused": numba_snippet.forward_backward,
 }
+LENGTHY = [*SNIPPETS]  # those that run long rows: Triton's interpreter is slow
+if triton_snippet:
+    SNIPPETS["Triton snippet"] = through_torch(
+        lambda x, gamma, eps: triton_snippet.rms_norm(x, x.shape[-1:], gamma, eps)
+    )
 OTHERS: dict[str, Implementation] = {
     "PyTorch rms_norm": through_torch(torch_rms_norm),
     "JAX autodiff": through_jax(jax_autodiff),

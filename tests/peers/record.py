@@ -9,10 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from tests.peers.implementations import DTYPES, OFFSET, OTHERS, SNIPPETS
-from tests.snippets.cases import RECORD, SCALES, errors, recorded_sources
+from tests.peers.implementations import DTYPES, LENGTHY, OFFSET, OTHERS, SNIPPETS
+from tests.snippets.cases import (
+    LONG,
+    NAMES,
+    RECORD,
+    SCALES,
+    distance,
+    errors,
+    long_case,
+    of_length,
+    recorded_sources,
+)
 
-VERSIONS = ("jax", "ml_dtypes", "numba", "numpy", "torch")
+VERSIONS = ("jax", "ml_dtypes", "numba", "numpy", "torch", "triton")
 
 
 def finite(values: dict[str, float]) -> dict[str, float | None]:
@@ -29,6 +39,15 @@ def main() -> None:
     for name in [*SNIPPETS, "PyTorch rms_norm", "JAX autodiff"]:
         worst = {f"{s:g}": max(errors(both[name], np.float32, scale=s).values()) for s in SCALES}
         by_scale[name] = finite(worst)
+    by_size: dict[str, Any] = {
+        name: {} for name in by_scale if name not in SNIPPETS or name in LENGTHY
+    }
+    for shape in LONG:
+        dy, x, gamma = long_case(shape)
+        want = of_length(dy, x, gamma, 1e-6)
+        for name, row in by_size.items():
+            got = zip(NAMES, both[name](dy, x, gamma, 1e-6), want, strict=True)
+            row[f"{shape[0]} x {shape[1]}"] = finite({k: distance(a, b) for k, a, b in got})
     record = {
         "about": "largest errors of y, dx and dgamma over the largest element; null: not finite",
         "versions": {"python": platform.python_version()}
@@ -36,6 +55,7 @@ def main() -> None:
         "sources": recorded_sources(),
         "by_type": by_type,
         "float32_by_scale": by_scale,
+        "float32_by_size": by_size,
     }
     Path(RECORD).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     print(f"Wrote {RECORD.relative_to(RECORD.parents[2])}")

@@ -61,9 +61,16 @@ def runs() -> dict[str, Any]:
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
-def numbers_summed(hlo: str) -> list[int]:
+def numbers_summed(hlo: str, how: str = "add") -> list[int]:
     """Return how many numbers a device gives to each all-reduce over two devices or more."""
+    region, regions = "", set()
+    for line in hlo.splitlines():
+        region = line.split()[0] if line.startswith("%") else region
+        regions |= {region} if line.startswith("  ROOT") and f" {how}(" in line else set()
     calls = [line for line in hlo.splitlines() if re.search(r"\ball-reduce(-start)?\(", line)]
+    applied = [(line, re.search(r"to_apply=(%[\w.]+)", line)) for line in calls]
+    assert all(m for _, m in applied), f"an all-reduce that this test cannot read: {calls}"
+    calls = [line for line, m in applied if m and m[1] in regions]
     found = [re.search(r"= f32\[([\d,]+)\].*replica_groups=\{\{([\d,]+)\}", line) for line in calls]
     assert all(found), f"an all-reduce that this test cannot read: {calls}"
     return [prod(map(int, m[1].split(","))) for m in found if m and "," in m[2]]
@@ -81,7 +88,43 @@ def test_a_row_needs_one_sum_in_each_pass_and_gamma_one_over_the_rows(runs: dict
         per_row = [16 // rows] if hidden > 1 else []
         per_column = [8192 // hidden] if rows > 1 else []
         assert numbers_summed(run["forward"]) == per_row, run["forward"]
+        assert numbers_summed(run["forward"], "maximum") == per_row, run["forward"]
         assert sorted(numbers_summed(run["backward"])) == sorted(per_row + per_column)
+
+
+ENDS = """\
+import jax, jax.numpy as jnp, numpy as np
+from rmsnorm_jax import on_mesh
+from tests.snippets.cases import distance, of_length
+
+rng = np.random.default_rng(0)
+for shape in ((1, 8), (2, 4), (8, 1)):
+    mesh = jax.sharding.Mesh(np.reshape(jax.devices(), shape), ("rows", "hidden"))
+    forward, backward = map(jax.jit, on_mesh(mesh))
+    for scale in (1e-30, 1.0, 1e20, 3e38):
+        x = (rng.uniform(0.3, 1, (8, 64)) * scale).astype("f")
+        dy = (rng.normal(size=(8, 64)) * (1e12 if scale > 1 else 1)).astype("f")
+        gamma = rng.uniform(0.5, 1, 64).astype("f")
+        y, r = forward(x, gamma, 0.0)
+        got = y, *backward(dy, x, gamma, r)
+        for a, b in zip(got, of_length(dy, x, gamma, 0.0)):
+            assert distance(a, b) < 1e-6, (shape, scale, distance(a, b))
+    x, gamma = (jnp.asarray(rng.normal(size=s), jnp.bfloat16) for s in ((8, 4096), 4096))
+    y, r = forward(x, gamma, 1e-6)
+    got = y, *backward(x, x, gamma, r)
+    for a, b in zip(got, of_length(x, x, gamma, 1e-6)):
+        assert a.dtype == jnp.bfloat16
+        assert distance(a, b) < 2**-8 + 1e-6, (shape, distance(a, b))
+"""
+
+
+def test_range_and_half_precision_are_those_of_one_device() -> None:
+    env = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": f"{SNIPPETS}{os.pathsep}{SNIPPETS.parents[2]}",
+    }
+    subprocess.run([sys.executable, "-c", ENDS], env=env, check=True)
 
 
 def test_it_is_recorded(runs: dict[str, Any]) -> None:

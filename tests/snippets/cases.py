@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 SNIPPETS = sorted((ROOT / "docs/snippets").glob("*.py"))
 RECORD = ROOT / "docs/data/peers.json"
 NAMES = ("y", "dx", "dgamma")
+LONG = ((1, 10**7), (3, 10**6), (10**6, 3), (10**6, 1))
 SCALES = (1e-30, 1e-20, 1e-14, 1e-6, 1.0, 1e6, 1e14, 1e20)
 
 # One rounding to the type, and next to nothing before it.
@@ -26,7 +28,7 @@ def load(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # torch.compile looks
     spec.loader.exec_module(module)
     return module
 
@@ -40,6 +42,22 @@ def reference(dy: Any, x: Any, gamma: Any, eps: float) -> Arrays:
     jacobian = gamma[:, None] * (np.eye(n, dtype=x.dtype) - outer) / r[..., None]
     dx = np.einsum("...i,...ij->...j", dy, jacobian)
     return gamma * x / r, dx, np.sum((dy * x / r).reshape(-1, n), axis=0)
+
+
+def of_length(dy: Any, x: Any, gamma: Any, eps: float) -> Arrays:
+    """Return the same as reference without the Jacobian, which long rows have no room for."""
+    dy, x, gamma = (np.asarray(a).astype(np.float64).astype(np.longdouble) for a in (dy, x, gamma))
+    rstd = 1 / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + np.longdouble(eps))
+    xhat, weighted = x * rstd, gamma * dy
+    dx = rstd * (weighted - xhat * np.mean(weighted * xhat, axis=-1, keepdims=True))
+    return gamma * xhat, dx, np.sum((dy * xhat).reshape(-1, x.shape[-1]), axis=0)
+
+
+def long_case(shape: tuple[int, int]) -> Arrays:
+    """Return dy, x and gamma in float32; dy goes with x, so that the sums do not vanish."""
+    rng = np.random.default_rng(20191016)
+    x, gamma = rng.standard_normal(shape, np.float32), rng.random(shape[-1], np.float32) + 0.5
+    return x + rng.standard_normal(shape, np.float32), x, gamma.astype(np.float32)
 
 
 def cases(dtype: Any, scale: float = 1.0) -> Iterator[tuple[Any, Any, Any, float]]:

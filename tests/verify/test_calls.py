@@ -196,7 +196,10 @@ REFUSED = {
     ),
     "the tolerance is 0; write a factor above 0": lambda: check_backward(by_xhat, tolerance=0),
     "a shape is .4, 0.; write the lengths": lambda: check_backward(by_xhat, shapes=[(4, 0)]),
-    "shapes is .4, 8.; write a list of shapes": lambda: check_backward(by_xhat, shapes=(4, 8)),
+    "shapes is .4, 8.; write a list of shapes": lambda: check_backward(
+        by_xhat,
+        shapes=(4, 8),  # type: ignore[arg-type]
+    ),
     "rstd.b. in the arguments is neither a base nor a symbol": lambda: check(
         by_xhat, {"dx": ybar[b, j]}, {ybar: "dy", IndexedBase("rstd")[b]: "rstd"}
     ),

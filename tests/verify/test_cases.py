@@ -96,7 +96,9 @@ def test_the_values_of_formulas_are_those_of_the_printed_function(name):
     for case in cases(layer=layer, shapes=[(2, 3), (4, 1), (3, 6)]):
         trial = prepared(case, "float64", 1)
         arrays = layer.arrays(case.values)
-        for at, key in enumerate(layer.outputs) if trial else ():
+        if trial is None:
+            continue
+        for at, key in enumerate(layer.outputs):
             got = arrays.of(layer.short[key], layer.indices(key))
             right = trial.right[at]
             assert got.shape == right.shape

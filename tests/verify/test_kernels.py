@@ -3,6 +3,8 @@
 # Backwards share one signature, whether they use every argument or not.
 # ruff: noqa: ARG005
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sympy import IndexedBase
@@ -84,7 +86,7 @@ def test_parts_that_are_left_out_are_found():
 
 def remembering():
     """Keep the root of the first input of each shape."""
-    roots = {}
+    roots: dict[Any, Any] = {}
 
     def backward(dy, x, gamma, eps):
         r = roots.setdefault(x.shape, np.sqrt(np.mean(x * x, -1, keepdims=True) + eps))
@@ -96,7 +98,7 @@ def remembering():
 
 def accumulating():
     """Add to dgamma what the calls before gave."""
-    sums = {}
+    sums: dict[Any, Any] = {}
 
     def backward(dy, x, gamma, eps):
         dx, dgamma = by_xhat(dy, x, gamma, eps)

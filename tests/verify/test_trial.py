@@ -10,7 +10,16 @@ from rmsnorm_math.verify.rmsnorm import backward_of
 from rmsnorm_math.verify.trial import Trial, attempt, prepared
 
 LAYER = backward_of("inside", 0, weight=True, residual=False, outputs=None).layer
-ASKED = prepared(next(makers(LAYER, "float64", [(2, 3)]))(), "float64", 1)
+
+
+def asked_of(case, dtype="float64") -> Trial:
+    """Return what is asked in a case that has a derivative."""
+    asked = prepared(case, dtype, 1)
+    assert asked
+    return asked
+
+
+ASKED = asked_of(next(makers(LAYER, "float64", [(2, 3)]))())
 VALUE = np.array([[1.0, 2.0, 4.0], [0.0, 0.0, 0.5]])
 
 
@@ -62,7 +71,7 @@ def test_a_result_is_right_up_to_what_rounding_explains(factor):
     ],
 )
 def test_a_wider_type_than_that_asked_for_is_said(dtype, given, said):
-    asked = prepared(next(makers(LAYER, dtype, [(2, 3)]))(), dtype, 1)
+    asked = asked_of(next(makers(LAYER, dtype, [(2, 3)]))(), dtype)
 
     def call(_case, _given):
         dx, dgamma = (right.astype("float32" if given is list else given) for right in asked.right)
@@ -80,7 +89,7 @@ def test_the_function_gets_copies_in_the_same_layout():
         for case in (make() for make in makers(LAYER, "float64"))
         if case.arguments[1].ndim > 1 and not case.arguments[1].flags.c_contiguous
     )
-    asked = prepared(transposed, "float64", 1)
+    asked = asked_of(transposed)
     attempt(lambda _case, given: seen.extend(given), asked)
     for given, own in zip(seen[:3], asked.case.arguments, strict=False):
         assert np.array_equal(given, own)

@@ -1,0 +1,56 @@
+"""Which cells of a page need what a browser does not have: NumPy and what is built on it."""
+
+import ast
+import sys
+from functools import cache
+from pathlib import Path
+
+HERE = {"sympy", "mpmath", "IPython", "rmsnorm_math", *sys.stdlib_module_names}
+ARRAYS = {"rmsnorm_math.verify", "rmsnorm_math.function"}  # of this package: they need NumPy
+DOCS = Path(__file__).parents[1]
+
+
+@cache
+def absent(module):
+    """Return whether a module cannot be imported in the browser."""
+    root = module.split(".")[0]
+    if root in HERE:
+        return any(module == name or module.startswith(f"{name}.") for name in ARRAYS)
+    beside = DOCS / f"{root}.py"
+    if not beside.exists():
+        return True
+    return any(absent(name) for node in ast.parse(beside.read_text("utf-8")).body
+               for name in imported(node).values())  # fmt: skip
+
+
+def imported(node):
+    """Return what an import binds: `{name: module}`."""
+    if isinstance(node, ast.Import):
+        return {(a.asname or a.name).split(".")[0]: a.name for a in node.names}
+    if isinstance(node, ast.ImportFrom):
+        return {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+    return {}
+
+
+def bound(node):
+    """Return the names that a statement binds."""
+    names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and type(n.ctx) is ast.Store}
+    defined = (ast.FunctionDef, ast.ClassDef)
+    return names | {n.name for n in ast.walk(node) if isinstance(n, defined)}
+
+
+def needs(sources):
+    """Return for each cell, in the order in which they run, whether it cannot run in a browser."""
+    lost, found = set(), []
+    for source in sources:
+        lines = [line for line in source.splitlines() if not line.startswith("%")]
+        failed = False
+        for node in ast.parse("\n".join(lines)).body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                lost |= {name for name, module in imported(node).items() if absent(module)}
+                continue
+            used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+            failed = failed or bool(used & lost)
+            lost = lost | bound(node) if failed else lost - bound(node)
+        found.append(failed)
+    return found

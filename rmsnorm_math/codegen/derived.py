@@ -1,0 +1,159 @@
+"""What a layer's file is printed from: the gradients and the tangent of its output."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sympy import Expr, Idx, Indexed, IndexedBase, KroneckerDelta, S, Symbol
+from sympy.core.relational import Relational
+
+from rmsnorm_math.errors import Refused
+from rmsnorm_math.gradients import jvp, vjp
+from rmsnorm_math.index.enter import enter
+from rmsnorm_math.index.ranges import span_of
+from rmsnorm_math.index.survey import survey
+from rmsnorm_math.index.walk import Ranges, free_indices
+
+
+@dataclass(frozen=True)
+class Derived:
+    """What a layer's file is printed from; names are those of the code."""
+
+    label: str  # of the output
+    element: Expr  # of the output
+    differentiated: tuple[str, ...]
+    output: dict[str | Expr, Expr]
+    gradients: dict[str | Expr, Expr]
+    tangent: dict[str | Expr, Expr]  # what each argument's tangent adds to the output's
+    cotangent: dict[Expr, str]
+    dots: dict[Expr, str]  # the tangents
+
+
+def derive(
+    output: Mapping[str | Expr, Expr],
+    arguments: Mapping[Expr, str],
+    wrt: Iterable[Expr] | None,
+    stated: Ranges,
+) -> Derived:
+    """Return the gradients and the tangent of one output, which is brought into form."""
+    if len(output) != 1:
+        raise Refused(f"a layer has one output, not {len(output)}: give one, as in {{'y': y}}.")
+    ((key, y),) = output.items()
+    out = _indices_of(key, y)
+    label = key if isinstance(key, str) else str(getattr(key, "base", key))
+    elements = elements_of(y, arguments)
+    chosen = list(elements) if wrt is None else list(wrt)
+    if unknown := [w for w in chosen if w not in arguments]:
+        raise Refused(f"{unknown[0]} is no argument: differentiate by {list(arguments)}.")
+    if len(elements) > 1 and max(len(e.indices) for e in elements.values()) < 2:
+        raise Refused(
+            f"which of {', '.join(arguments[e] for e in elements)} all rows share is not clear: "
+            f"write what belongs to a row with its index, as in x[b, i] beside gamma[i]."
+        )
+    by = {w: elements.get(w, w) for w in chosen}
+    ranges = ranges_of([y, *by.values()], stated)
+    cotangent = _element(f"d{label}", out)
+    gradients = {
+        _key(f"d{arguments[w]}", element): vjp(y, element, cotangent, ranges)
+        for w, element in by.items()
+    }
+    tangents = {w: _element(f"{arguments[w]}_dot", _indices(e)) for w, e in by.items()}
+    moved = {w: jvp(y, element, tangents[w], ranges) for w, element in by.items()}
+    axes = {w: _trailing(out, expr) for w, expr in moved.items()}
+    if out not in axes.values():
+        axes = dict.fromkeys(moved, out)
+    tangent = {
+        _key(f"by_{arguments[w]}", _element(label, axes[w])): expr for w, expr in moved.items()
+    }
+    return Derived(
+        label,
+        _element(label, out),
+        tuple(arguments[w] for w in chosen),
+        {_key(label, _element(label, out)): y},
+        gradients,
+        tangent,
+        {_base(cotangent): f"d{label}"},
+        {_base(tangents[w]): f"{arguments[w]}_dot" for w in by},
+    )
+
+
+def _trailing(out: tuple[Expr, ...], expr: Expr) -> tuple[Expr, ...]:
+    """Return the indices of the output without the first ones that `expr` lacks."""
+    free = {*free_indices(expr)}
+    return out[next((at for at, index in enumerate(out) if index in free), len(out)) :]
+
+
+def _base(element: Expr) -> Expr:
+    return getattr(element, "base", element)
+
+
+def _indices(element: Expr) -> tuple[Expr, ...]:
+    return tuple(getattr(element, "indices", ()))
+
+
+def _element(name: str, indices: tuple[Expr, ...]) -> Expr:
+    return IndexedBase(name)[indices] if indices else Symbol(name)
+
+
+def _key(name: str, element: Expr) -> str | Expr:
+    """Return the key of a result: a name, or an element where its axes have an order."""
+    return _element(name, _indices(element)) if len(_indices(element)) > 1 else name
+
+
+def _indices_of(key: str | Expr, y: Expr) -> tuple[Expr, ...]:
+    """Return the free indices of the output, in the order of its key or of an array like it."""
+    if not isinstance(key, str):
+        return _indices(key)
+    free = free_indices(y)
+    orders = {n.indices for n in y.atoms(Indexed) if {*n.indices} == {*free}}
+    if len(free) > 1 and len(orders) != 1:
+        raise Refused(
+            f"the order of the axes of {key} is not clear: write it as an element, "
+            f"as in {key}[{', '.join(map(str, free))}]."
+        )
+    return tuple(orders.pop()) if len(free) > 1 else tuple(free)
+
+
+def elements_of(expr: Expr, arguments: Iterable[Expr]) -> dict[Expr, Expr]:
+    """Return, for each array that `expr` can be differentiated by, the element to do it with.
+
+    What stands in a `KroneckerDelta` or a condition alone, as a label does, is none of them.
+    """
+    found: dict[Expr, Expr] = {}
+    for base in arguments:
+        if not isinstance(base, IndexedBase):
+            continue
+        here = [node for node in _valued(expr) if isinstance(node, Indexed) and node.base == base]
+        free = set(free_indices(expr))
+        here = [n for n in here if len(set(n.indices)) == len(n.indices)] or here
+        if here:
+            first = max(here, key=lambda node: len(free & {*node.indices}))
+            plain = all(isinstance(s, Idx | Symbol) for s in first.indices)
+            distinct = plain and len(set(first.indices)) == len(first.indices)
+            names = [Idx(f"i_{at}") for at, _ in enumerate(first.indices, 1)]
+            found[base] = first if distinct else base[tuple(names)]
+    return found
+
+
+def ranges_of(exprs: list[Expr], stated: Ranges) -> Ranges:
+    """Return the ranges of the free indices: a length of its own where no sum runs over an axis."""
+    ranges = dict(stated)
+    free = {s for expr in exprs for s in (*free_indices(expr), *_indices(expr))}
+    for index in sorted(free, key=str):
+        shown = survey(map(enter, exprs), ranges)
+        on_its_axes = set().union(*(at for at in shown.places.values() if index in at))
+        if span := span_of(index, shown):
+            ranges[index] = span
+        elif not on_its_axes & {*shown.limits}:
+            ranges[index] = (S.One, Symbol(f"n_{index}", integer=True, positive=True))
+    return ranges
+
+
+def _valued(expr: Expr) -> list[Expr]:
+    """Return the nodes of `expr` whose values it changes with smoothly."""
+    nodes, todo = [], [expr]
+    while todo:
+        node = todo.pop()
+        nodes.append(node)
+        if not isinstance(node, KroneckerDelta | Relational | Indexed):
+            todo += node.args
+    return nodes

@@ -1,0 +1,39 @@
+"""What a printed function says of itself: formulas, names and shapes."""
+
+from collections.abc import Mapping
+from textwrap import fill
+
+from sympy import Expr
+
+from rmsnorm_math.codegen.build import label_of
+from rmsnorm_math.codegen.names import quoted
+from rmsnorm_math.codegen.record import Key, Program
+from rmsnorm_math.index.walk import free_indices
+
+
+def docstring_of(recorded: Program, arguments: Mapping[Expr, str]) -> str:
+    """Return the docstring, with its quotes."""
+    labels = ", ".join(result.label for result in recorded.results)
+    formulas = "\n".join(map(_formula, recorded.formulas))
+    renamed = ", ".join(f"{text} for {key}" for key, text in arguments.items() if text != str(key))
+    arrays = [p for p in recorded.parameters if p.axes]
+    axes = {p.name: [axis.name for axis in p.axes] + ["1"] * p.column for p in arrays}
+    shapes = ", ".join(
+        f"{name} ({', '.join(own)}{',' * (len(own) < 2)})" for name, own in axes.items()
+    )
+    plain = recorded.batch is not None and all(len(own) < 3 for own in axes.values())
+    notes = [f"With {renamed}."] if renamed else []
+    notes += [] if plain else [f"Shapes: {shapes}."]
+    notes += recorded.notes
+    text = quoted("\n\n".join([f"Return {labels}.", formulas, *notes]))
+    return f'"""{text}\n"""'
+
+
+def _formula(formula: tuple[Key, Expr]) -> str:
+    key, expr = formula
+    if isinstance(key, str):
+        indices = sorted(free_indices(expr), key=str)
+        left = f"{label_of(key)}[{', '.join(map(str, indices))}]" if indices else key
+    else:
+        left = str(key)
+    return fill(f"{left} = {expr}", 92, subsequent_indent="    ", break_long_words=False)

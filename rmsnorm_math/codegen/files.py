@@ -1,0 +1,178 @@
+"""The files that a layer is printed as, with places for what is derived; `whole` fills them in."""
+
+from string import Template
+
+NUMPY = Template('''\
+${imports}import numpy as np
+${size}
+
+def ${name}(${arguments}):
+    """Return ${label}${and_kept}.
+
+${formulas}
+    """
+    ${run_forward}
+    return ${typed_output}
+
+
+def ${name}_backward(${given}):
+    """Return ${gradients}${summed}."""
+    ${run_backward}
+    return ${typed_gradients}
+
+
+${forward}
+
+${backward}
+
+def _wide(a):
+    a = np.asarray(a)
+    if a.dtype.kind in "biucO":
+        raise TypeError(f"{a.dtype} is no floating-point type: pass a.astype(np.float32)")
+    return a.astype(np.result_type(a, np.float32), copy=False)
+${by_rows}''')
+
+TORCH = Template('''\
+${imports}import torch
+from torch.autograd.forward_ad import _set_fwd_grad_enabled, unpack_dual
+${size}
+
+def ${name}(${arguments}):
+    """Return ${label}.
+
+${formulas}
+    """
+${as_tensors}    rule = _${rule} if torch.compiler.is_compiling() else _${rule}InEagerMode
+    return rule.apply(${arguments})[0]
+
+
+class _${rule}(torch.autograd.Function):
+    @staticmethod
+    def forward(${arguments}):
+        ${run_forward}
+        return ${typed_output}
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ${arguments_} = inputs
+        ${outputs_} = output
+        ctx.save_for_backward(${saved})
+        ctx.save_for_forward(${tensors})
+${mark}${keep}
+    @staticmethod
+    def backward(ctx, ${cotangent}, *_):
+        ${saved_} = ctx.saved_tensors
+${fetch_given}${refuse_gradients}${again}        ${run_backward}
+        return ${typed_gradients}
+
+
+class _${rule}InEagerMode(_${rule}):  # torch.compile takes no Function that has a jvp
+    @staticmethod
+    def jvp(ctx, ${dots}):
+        ${tensors_} = ctx.saved_tensors
+${fetch}${refuse_tangents}        with _set_fwd_grad_enabled(True):  # for a forward mode outside
+${primals}${zeros}            ${run_tangent}
+            return ${typed_tangent}
+
+    @staticmethod
+    def vmap(info, in_dims, *arguments):
+        return torch.vmap(_${rule}.forward, in_dims)(*arguments), (0,) * ${count}
+
+
+${forward}
+
+${backward}
+
+${tangent}
+
+def _wide(a):
+    if not a.is_floating_point():
+        raise TypeError(f"{a.dtype} is no floating-point type: pass a.float()")
+    return a.to(torch.promote_types(a.dtype, torch.float32))
+${by_rows}''')
+
+JAX = Template('''\
+${imports}from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
+
+
+@jax.custom_jvp
+def ${name}(${arguments}):
+    """Return ${label}.
+
+${formulas}
+    """
+    ${run_forward}
+    return ${typed_output}
+
+
+@partial(${name}.defjvp, symbolic_zeros=True)
+def _rule(primals, tangents):
+    ${arguments_} = primals
+    ${dots_} = tangents
+${refuse_tangents}${zeros}    ${run_tangent}
+    return ${typed_tangent}
+
+
+${forward}
+
+${tangent}
+
+def _wide(a):
+    a = jnp.asarray(a)
+    if not jnp.issubdtype(a.dtype, jnp.floating):
+        raise TypeError(f"{a.dtype} is no floating-point type: pass a.astype(jnp.float32)")
+    return a.astype(jnp.promote_types(a.dtype, jnp.float32))
+''')
+
+FILES = {"numpy": NUMPY, "torch": TORCH, "jax": JAX}
+CASTS = {
+    "numpy": "{0}.astype({1}.dtype, copy=False)",
+    "torch": "{0}.to({1}.dtype)",
+    "jax": "{0}.astype({1}.dtype)",
+}
+SIZE = "\nBLOCK = 2**16  # elements worked on at a time: a few such arrays fit into a cache\n"
+_BY_ROWS = Template('''
+
+def _by_rows(f, lead, *rows, sums=()):
+    """Return f(*rows), some rows at a time; its results at the places `sums` are added up."""
+    flat = [a.reshape(-1, *a.shape[len(lead) :]) for a in rows]
+    count = len(flat[0])
+    step = min(64, max(1, BLOCK * count // max(1, *(${size} for a in flat))))
+    if count <= step${unless}:
+        results = f(*rows)
+        return results if isinstance(results, tuple) else (results,)
+    whole = []
+    for start in range(0, count, step):
+        results = f(*(a[start : start + step] for a in flat))
+        for k, part in enumerate(results if isinstance(results, tuple) else (results,)):
+            if start == 0:
+                whole.append(
+                    ${sum} if k in sums else ${new}
+                )
+            if k in sums:
+                whole[k] += part
+            else:
+                whole[k][start : start + step] = part
+    return tuple(
+        a if k in sums else a.reshape(*lead, *a.shape[1:]) for k, a in enumerate(whole)
+    )
+''')
+BY_ROWS = {
+    "numpy": _BY_ROWS.substitute(
+        size="a.size",
+        unless="",
+        sum="np.zeros(part.shape)",
+        new="np.empty((count, *part.shape[1:]), part.dtype)",
+    ),
+    "torch": _BY_ROWS.substitute(
+        size="a.numel()",
+        unless=" or not rows[0].is_cpu or torch.compiler.is_compiling()",
+        sum="torch.zeros_like(part, dtype=torch.float64)",
+        new="part.new_empty((count, *part.shape[1:]))",
+    ),
+    "jax": "",
+}

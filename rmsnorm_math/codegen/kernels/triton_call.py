@@ -1,0 +1,140 @@
+"""The function around a kernel in Triton: it looks at arguments, makes results, chooses tiles."""
+
+from rmsnorm_math.codegen.kernels.flat import NUMBER, ROW, TILE, WEIGHT
+from rmsnorm_math.codegen.kernels.languages import TORCH
+from rmsnorm_math.codegen.kernels.plan import Rows
+from rmsnorm_math.codegen.kernels.text import indented
+from rmsnorm_math.codegen.nodes import Mean
+
+RESERVED = {
+    *(
+        "BLOCK",
+        "COLUMNS",
+        "STAGES",
+        "WIDEST",
+        "ahead",
+        "block",
+        "col",
+        "columns",
+        "device",
+        "first",
+    ),
+    *(
+        "float",
+        "functools",
+        "in_rows",
+        "inside",
+        "kernel",
+        "kind",
+        "len",
+        "load",
+        "max",
+        "min",
+        "n",
+    ),
+    *(
+        "name",
+        "programs",
+        "row",
+        "rows",
+        "shape",
+        "size",
+        "start",
+        "store",
+        "strides",
+        "tile",
+        "tl",
+    ),
+    *("torch", "triton", "wanted", "warps", "a"),
+}
+TILE_OF = '''\
+@functools.cache
+def _multiprocessors(device):
+    if device.type == "cpu":  # Triton's interpreter
+        return 2
+    return torch.get_device_module(device).get_device_properties(device).multi_processor_count
+
+
+def _number(a, kind, device):
+    if isinstance(a, torch.Tensor):
+        return a.to(kind)
+    return torch.full((), a, dtype=kind, device=device)
+
+
+def _tile(rows, n, a):
+    """Return rows and columns of a tile, the warps for it, and how many tiles are read ahead."""
+    columns = triton.next_power_of_2(n) if n <= WIDEST else min(WIDEST, 4096)
+    block = max(1, min(1024, {tile} // columns)) if n <= WIDEST else 1
+    while block > 1 and rows < 2 * block * _multiprocessors(a.device):
+        block //= 2
+    size = block * columns
+    ahead = 2**16 // (size * a.element_size() * {arrays})
+    return block, columns, max(4, min(16, size // 1024)), min(3, 1 + ahead)
+'''
+
+
+def wrapper(plan: Rows, name: str, docstring: str) -> list[str]:
+    """Return the function that is called: it looks at shapes, and makes the results."""
+    tiles, weights, numbers = (plan.named(role) for role in (TILE, WEIGHT, NUMBER))
+    of_row, sums, first = plan.named(ROW), plan.sums_over_rows(), tiles[0]
+    column = {p.name for p in plan.program.parameters if p.column}
+    wanted = {**dict.fromkeys(tiles[1:], "shape"), **dict.fromkeys(weights, "shape[-1:]")}
+    wanted |= {n: "(*shape[:-1], 1)" if n in column else "shape[:-1]" for n in of_row}
+    checks = " ".join(f'("{key}", {key}, {shape}),' for key, shape in wanted.items())
+    lines = [f"shape, device, n = {first}.shape, {first}.device, {first}.shape[-1]"]
+    lines += [f"rows = {first}.numel() // max(n, 1)"]
+    lines += [f"kind = torch.promote_types({first}.dtype, torch.float32)"]
+    if checks:
+        message = "{name} has the shape {tuple(a.shape)}, not {tuple(wanted)}"
+        lines += [f"for name, a, wanted in ({checks}):", "    if tuple(a.shape) != tuple(wanted):"]
+        lines += [f'        raise ValueError(f"{message}")']
+    lines += [f"{key} = {key}.reshape(rows, n)" for key in tiles]
+    lines += [f"{key} = {key}.contiguous()" for key in weights]
+    for key in of_row:
+        lines.append(f"{key} = {key}.reshape(rows)")
+        lines.append(f"{key} = {key}.to(kind) if {key}.is_floating_point() else {key}")
+    lines += [f"{key} = _number({key}, kind, device)" for key in numbers]
+    kinds = {TILE: "shape", ROW: "shape[:-1]"}
+    outputs = [(label, kinds[role]) for role in kinds for label in plan.results(role)]
+    lines += [
+        f"{x}_out = torch.empty({shape}, dtype={first}.dtype, device=device)"
+        for x, shape in outputs
+    ]
+    lines += [f"block, columns, warps, stages = _tile(rows, n, {first})"]
+    many = "min(triton.cdiv(rows, block), _multiprocessors(device) * 16 // warps)"
+    lines += [f"programs = {many if sums else 'triton.cdiv(rows, block)'}"]
+    for line in sums:
+        size = "programs, n" if plan.roles[line.name] == WEIGHT else "programs"
+        lines.append(f"sum_{line.name} = torch.zeros({size}, dtype=kind, device=device)")
+    passed = [
+        *plan.parameters(),
+        *(f"{x}_out" for x, _ in outputs),
+        *(f"sum_{x.name}" for x in sums),
+    ]
+    passed += ["rows", "n", *(f"*{key}.stride()" for key in tiles)]
+    passed += ["tl.float64 if kind == torch.float64 else tl.float32", "block", "columns"]
+    passed += ["stages" if sums else "1", "num_warps=warps"]
+    call = ["with torch.cuda.device_of(" + first + "):", "    kernel[(programs,)]("]
+    call += [f"        {argument}," for argument in passed]
+    lines += [
+        "if rows * n:",
+        "    kernel = _rows if n <= WIDEST else _wide",
+        *indented([*call, "    )"]),
+    ]
+    for line in sums:
+        mean = " / rows" if line.over is Mean else ""
+        lines.append(f"{line.name} = sum_{line.name}.sum(0){mean}")
+    lines += [
+        f"{x.name} = {TORCH.spell(x.expr, lambda key: plan.length(key, 'rows', 'n'))}"
+        for x in plan.last
+    ]
+    found = {x: f"{x}_out" for x, _ in outputs}
+    found |= {
+        x: f"{key}.to({first}.dtype)"
+        for role in (WEIGHT, NUMBER)
+        for x, key in plan.results(role).items()
+    }
+    results = ", ".join(found[result.label] for result in plan.program.results)
+    names = ", ".join(p.name for p in plan.program.parameters)
+    body = [*docstring.split("\n"), *lines, f"return {results}"]
+    return [f"def {name}({names}):", *indented(body)]

@@ -1,0 +1,113 @@
+"""Lines that only rename, or are used once, go; lines that are made come before their use."""
+
+import re
+from collections import Counter
+
+from sympy import Basic, Expr, Indexed, Symbol
+
+from rmsnorm_math.codegen.names import fresh
+from rmsnorm_math.codegen.nodes import (
+    BINDERS,
+    Axes,
+    Contraction,
+    Line,
+    array_name,
+    element,
+    rebuilt,
+    rename,
+)
+
+
+def uses(lines: list[Line]) -> Counter[str]:
+    """Return how often each array is used."""
+    counts: Counter[str] = Counter()
+
+    def count(node: Basic) -> None:
+        if name := array_name(node):
+            counts[name] += 1
+        else:
+            for arg in node.args:
+                count(arg)
+
+    for _, _, expr in lines:
+        count(expr)
+    return counts
+
+
+def settled(
+    lines: list[Line], made: set[str], results: set[str], defined: set[str]
+) -> tuple[list[Line], dict[str, str]]:
+    """Return the lines with those of `made` that are used once in their place, and new names.
+
+    A result that is another value is that value: ``{label: name}`` says which.
+    """
+    values: dict[str, str] = {}
+    for name, axes, expr in [*lines]:
+        other = array_name(expr)
+        own = {n: a for n, a, _ in lines}.get(other, ())
+        here = getattr(expr, "indices", ())
+        if name in results and other and {*here} == {*axes} and (here == own or other not in made):
+            lines = [line for line in lines if line[0] != name]
+            if other in made and other not in values.values():
+                lines = [_renamed(line, other, name) for line in lines]
+            else:
+                values[name] = other
+    for name, axes, expr in [*lines]:
+        if name in made - results and array_name(expr) and getattr(expr, "indices", ()) == axes:
+            lines = [(n, a, put(e, name, axes, expr)) for n, a, e in lines if n != name]
+    counts = uses(lines)
+    for name in [name for name, _, _ in lines if name in made - results and counts[name] == 1]:
+        axes, expr = next((a, e) for n, a, e in lines if n == name)
+        user, _, into = next(line for line in lines if uses([line])[name])
+        binds = expr.has(*BINDERS)
+        short = user in results and expr.count_ops() < 4 and {*uses([(user, (), into)])} == {name}
+        fits = short or user in defined or isinstance(expr, Contraction)
+        inside = any(uses([(user, (), part)])[name] for part in into.atoms(*BINDERS))
+        if binds and (inside or not fits):
+            continue
+        value = put(into, name, axes, expr)
+        lines = [(n, a, value if n == user else e) for n, a, e in lines if n != name]
+    return lines, values
+
+
+def put(node: Basic, name: str, axes: Axes, expr: Expr) -> Basic:
+    """Return `node` with what the line ``name = expr`` says for its elements."""
+    if array_name(node) == name:
+        return rename(expr, dict(zip(axes, getattr(node, "indices", ()), strict=True)))
+    if isinstance(node, Indexed):
+        return node
+    return rebuilt(node, (put(arg, name, axes, expr) for arg in node.args))
+
+
+def _renamed(line: Line, old: str, new: str) -> Line:
+    def walk(node: Basic) -> Basic:
+        if isinstance(node, Indexed):
+            return element(new, node.indices) if node.base.name == old else node
+        if isinstance(node, Symbol):
+            return Symbol(new) if node == Symbol(old) else node
+        return rebuilt(node, map(walk, node.args))
+
+    name, axes, expr = line
+    return (new if name == old else name), axes, walk(expr)
+
+
+def ordered(lines: list[Line], made: list[Line]) -> list[Line]:
+    """Return the lines with each of `made` before the first that uses it."""
+    for line in reversed(made):
+        at = next((k for k, user in enumerate(lines) if uses([user])[line[0]]), None)
+        if at is not None:
+            lines = [*lines[:at], line, *lines[at:]]
+    return lines
+
+
+def numbered(lines: list[Line], made: set[str], taken: set[str]) -> list[Line]:
+    """Return the lines with the names that are made counted in the order of the lines."""
+    taken = {*taken}
+    names = {n: fresh(re.sub(r"_\d+$", "", n), taken) for n, _, _ in lines if n in made}
+
+    def walk(node: Basic) -> Basic:
+        if name := names.get(array_name(node)):
+            return element(name, getattr(node, "indices", ()))
+        return node if isinstance(node, Indexed) else rebuilt(node, map(walk, node.args))
+
+    return [(names.get(name, name), axes, walk(expr)) for name, axes, expr in lines]

@@ -1,0 +1,192 @@
+"""From index notation to arrays with named axes; see `program` for what comes out.
+
+`settle` contracts what deltas are left, makes a condition of a sum over a part of an axis, and
+names the axes that are bound, so that sums that differ in their indices alone are equal.
+"""
+
+from collections.abc import Mapping
+
+from sympy import (
+    Add,
+    And,
+    Basic,
+    Dummy,
+    Eq,
+    Expr,
+    Indexed,
+    KroneckerDelta,
+    Mul,
+    Piecewise,
+    S,
+    Symbol,
+    Tuple,
+)
+from sympy.core.relational import Relational
+
+from rmsnorm_math.codegen.axes import Axes
+from rmsnorm_math.codegen.nodes import Position, Reduction, Total, another, axes_of, parts, rebuilt
+from rmsnorm_math.codegen.read import Reader
+from rmsnorm_math.errors import Refused
+
+
+def settle(node: Basic, reader: Reader, axes: Axes) -> Basic:
+    """Return what `reader` read with its sums simplified and its bound axes named."""
+
+    def walk(node: Basic) -> Basic:
+        if isinstance(node, Indexed):
+            return node
+        if isinstance(node, Position):
+            return Position(node.args[0], axes.start(node.args[0]))
+        if isinstance(node, Total):
+            (dummy,) = node.over
+            body = walk(node.body) * guard(dummy)
+            return named(_as_choices(_sum_over(body, dummy, axes), axes, dummy), dummy)
+        if isinstance(node, Relational):
+            return _decided(rebuilt(node, map(walk, node.args)), axes)
+        return rebuilt(node, map(walk, node.args))
+
+    def guard(dummy: Dummy) -> Expr:
+        if dummy not in reader.limits:
+            return S.One
+        lower, upper = reader.limits[dummy]
+        begins, ends = axes.is_whole(dummy, lower, upper)
+        here = Position(dummy, axes.start(dummy))
+        conditions = [] if begins else [here >= walk(lower)]
+        conditions += [] if ends else [here <= walk(upper)]
+        return Piecewise((1, And(*conditions)), (0, True)) if conditions else S.One
+
+    def named(expr: Expr, dummy: Dummy) -> Expr:
+        return in_place(expr, {dummy: axes.name(dummy)})
+
+    return _as_choices(_outside(walk(node)), axes)
+
+
+def in_place(expr: Basic, names: Mapping[Dummy, Symbol]) -> Basic:
+    """Return `expr` with names for dummies, bound or free; each differs from those it meets."""
+    for dummy, axis in names.items():
+        holding = [p for p in parts(expr) if isinstance(p, Reduction) and p.has(dummy)]
+        taken = {a for p in parts(Tuple(*holding)) if isinstance(p, Reduction) for a in p.over}
+        free = axes_of(expr) if dummy in axes_of(expr) else set()
+        met = set().union(free, *(axes_of(p.body) for p in holding)) - {dummy}
+        expr = expr.xreplace({dummy: another(axis, taken | met)})
+    return expr
+
+
+def _decided(relation: Basic, axes: Axes) -> Basic:
+    """Return whether a place lies on its axis, where that is what is asked."""
+    if isinstance(relation, Relational) and relation.rel_op in ("<=", ">="):
+        place, end = relation.args
+        if isinstance(end, Position):
+            place, end, relation = end, place, relation.reversed
+        if isinstance(place, Position):
+            index, start = place.args
+            length = axes.length(index)
+            if relation.rel_op == ">=" and (start - end).is_nonnegative:
+                return S.true
+            if relation.rel_op == "<=" and length and (end - length - start + 1).is_nonnegative:
+                return S.true
+    return relation
+
+
+def _sum_over(body: Expr, axis: Dummy, axes: Axes) -> Expr:
+    """Return the sum of `body`: deltas contracted, what does not depend on the axis before it."""
+    total = []
+    for term in Add.make_args(_distributed(_outside(body))):
+        factors = Mul.make_args(term)
+        delta = next((f for f in factors if _meets(f, axis)), None)
+        if delta is not None:
+            value = next(a for a in delta.args if a != axis)
+            rest = Mul(*(f for f in factors if f is not delta))
+            total.append(rest.xreplace({axis: value}))
+            continue
+        free = Mul(*(f for f in factors if not f.has(axis)))
+        inside = Mul(*(f for f in factors if f.has(axis)))
+        if inside == 1:
+            length = axes.length(axis)
+            if length is None:
+                raise Refused(f"the length of the axis of {axis.name} is not known.")
+            total.append(free * length)
+        elif isinstance(inside, Total):
+            total.append(free * Total(inside.body, *inside.over, axis))
+        else:
+            total.append(free * Total(inside, axis))
+    return merged(total, axis)
+
+
+def merged(terms: list[Expr], axis: Symbol) -> Expr:
+    """Add terms, those that are sums without a factor as one sum."""
+    plain = [t for t in terms if isinstance(t, Total) and t.over == (axis,)]
+    if len(plain) < 2:
+        return Add(*terms)
+    others = [t for t in terms if not (isinstance(t, Total) and t.over == (axis,))]
+    return Add(*others, Total(Add(*(t.body for t in plain)), axis))
+
+
+def _meets(factor: Expr, axis: Dummy) -> bool:
+    """Return whether a factor is a delta of the axis and another one."""
+    return (
+        isinstance(factor, KroneckerDelta)
+        and axis in factor.args
+        and all(isinstance(a, Dummy) for a in factor.args)
+    )
+
+
+def _has_delta(expr: Expr) -> bool:
+    """Return whether a delta of two axes can be taken out of `expr`."""
+    return any(
+        isinstance(part, KroneckerDelta) and all(isinstance(a, Dummy) for a in part.args)
+        for part in parts(expr)
+    )
+
+
+def _outside(expr: Expr) -> Expr:
+    """Return `expr` with what every branch of a choice has before the choice.
+
+    That is its deltas, and everything where the choice is between something and 0 by a position.
+    """
+
+    def out(choice: Piecewise) -> Expr:
+        (value, condition), *others = choice.args
+        if others == [(0, True)] and condition.has(Position):
+            return _outside(value) * Piecewise((1, condition), (0, True))
+        common: set[Expr] | None = None
+        for value, _ in choice.args:
+            deltas = {f for f in Mul.make_args(value) if isinstance(f, KroneckerDelta)}
+            if value != 0:
+                common = deltas if common is None else common & deltas
+        if not common:
+            return choice
+        ones = dict.fromkeys(common, S.One)
+        return Mul(*common) * Piecewise(*((v.xreplace(ones), c) for v, c in choice.args))
+
+    return expr.replace(lambda node: isinstance(node, Piecewise), out)
+
+
+def _distributed(expr: Expr) -> Expr:
+    """Expand just enough of `expr` to make every delta of two axes a factor of its term."""
+    if not _has_delta(expr):
+        return expr
+    if isinstance(expr, Add):
+        return Add(*map(_distributed, expr.args))
+    if expr.is_Pow and expr.base.is_Add and expr.exp.is_Integer and expr.exp > 0:
+        rest = expr.base ** (expr.exp - 1)
+        return Add(*(_distributed(arg * rest) for arg in expr.base.args))
+    for factor in Mul.make_args(expr) if expr.is_Mul else ():
+        if not isinstance(factor, KroneckerDelta) and _has_delta(factor):
+            rest = Mul(*(f for f in expr.args if f is not factor))
+            terms = Add.make_args(_distributed(factor))
+            if len(terms) > 1:
+                return Add(*(_distributed(rest * term) for term in terms))
+    return expr
+
+
+def _as_choices(expr: Basic, axes: Axes, axis: Dummy | None = None) -> Basic:
+    """Return `expr` with each delta that is left, or is left of an axis, as a choice."""
+
+    def place(arg: Expr) -> Expr:
+        return Position(arg, axes.start(arg)) if isinstance(arg, Dummy) else arg
+
+    return expr.replace(
+        lambda node: isinstance(node, KroneckerDelta) and (axis is None or node.has(axis)),
+        lambda node: Piecewise((1, Eq(*map(place, node.args[:2]))), (0, True)),
+    )

@@ -1,0 +1,36 @@
+"""Means for sums that are divided by a length."""
+
+from collections.abc import Mapping
+
+from sympy import Basic, Indexed, Mul, Symbol
+
+from rmsnorm_math.codegen.nodes import Line, Mean, Position, Total, family, parts, rebuilt
+
+
+def means(lines: list[Line], sizes: Mapping[Symbol, Symbol]) -> list[Line]:
+    """Write a mean for a sum that is divided by the length, unless that length is needed again."""
+    seen: set[Basic] = set()
+    while left := {p for _, _, e in lines for p in parts(e) if isinstance(p, Total)} - seen:
+        total = min(left, key=lambda node: (node.count_ops(), str(node)))
+        seen.add(total)
+        if any(family(axis) not in sizes for axis in total.over):
+            continue
+        lengths = [sizes[family(axis)] for axis in total.over]
+        mean = Mul(*lengths) * Mean(*total.args)
+        other = [(name, axes, _put(expr, total, mean)) for name, axes, expr in lines]
+        before, after = (
+            sum(expr.count(size) for _, _, expr in tried for size in {*lengths})
+            for tried in (lines, other)
+        )
+        if after < before:
+            lines = other
+    return lines
+
+
+def _put(node: Basic, old: Basic, new: Basic) -> Basic:
+    """Return `node` with `new` for `old`, in `old` itself, too, where it holds others."""
+    if node == old:
+        return new
+    if isinstance(node, Indexed | Position):
+        return node
+    return rebuilt(node, (_put(arg, old, new) for arg in node.args))

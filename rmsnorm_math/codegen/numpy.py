@@ -1,0 +1,55 @@
+"""How NumPy spells a program."""
+
+from typing import ClassVar
+
+from sympy import Basic
+
+from rmsnorm_math.codegen.layout import TIGHT, Layout, Text
+from rmsnorm_math.codegen.spell import Spelling
+
+#: SymPy's functions that NumPy, PyTorch and JAX have under the same names.
+ALIKE = (
+    *("exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh"),
+    *("asinh", "acosh", "atanh", "floor", "ceiling", "sign", "Abs"),
+)
+NUMPY = {"asin": "arcsin", "acos": "arccos", "atan": "arctan"}
+NUMPY |= {"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "Abs": "abs"}
+NUMPY |= {"ceiling": "ceil"}
+
+
+class NumPy(Spelling):
+    """Code for NumPy's arrays."""
+
+    functions: ClassVar[dict[str, str]] = {name: f"np.{NUMPY.get(name, name)}" for name in ALIKE}
+
+    def _max(self, node: Basic, want: Layout) -> Text:
+        return self._extreme("maximum", node, want)
+
+    def _min(self, node: Basic, want: Layout) -> Text:
+        return self._extreme("minimum", node, want)
+
+    def _extreme(self, word: str, node: Basic, want: Layout) -> Text:
+        first, *others = sorted(self.text(arg, want)[0] for arg in node.args)
+        for other in others:
+            first = f"{self.module}.{word}({first}, {other})"
+        return first, TIGHT
+
+    def _heaviside(self, node: Basic, want: Layout) -> Text:
+        return f"{self.module}.heaviside({self.text(node.args[0], want)[0]}, 0.5)", TIGHT
+
+    def _logistic(self, node: Basic, want: Layout) -> Text:
+        return f"np.exp(-np.logaddexp(0, {self.text(-node.args[0], want)[0]}))", TIGHT
+
+    def _softplus(self, node: Basic, want: Layout) -> Text:
+        return f"np.logaddexp(0, {self.text(node.args[0], want)[0]})", TIGHT
+
+    def _erf(self, node: Basic, want: Layout) -> Text:
+        self.needs.append("import math")
+        function = f"np.vectorize(math.{node.func.__name__}, otypes=[{self.like()}.dtype])"
+        return f"{function}({self.text(node.args[0], want)[0]})", TIGHT
+
+    _erfc = _erf
+
+    def einsum(self, subscripts: str, texts: list[str]) -> str:
+        """Return a sum of products, by matrix products where there are any."""
+        return f"np.einsum({subscripts}, {', '.join(texts)}, optimize=True)"

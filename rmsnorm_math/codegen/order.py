@@ -1,0 +1,129 @@
+"""Which axis comes before which, and which stands for any number of leading axes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from sympy import Expr, Indexed, Symbol
+
+from rmsnorm_math.codegen.nodes import Axes, Line, Position, another, family, in_order, parts
+from rmsnorm_math.codegen.read import ROWS, Reader
+from rmsnorm_math.errors import Refused
+
+
+@dataclass
+class Lowered:
+    """Lines and what belongs to them; see `program.Program`."""
+
+    parameters: list[tuple[str, Axes, bool, Expr]] = field(default_factory=list)
+    definitions: list[Line] = field(default_factory=list)
+    outputs: list[Line] = field(default_factory=list)
+    sizes: dict[Symbol, Symbol] = field(default_factory=dict)  # axis: its length
+    batch: Symbol | None = None
+    order: list[Symbol] = field(default_factory=list)
+    taken: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+    def sort(self, axes: Iterable[Symbol]) -> Axes:
+        """Return axes in the order that arrays show."""
+        return in_order(axes, self.order)
+
+
+def array_of(key: Expr) -> Expr:
+    """Return what is one array in the code: the base of an element, or a symbol."""
+    return getattr(key, "base", key)
+
+
+def ordered(
+    key: str, free: list[Expr], expr: Expr, reader: Reader, arguments: list[Expr]
+) -> list[Expr]:
+    """Return the free axes of a result with a text for its key, in the order that is shown."""
+    if len(free) < 2:
+        return free
+    shown = [n.indices for n in parts(expr) if isinstance(n, Indexed)]
+    places = [
+        [reader.groups.find((base, at)) for at in range(reader.ranks.get(base, 0))]
+        for base in map(array_of, arguments)
+    ]
+    met = [group for axes in places for group in axes]
+
+    def before(p: Expr, q: Expr) -> bool:
+        both = [axes.index(p) < axes.index(q) for axes in shown if p in axes and q in axes]
+        if not both:
+            one, other = map(reader.groups.find, (p, q))
+            both = [a.index(one) < a.index(other) for a in places if one in a and other in a]
+            if one == other or not both:
+                both = [str(p) < str(q)]
+                if one in met and other in met and one != other:
+                    both.append(met.index(one) < met.index(other))
+                else:
+                    both.append(not both[0])
+        if len({*both}) > 1:
+            indices = sorted(s.name for s in free)
+            raise Refused(
+                f"{key} has the free indices [{', '.join(indices)}], and nothing shows the order "
+                f"of its axes: key it by an element, as in {key}[{', '.join(indices)}]. "
+                f"Print a VJP instead of a Jacobian, and it is as long as its input."
+            )
+        return bool(both[0])
+
+    order = {p: sum(before(q, p) for q in free if q != p) for p in free}
+    return sorted(free, key=lambda p: order[p])
+
+
+def find_batch(result: Lowered, reader: Reader) -> None:
+    """Find the index that only stands before one other: it is any number of leading axes."""
+    if reader.rows:
+        result.batch = ROWS
+        return
+    columns = {text for text, _, column, _ in result.parameters if column}
+    columns |= {name for name, _, _ in result.definitions}
+    arrays = [(text, axes) for text, axes, _, _ in result.parameters]
+    arrays += [(name, axes) for name, axes, _ in result.definitions]
+    lines = [*result.definitions, *result.outputs]
+    seen = [n.indices for _, _, e in lines for n in parts(e) if isinstance(n, Indexed)]
+    first = {axes[0] for _, axes in arrays if len(axes) == 2}
+    candidates = [
+        axis
+        for axis in first
+        if all(family(a) != axis or at == 0 for axes in seen for at, a in enumerate(axes))
+        and all(
+            axis not in axes or (axes[1:] and len(axes) == 2) or name in columns
+            for name, axes in arrays
+        )
+        and all(axis not in axes[1:] for _, axes, _ in result.outputs)
+        and not any(
+            another(axis, {axis}) in p.free_symbols or (isinstance(p, Position) and axis in p.args)
+            for _, _, e in lines
+            for p in parts(e)
+        )
+    ]
+    if len(candidates) == 1:
+        result.batch = candidates[0]
+
+
+def find_order(result: Lowered) -> None:
+    """Put the axes in an order that agrees with as many arrays as can be."""
+    lines = [*result.definitions, *result.outputs]
+    rows = [axes for _, axes, _ in result.outputs] + [axes for _, axes, _, _ in result.parameters]
+    rows += [axes for _, axes, _ in result.definitions]
+    rows += [n.indices for _, _, e in lines for n in parts(e) if isinstance(n, Indexed)]
+    rows = [tuple(dict.fromkeys(map(family, axes))) for axes in rows]
+    after: dict[Symbol, set[Symbol]] = {axis: set() for axes in rows for axis in axes}
+
+    def reaches(start: Symbol, goal: Symbol) -> bool:
+        return start == goal or any(reaches(axis, goal) for axis in after[start])
+
+    for axes in rows:
+        for one, other in pairwise(axes):
+            if not reaches(other, one):
+                after[one].add(other)
+    if result.batch in after:
+        for axis in after:
+            if axis != result.batch and not reaches(axis, result.batch):
+                after[result.batch].add(axis)
+    left = list(after)
+    while left:
+        axis = next(a for a in left if not any(a in after[b] for b in left if b != a))
+        result.order.append(axis)
+        left.remove(axis)

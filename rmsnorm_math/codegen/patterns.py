@@ -1,0 +1,99 @@
+"""Which exponentials are divided by their sum, or stand in a logarithm of it."""
+
+from collections.abc import Callable
+
+from sympy import Basic, Expr, Mul, Piecewise, Pow, S, exp, log
+
+from rmsnorm_math.codegen.names import fresh
+from rmsnorm_math.codegen.nodes import (
+    Axes,
+    Largest,
+    Line,
+    Total,
+    array_name,
+    axes_of,
+    canonical,
+    element,
+    parts,
+    rename,
+    renamings,
+)
+
+
+class Pattern:
+    """Exponents u over axes k, the array of the largest, and that of exp(u - largest)."""
+
+    def __init__(self, exponent: Expr, mask: Expr, over: Axes, sort: Callable[..., Axes]) -> None:
+        self.exponent, self.mask, self.over = exponent, mask, over
+        self.axes = sort(axes_of(exponent))
+        self.outer = sort((axes_of(exponent) | axes_of(mask)) - {*over})
+
+    def called(self, taken: set[str]) -> "Pattern":
+        """Take names for the arrays."""
+        self.largest, self.shifted = fresh("largest", taken), fresh("e", taken)
+        self.scale = f"exp({self.largest})"
+        return self
+
+    def lines(self) -> list[Line]:
+        """Return the lines of the two arrays."""
+        chosen = self.exponent
+        if self.mask != 1:
+            chosen = Piecewise((chosen, self.mask.args[0].cond), (S.NegativeInfinity, True))
+        top = element(self.largest, self.outer)
+        return [
+            (self.largest, self.outer, Largest(chosen, *self.over)),
+            (self.shifted, (*self.outer, *self.over), exp(self.exponent - top)),
+        ]
+
+    def shifts(self, exponent: Expr) -> tuple[Expr, Expr] | None:
+        """Return exp(u - m) and the factor exp(m) of an exponential, if it is one of these."""
+        for found in renamings(self.axes, axes_of(exponent)):
+            names = {axis: found.get(axis, axis) for axis in (*self.outer, *self.axes)}
+            if canonical(rename(self.exponent, names)) == canonical(exponent):
+                axes = [tuple(names[a] for a in own) for own in (self.outer, self.over)]
+                scale = element(self.scale, axes[0])
+                return element(self.shifted, axes[0] + axes[1]), scale
+        return None
+
+
+def divided(lines: list[Line]) -> set[str]:
+    """Return the names of what something is divided by, or of which a logarithm is taken."""
+    found: set[str] = set()
+    for _, _, expr in lines:
+        for node in parts(expr):
+            if isinstance(node, log) or _is_reciprocal(node):
+                inside = node.args[0]
+                found |= {array_name(part) for part in parts(inside)}
+    return found
+
+
+def _is_reciprocal(node: Basic) -> bool:
+    return isinstance(node, Pow) and not isinstance(node, exp) and bool(node.exp.is_negative)
+
+
+def patterns_of(
+    lines: list[Line], definitions: set[str], sort: Callable[..., Axes]
+) -> list[Pattern]:
+    """Return what the exponents are of the sums that are divided by, or in a logarithm."""
+    names = divided(lines)
+    sums: list[Total] = []
+    for name, _, expr in lines:
+        for node in parts(expr):
+            if isinstance(node, log) or _is_reciprocal(node):
+                sums += [p for p in parts(node.args[0]) if isinstance(p, Total)]
+        if name in names and name in definitions:
+            sums += [p for p in parts(expr) if isinstance(p, Total)]
+    found: list[Pattern] = []
+    for total in dict.fromkeys(sums):
+        factors = Mul.make_args(total.body)
+        exponents = [f.exp for f in factors if isinstance(f, exp)]
+        masks = [f for f in factors if isinstance(f, Piecewise) and f.args[-1] == (0, True)]
+        if len(exponents) == 1 and {*total.over} <= axes_of(exponents[0]):
+            mask = masks[0] if masks and masks[0].args[0].expr == 1 else S.One
+            if not any(p.shifts(exponents[0]) for p in map(_trial, found)):
+                found.append(Pattern(exponents[0], mask, total.over, sort))
+    return found
+
+
+def _trial(pattern: Pattern) -> Pattern:
+    return pattern.called(set())

@@ -1,0 +1,183 @@
+"""What stands in the places of a layer's file: names, calls, types."""
+
+from collections.abc import Iterable, Mapping
+from textwrap import fill, indent
+
+from sympy import Expr, IndexedBase
+
+from rmsnorm_math.codegen.derived import Derived
+from rmsnorm_math.codegen.files import BY_ROWS, CASTS, SIZE
+from rmsnorm_math.codegen.program import Program
+
+
+def filled(
+    layer: Derived,
+    arguments: Mapping[Expr, str],
+    framework: str,
+    name: str,
+    passes: tuple[Program, Program],
+    blocks: bool,
+) -> dict[str, str]:
+    """Return the text for each place in the template of a framework."""
+    forward, backward = passes
+    label, every, chosen = layer.label, [*arguments.values()], layer.differentiated
+    (dy,) = layer.cotangent.values()
+    arrays = [text for key, text in arguments.items() if isinstance(key, IndexedBase)]
+    smooth = [a for a in chosen if a in arrays]
+    dots = {a: f"{a}_dot" for a in every}
+    kept = [r.label for r in forward.results[1:]]
+    given = [p.name for p in backward.parameters]
+    gradients = [f"d{a}" for a in chosen]
+    tensors = [a for a in every if a in arrays or a in chosen]
+    again = tensors if kept else [a for a in tensors if a in given]
+    saved = [*again, *([label] if label in given else []), *kept]
+    numbers = [a for a in every if a not in tensors]
+    fixed = [a for a in every if a not in chosen]
+    wide = {*smooth, label, *(dots[a] for a in smooth)}
+    wide |= {dy} if forward.results[0].axes else set()  # a number takes any type
+    cast = CASTS[framework]
+    axis = backward.parameters[0].axes[:1]  # the rows'
+
+    columns = {p.name: f"{p.name}[..., None]" for p in backward.parameters if p.column}
+    columns = {a: text for a, text in columns.items() if a in kept}
+
+    def call(function: str, names: Iterable[str]) -> str:
+        texts = [f"_wide({a})" if a in wide else columns.get(a, a) for a in names]
+        return f"{function}({', '.join(texts)})"
+
+    def run(targets: list[str], function: str, program: Program) -> str:
+        names = [p.name for p in program.parameters]
+        text = call(function, names)
+        if blocks:
+            (first,) = axis
+            rows = [p.name for p in program.parameters if first in p.axes]
+            trailing = len(program.parameters[names.index(rows[0])].axes) - 1
+            lead = f"{rows[0]}.shape" + (f"[:-{trailing}]" if trailing else "")
+            sums = [k for k, r in enumerate(program.results) if first not in r.axes]
+            added = f", sums={sums}" if sums else ""
+            depth = "        " + "    " * (framework == "torch")
+            given_rows = ", ".join(rows)
+            lines = f"lambda {given_rows}: {text},", f"{lead}, {given_rows}{added}"
+            text = "\n".join(["_by_rows(", *(depth + part for part in lines), f"{depth[4:]})"])
+        return f"{several(targets) if blocks else ', '.join(targets)} = {text}"
+
+    def typed(names: Iterable[str], likes: Iterable[str], there: Iterable[str]) -> list[str]:
+        there = [*there]
+        return [
+            cast.format(n, a if a in there else dy)
+            if a in smooth and n not in kept and (a in there or dy in wide)
+            else n
+            for n, a in zip(names, likes, strict=True)
+        ]
+
+    def fetch(names: Iterable[str]) -> str:
+        return "".join(line(2, f"{a} = ctx.{a}") for a in names if a in numbers)
+
+    likes = smooth[0] if smooth else ""
+    (output,) = typed([label], [likes], every)
+    moves = [f"by_{a}" for a in chosen]
+    (output_dot,) = typed([f"({' + '.join(moves)})" if moves[1:] else moves[0]], [likes], every)
+    tangent = call("_tangent", [*(dots[a] for a in chosen), *every])
+    results = dict(
+        zip(
+            chosen,
+            typed(gradients, chosen, given if framework == "numpy" else [*given, *saved]),
+            strict=True,
+        )
+    )
+    in_order = [results.get(a, "None") for a in every]
+    complaint = f'raise ValueError("{name} is not differentiated by {" or ".join(fixed)}")'
+    formulas = "\n".join(
+        fill(f"{key} = {expr}", 92, subsequent_indent="    ", break_long_words=False)
+        for key, expr in layer.output.items()
+    )
+    texts = {
+        "name": name,
+        "rule": "".join(word.capitalize() for word in name.split("_")),
+        "label": label,
+        "arguments": ", ".join(every),
+        "arguments_": several(every),
+        "formulas": indent(formulas, "    "),
+        "and_kept": f", and what {name}_backward takes: {', '.join(kept)}" if kept else "",
+        "run_forward": run([label, *kept], "_forward", forward),
+        "run_backward": run(gradients, "_backward", backward),
+        "given": ", ".join(given),
+        "gradients": ", ".join(gradients),
+        "cotangent": dy,
+        "outputs_": several([label if label in saved else "_", *kept]),
+        "saved": ", ".join(saved),
+        "saved_": several(saved),
+        "tensors": ", ".join(tensors),
+        "tensors_": several(tensors),
+        "dots": ", ".join(dots.values()),
+        "dots_": several(dots.values()),
+        "count": str(1 + len(kept)),
+        "mark": line(2, f"ctx.mark_non_differentiable({', '.join(kept)})", kept),
+        "keep": "".join(line(2, f"ctx.{a} = {a}") for a in numbers),
+        "fetch": fetch(every),
+        "fetch_given": fetch(every if kept else given),
+        "as_tensors": "".join(
+            line(1, f"{a} = torch.as_tensor({a}, dtype=torch.float64)")
+            for a in chosen
+            if a not in arrays
+        ),
+        "size": SIZE if blocks else "",
+        "by_rows": BY_ROWS[framework] if blocks else "",
+    }
+    if framework == "numpy":
+        texts["typed_output"] = ", ".join([output, *kept])
+        texts["typed_gradients"] = ", ".join(results.values())
+        alone = all({*axis} <= {*r.axes} for r in backward.results)
+        texts["summed"] = "" if alone else "; those of what rows share are summed over them"
+    elif framework == "torch":
+        places = [k for k, a in enumerate(every) if a in fixed]
+        texts["typed_output"] = several([output, *kept])
+        texts["typed_gradients"] = several(in_order)
+        texts["run_tangent"] = f"{', '.join(moves)} = {tangent}"
+        texts["typed_tangent"] = several([output_dot, *("None" for _ in kept)])
+        texts["again"] = line(2, "if torch.is_grad_enabled():  # to go on from here", kept)
+        texts["again"] += line(3, f"{', '.join([label, *kept])} = {call('_forward', every)}", kept)
+        texts["refuse_gradients"] = line(
+            2, f"if any(ctx.needs_input_grad[k] for k in {places}):", fixed
+        ) + line(3, complaint, fixed)
+        moving = ", ".join(dots[a] for a in fixed)
+        texts["refuse_tangents"] = line(
+            2, f"if any(t is not None for t in [{moving}]):", fixed
+        ) + line(3, complaint, fixed)
+        texts["primals"] = line(
+            3, f"{several(tensors)} = (unpack_dual(t).primal for t in {bracketed(tensors)})"
+        )
+        texts["zeros"] = "".join(
+            line(3, f"{dots[a]} = torch.zeros_like({a}) if {dots[a]} is None else {dots[a]}")
+            for a in chosen
+        )
+    else:
+        texts["typed_output"] = output
+        texts["run_tangent"] = f"{', '.join([label, *moves])} = {tangent}"
+        texts["typed_tangent"] = f"{output}, {output_dot}"
+        moving = ", ".join(dots[a] for a in fixed)
+        texts["refuse_tangents"] = line(
+            1, f"if not all(isinstance(t, SymbolicZero) for t in [{moving}]):", fixed
+        ) + line(2, complaint, fixed)
+        texts["zeros"] = "".join(
+            line(1, f"if isinstance({dots[a]}, SymbolicZero):")
+            + line(2, f"{dots[a]} = jnp.zeros_like({a})")
+            for a in chosen
+        )
+    return texts
+
+
+def several(names: Iterable[str]) -> str:
+    """Return names as what a tuple is unpacked into, or as what is returned as one."""
+    names = [*names]
+    return f"({names[0]},)" if len(names) == 1 else ", ".join(names)
+
+
+def bracketed(names: Iterable[str]) -> str:
+    """Return a tuple in parentheses."""
+    return f"({several(names).strip('()')})"
+
+
+def line(depth: int, text: str, when: object = True) -> str:
+    """Return an indented line, or nothing."""
+    return "    " * depth + text + "\n" if when else ""

@@ -1,0 +1,169 @@
+"""What is computed, recorded apart from how it is spelled.
+
+A program is a list of statements over named arrays. Every array has named axes, in order; the
+expression of a statement is a SymPy expression in index notation, made of
+
+- elements of arrays, ``x[b, i]``: an `Indexed` whose base is named as in the code and whose
+  indices are the program's axes; a plain `Symbol` is an array without axes, a number;
+- lengths of axes: the symbols in `Program.lengths`;
+- `Total`, `Mean` and `Largest`, which reduce their first argument over the axes that follow;
+- `Contraction`, the sum over axes of a product of two arrays, neither of which has all the axes
+  of the other: a matrix product;
+- `Position`, the place along an axis, in comparisons such as ``Position(k, 1) <= Position(i, 1)``
+  and ``Eq(Position(k, 1), label[b])``;
+- `Logistic` and `Softplus`, which stand for what would overflow;
+- and elementwise everything else: arithmetic, functions, `Piecewise`, comparisons.
+
+The operands of a reduction or contraction hold no other one: that has a statement of its own.
+An axis that a reduction binds may have the name of one outside it, as in ``x[i] - Mean(x[i], i)``;
+``i_2`` is a second axis along with ``i``, as long. Printers spell statements; none of them decides
+what is computed.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sympy import Expr, Indexed, Symbol
+
+from rmsnorm_math.abbreviation import abbreviate
+from rmsnorm_math.codegen.build import label_of, lower
+from rmsnorm_math.codegen.hoist import Hoister
+from rmsnorm_math.codegen.lines import numbered, ordered, settled
+from rmsnorm_math.codegen.means import means
+from rmsnorm_math.codegen.names import is_name, refuse_names
+from rmsnorm_math.codegen.nodes import (
+    Axes,
+    Contraction,
+    Largest,
+    Logistic,
+    Mean,
+    Position,
+    Reduction,
+    Softplus,
+    Total,
+    another,
+    axes_of,
+)
+from rmsnorm_math.codegen.order import Lowered, array_of
+from rmsnorm_math.codegen.record import Key, Parameter, Program, Result, Statement
+from rmsnorm_math.codegen.share import share
+from rmsnorm_math.codegen.softmax import shifted
+from rmsnorm_math.codegen.stable import stable
+from rmsnorm_math.errors import Refused
+from rmsnorm_math.index.walk import depends, nodes
+from rmsnorm_math.inputs import as_expressions, as_mapping
+from rmsnorm_math.refusals import refuse_expression
+
+__all__ = [
+    "Contraction",
+    "Largest",
+    "Logistic",
+    "Mean",
+    "Parameter",
+    "Position",
+    "Program",
+    "Reduction",
+    "Result",
+    "Softplus",
+    "Statement",
+    "Total",
+    "axes_of",
+    "program",
+]
+
+
+def program(
+    outputs: Mapping[Any, Expr],
+    arguments: Mapping[Any, str],
+    where: Mapping[Any, Expr] | None = None,
+) -> Program:
+    """Return what `source` prints, with the same arguments; it raises what that raises."""
+    outputs = as_expressions(outputs, "the outputs", "{'dx': dx}")
+    arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
+    where = as_expressions({} if where is None else where, "the definitions", "{r: rms()}")
+    _refuse(outputs, arguments, where)
+    short = {key: abbreviate(expr, where) for key, expr in outputs.items()}
+    needed = _needed(where, short)
+    lowered = lower(short, arguments, needed, {**outputs, **where})
+    return _recorded(lowered, short)
+
+
+def _refuse(
+    outputs: Mapping[Any, Expr], arguments: Mapping[Expr, str], where: Mapping[Expr, Expr]
+) -> None:
+    if not outputs:
+        raise Refused("there are no outputs: give at least one, as in {'dx': dx}.")
+    for key in (*outputs, *where):
+        if not isinstance(key, Symbol | Indexed) and not (isinstance(key, str) and key in outputs):
+            raise Refused(f"{key} is no key: write a symbol, or an element such as xhat[i].")
+    named = [text for text in map(str, map(array_of, where)) if is_name(text)]
+    refuse_names([*arguments.values(), *map(label_of, outputs), *named])
+    for expr in outputs.values():
+        refuse_expression(expr)
+    keys = list(where)
+    for number, key in enumerate(keys):
+        for later in keys[number:]:
+            if depends(where[key], later):
+                raise Refused(f"{key} is defined by {later}: define {later} before it.")
+
+
+def _needed(where: Mapping[Expr, Expr], exprs: Mapping[Key, Expr]) -> dict[Expr, Expr]:
+    """Return the definitions that `exprs` use, each in terms of those before it."""
+    needed: dict[Expr, Expr] = {}
+    for number, key in reversed(list(enumerate(where))):
+        if any(array_of(key) in set(nodes(expr)) for expr in [*exprs.values(), *needed.values()]):
+            earlier = dict(list(where.items())[:number])
+            needed[key] = abbreviate(where[key], earlier)
+    return dict(reversed(needed.items()))
+
+
+def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
+    definitions, outputs_, made = shifted(
+        [(name, axes, stable(expr)) for name, axes, expr in lowered.definitions],
+        [(name, axes, stable(expr)) for name, axes, expr in lowered.outputs],
+        lowered.sort,
+        lowered.taken,
+    )
+    hoister = Hoister(lowered)
+    for name, axes, expr in means(ordered(definitions + outputs_, made), lowered.sizes):
+        own = axes_of(expr)
+        hoister.add(name, axes if own == {*axes} else lowered.sort(own), expr)
+    for name, _, expr in hoister.lines:
+        if hoister.excess([expr]) > 0:
+            raise Refused(_too_large(name, expr))
+    given = {name for name, _, _ in (*lowered.definitions, *lowered.outputs)}
+    lines = share(hoister.lines, lowered.sort, lowered.taken)
+    results = {name for name, _, _ in lowered.outputs}
+    new = {name for name, _, _ in lines} - given
+    lines, values = settled(lines, new, results, given - results)
+    kept = given | {name for name, *_ in lowered.parameters}
+    lines = numbered(lines, new - results, kept | {size.name for size in lowered.sizes.values()})
+
+    def renamed(label: str, axes: Axes) -> Axes:
+        names = hoister.names[label]
+        rest = [axis for axis in axes if axis not in names]
+        return tuple(names.get(a) or another(a, {*names.values()} | {*rest} - {a}) for a in axes)
+
+    used = set().union(*(expr.free_symbols for _, _, expr in lines)) if lines else set()
+    return Program(
+        parameters=tuple(Parameter(*entry) for entry in lowered.parameters),
+        lengths={size: axis for axis, size in lowered.sizes.items() if size in used},
+        statements=tuple(Statement(*line) for line in lines),
+        results=tuple(
+            Result(label, values.get(label, label), renamed(label, axes))
+            for label, axes, _ in lowered.outputs
+        ),
+        batch=lowered.batch,
+        axes=tuple(lowered.order),
+        formulas=tuple(outputs.items()),
+        notes=tuple(lowered.notes),
+    )
+
+
+def _too_large(name: str, expr: Expr) -> str:
+    axes = max((axes_of(node) for node in expr.atoms(Expr) | {expr}), key=len)
+    text = ", ".join(sorted(axis.name for axis in axes))
+    return (
+        f"{name} does not come apart into sums over one index each: it needs an array with the "
+        f"axes {text}, which is larger than what is passed and returned."
+    )

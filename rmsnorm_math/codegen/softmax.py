@@ -1,0 +1,138 @@
+"""The largest exponent comes off where exponentials are divided by their sum, or logarithms taken.
+
+A sum of exponentials, Total(exp(u)), is exp(m)*Total(exp(u - m)) with m the largest u. Where the
+factors exp(m) of a product cancel, as in a softmax and its derivatives, nothing overflows.
+"""
+
+from collections.abc import Callable
+
+from sympy import Add, Basic, Expr, Indexed, Mul, S, Symbol, exp, log
+
+from rmsnorm_math.codegen.logistic import log_of
+from rmsnorm_math.codegen.nodes import (
+    Axes,
+    Line,
+    Position,
+    Total,
+    array_name,
+    axes_of,
+    element,
+    rebuilt,
+    rename,
+)
+from rmsnorm_math.codegen.patterns import Pattern, divided, patterns_of
+
+
+def shifted(
+    definitions: list[Line], outputs: list[Line], sort: Callable[..., Axes], taken: set[str]
+) -> tuple[list[Line], list[Line], list[Line]]:
+    """Return the lines with the largest exponents off, and the lines that are made for it."""
+    lines = definitions + outputs
+    patterns = patterns_of(lines, {name for name, _, _ in definitions}, sort)
+    if not patterns:
+        return definitions, outputs, []
+    for pattern in patterns:
+        pattern.called(taken)
+    scales: dict[str, tuple[Axes, Expr]] = {}
+    names = divided(lines)
+    done: list[Line] = []
+    for name, axes, expr in lines:
+        value = _shift(expr, patterns, scales)
+        factor = Mul(*(f for f in Mul.make_args(value) if _is_scale(f, patterns)))
+        if name in names and factor != 1:
+            scales[name] = axes, factor
+            value /= factor
+        done.append((name, axes, _unscaled(value, patterns)))
+    made = [line for pattern in patterns for line in pattern.lines()]
+    return done[: len(definitions)], done[len(definitions) :], made
+
+
+def _is_scale(factor: Expr, patterns: list[Pattern]) -> bool:
+    return array_name(factor.as_base_exp()[0]) in {pattern.scale for pattern in patterns}
+
+
+def _shift(node: Basic, patterns: list[Pattern], scales: dict[str, tuple[Axes, Expr]]) -> Basic:
+    """Return `node` with each exponential of a pattern as exp(u - m)*exp(m)."""
+
+    def walk(node: Basic) -> Basic:
+        if isinstance(node, Position):
+            return node
+        if isinstance(node, Indexed | Symbol):
+            if array_name(node) in scales:
+                axes, factor = scales[array_name(node)]
+                return node * rename(factor, dict(zip(axes, node.indices, strict=True)))
+            return node
+        if isinstance(node, exp):
+            for pattern in patterns:
+                if (found := pattern.shifts(node.exp)) is not None:
+                    return found[0] * found[1]
+        if isinstance(node, Total):
+            return _taken_out(walk(node.body), node.over)
+        if isinstance(node, log):
+            return logarithm(walk(node.args[0]))
+        node = rebuilt(node, map(walk, node.args))
+        return common(node) if isinstance(node, Add) else node
+
+    def common(node: Add) -> Expr:
+        """Take the factors exp(m) that all terms have before the sum."""
+        powers = [f for f in Mul.make_args(node.args[0]) if _is_scale(f, patterns)]
+        kept = [f for f in powers if all(f in Mul.make_args(term) for term in node.args)]
+        return Mul(*kept) * Add(*(term / Mul(*kept) for term in node.args)) if kept else node
+
+    def logarithm(arg: Expr) -> Expr:
+        total = S.Zero
+        rest = []
+        for factor in Mul.make_args(arg):
+            base, power = factor.as_base_exp()
+            name = array_name(base)
+            pattern = next((p for p in patterns if name in (p.scale, p.shifted)), None)
+            if pattern is None:
+                rest.append(factor)
+                continue
+            own = getattr(base, "indices", ())
+            names = dict(zip((*pattern.outer, *pattern.over), own, strict=False))
+            top = element(pattern.largest, tuple(names[axis] for axis in pattern.outer))
+            value = top if name == pattern.scale else rename(pattern.exponent, names) - top
+            total += power * value
+        return total + (log_of(Mul(*rest)) if rest else 0)
+
+    return walk(node)
+
+
+def _taken_out(body: Expr, over: Axes) -> Expr:
+    """Return the sum of `body` with the factors before it that do not have its axes."""
+    factors = Mul.make_args(body)
+    free = [f for f in factors if not axes_of(f) & {*over}]
+    inside = Mul(*(f for f in factors if f not in free))
+    return Mul(*free) * Total(inside, *over)
+
+
+def _unscaled(node: Basic, patterns: list[Pattern]) -> Basic:
+    """Return `node` with what is left of the factors exp(m) as it is."""
+
+    def walk(node: Basic) -> Basic:
+        if isinstance(node, Mul) and any(_is_scale(f, patterns) for f in node.args):
+            node = _together(node, patterns)
+        if isinstance(node, Indexed | Symbol):
+            for pattern in patterns:
+                if array_name(node) == pattern.scale:
+                    return exp(element(pattern.largest, getattr(node, "indices", ())))
+            return node
+        return node if isinstance(node, Position) else rebuilt(node, map(walk, node.args))
+
+    return walk(node)
+
+
+def _together(node: Mul, patterns: list[Pattern]) -> Expr:
+    """Write exp(u) for exp(u - m)*exp(m)."""
+    for pattern in patterns:
+        for factor in node.args:
+            base, power = factor.as_base_exp()
+            if array_name(base) != pattern.shifted:
+                continue
+            outer = base.indices[: len(pattern.outer)]
+            scale = element(pattern.scale, outer)
+            if power == 1 and scale in node.args:
+                names = dict(zip((*pattern.outer, *pattern.over), base.indices, strict=True))
+                return node / base / scale * exp(rename(pattern.exponent, names))
+    return node

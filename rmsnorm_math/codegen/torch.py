@@ -1,0 +1,79 @@
+"""How PyTorch spells a program."""
+
+from typing import ClassVar
+
+from sympy import Basic
+
+from rmsnorm_math.codegen.layout import PRODUCT, SIGN, TIGHT, Layout, Text
+from rmsnorm_math.codegen.nodes import axes_of
+from rmsnorm_math.codegen.numpy import ALIKE
+from rmsnorm_math.codegen.spell import Spelling
+
+
+class Torch(Spelling):
+    """Code for PyTorch's tensors."""
+
+    word = "torch"
+    module = "torch"
+    imports = ("import torch",)
+    functions: ClassVar[dict[str, str]] = {
+        name: f"torch.{name.lower().replace('ceiling', 'ceil')}" for name in ALIKE
+    } | {
+        "erf": "torch.erf",
+        "erfc": "torch.erfc",
+        "Logistic": "torch.sigmoid",
+    }
+    options = "dim={}, keepdim=True"
+    over = "dim={}"
+
+    def _max(self, node: Basic, want: Layout) -> Text:
+        return self._bounded(node, want, "maximum", "min")
+
+    def _min(self, node: Basic, want: Layout) -> Text:
+        return self._bounded(node, want, "minimum", "max")
+
+    def _bounded(self, node: Basic, want: Layout, word: str, bound: str) -> Text:
+        order = sorted(node.args, key=lambda arg: (not axes_of(arg), arg.is_number, str(arg)))
+        texts = [(not axes_of(arg), self.text(arg, want)[0]) for arg in order]
+        (_, first), *others = texts
+        for number, other in others:  # torch.maximum takes no numbers
+            first = (
+                f"torch.clamp({first}, {bound}={other})"
+                if number
+                else f"torch.{word}({first}, {other})"
+            )
+        return first, TIGHT
+
+    def _heaviside(self, node: Basic, want: Layout) -> Text:
+        return f"(torch.sign({self.text(node.args[0], want)[0]}) + 1)/2", PRODUCT
+
+    def _softplus(self, node: Basic, want: Layout) -> Text:
+        return f"-torch.nn.functional.logsigmoid({self.text(-node.args[0], want)[0]})", SIGN
+
+    def as_array(self, name: str) -> str:
+        """Return a number as a tensor of the type of the others."""
+        array = next((p.name for p in self.program.parameters if p.axes), None)
+        options = f", dtype={array}.dtype, device={array}.device" if array else ""
+        return f"torch.as_tensor({name}{options})"
+
+    def reduction(self, word: str, text: str, places: str | None, drops: bool) -> Text:
+        """Return a reduction over dimensions; None is over all."""
+        return super().reduction("amax" if word == "max" else word, text, places, drops)
+
+    def transposed(self, text: Text, order: list[int]) -> Text:
+        """Return a tensor with its dimensions in another order."""
+        turned = super().transposed(text, order)
+        return turned[0].replace(".transpose(", ".permute("), TIGHT
+
+    def positions(self, ends: str, typed: bool) -> str:
+        """Return the places along an axis, where the arguments are."""
+        kind = f", dtype={self.like()}.dtype" if typed else ""
+        return f"torch.arange({ends}{kind}, device={self.like()}.device)"
+
+    def full(self, value: str, shape: str) -> str:
+        """Return a tensor that is the same all along."""
+        return f"{self.as_array(value)}.expand({shape})"
+
+    def typed(self, text: str) -> str:
+        """Return a tensor in the type of the arguments."""
+        return f"{text}.to({self.like()}.dtype)"

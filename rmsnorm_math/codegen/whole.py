@@ -1,0 +1,189 @@
+"""A layer as one file: its forward pass, what is kept, its backward pass, and the rule for both."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from textwrap import indent
+from typing import Any
+
+from sympy import Expr, Indexed, IndexedBase, Mul, Sum, Symbol
+
+from rmsnorm_math.abbreviation import abbreviate
+from rmsnorm_math.codegen import SPELLINGS, Framework, body
+from rmsnorm_math.codegen.derived import Derived, derive
+from rmsnorm_math.codegen.files import FILES
+from rmsnorm_math.codegen.names import is_name
+from rmsnorm_math.codegen.passes import mixes_rows, passes, trimmed
+from rmsnorm_math.codegen.places import filled
+from rmsnorm_math.codegen.program import Program, Result, program
+from rmsnorm_math.codegen.spell import Spelling
+from rmsnorm_math.errors import Refused
+from rmsnorm_math.index.walk import free_indices
+from rmsnorm_math.inputs import as_expressions, as_mapping, as_ranges
+
+Names = list[str] | None
+
+
+def layer_source(
+    output: Mapping[Any, Expr],
+    arguments: Mapping[Any, str],
+    where: Mapping[Any, Expr] | None = None,
+    framework: Framework = "numpy",
+    name: str = "layer",
+    *,
+    wrt: Iterable[Expr] | None = None,
+    ranges: Mapping[Any, Any] | None = None,
+    kept: Iterable[Expr] | None = None,
+    blocks: bool = False,
+) -> str:
+    r"""Return the text of a file with a layer and its derivative, derived from the layer alone.
+
+    Parameters
+    ----------
+    output
+        ``{name: expression}`` of the one output, or ``{y[b, i]: expression}``. What belongs to a
+        row has an index for it, as ``x[b, i]``; what all rows share has none, as ``gamma[i]``,
+        and its gradient is summed over them. The index of rows stands for any number of axes.
+    arguments, where, framework
+        As in `source`.
+    name
+        What the layer is called.
+    wrt
+        The arrays and symbols to differentiate by; by default all arrays that the output
+        changes with smoothly.
+    ranges
+        As in `vjp`. An index whose axis no sum runs over has the length of the array.
+    kept
+        Keys of `where`, and arguments, that the backward pass gets from the forward pass; what
+        else it needs it computes again. By default what needs least memory: inputs or the output,
+        and one number a row where that spares a sum. JAX chooses itself.
+    blocks
+        Whether NumPy and PyTorch work on some rows at a time, which is faster for large arrays
+        on a CPU. The layer must not mix rows.
+
+    Returns
+    -------
+    str
+        For NumPy a pair of functions. For PyTorch a function that applies an `autograd.Function`,
+        which can be differentiated again, in both modes, mapped and compiled. For JAX a function
+        with a `custom_jvp`, which JAX transposes, so that all its transformations work. Sums of
+        half precision are taken in float32.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `source` and `vjp`, or if it is not clear which arrays the rows share.
+
+    Examples
+    --------
+    >>> from sympy import IndexedBase
+    >>> from rmsnorm_math import layer_source, rms, rmsnorm
+    >>> from rmsnorm_math.notation import b, epsilon, gamma, x
+    >>> names = {x: "x", gamma: "gamma", epsilon: "eps"}
+    >>> where = {IndexedBase("r")[b]: rms(b)}
+    >>> text = layer_source({"y": rmsnorm(b)}, names, where, name="rms_norm")
+    >>> [line for line in text.splitlines() if line.startswith("def ")][:2]
+    ['def rms_norm(x, gamma, eps):', 'def rms_norm_backward(dy, x, gamma, r):']
+    """
+    if framework not in FILES:
+        raise Refused(f"there is no framework {framework!r}: choose one of {', '.join(FILES)}.")
+    if not is_name(name):
+        raise Refused(f"{name!r} is no name in Python: call the layer otherwise.")
+    output = as_expressions(output, "the output", "{'y': y}")
+    arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
+    layer = derive(output, arguments, wrt, as_ranges(ranges))
+    names = None if kept is None else [arguments.get(k, str(getattr(k, "base", k))) for k in kept]
+    forward, backward = _passes(layer, arguments, where or {}, names)
+    tangent = layer.tangent
+    if framework == "jax":
+        if kept is not None or blocks:
+            raise Refused("JAX chooses itself what it keeps, and its blocks: leave both out.")
+        forward, tangent = replace(forward, results=forward.results[:1]), layer.output | tangent
+    if blocks and mixes_rows(forward, backward):
+        raise Refused(f"{name} cannot be computed in blocks: a row's result needs other rows.")
+    texts = filled(layer, arguments, framework, name, (forward, backward), blocks)
+    defined = {
+        "forward": forward,
+        "backward": backward,
+        "tangent": program(tangent, {**layer.dots, **arguments}, where),
+    }
+    spellings = {k: SPELLINGS[framework](recorded) for k, recorded in defined.items()}
+    texts |= {k: _definition(spelling, f"_{k}") for k, spelling in spellings.items()}
+    needs = dict.fromkeys(line for spelling in spellings.values() for line in spelling.needs)
+    texts["imports"] = "".join(f"{line}\n" for line in needs) + "\n" * bool(needs)
+    return FILES[framework].substitute(texts)
+
+
+def _passes(
+    layer: Derived, arguments: Mapping[Expr, str], where: Mapping[Expr, Expr], kept: Names
+) -> tuple[Program, Program]:
+    """Return the forward and the backward pass, through the output where that needs less."""
+    label, cotangents = layer.label, layer.cotangent.values()
+    given = {**layer.cotangent, **arguments}
+    joint = program({**layer.output, **layer.gradients}, given, where)
+    choices = [(where, passes(joint, label, cotangents, kept))]
+    if kept is None and isinstance(layer.element, Indexed):
+        (y,) = layer.output.values()
+        longer = {**where, **_divisors(y), layer.element: y}
+        through = program(layer.gradients, given, longer)
+        for line in through.statements:
+            if line.name == label:
+                results = (Result(label, label, line.axes), *through.results)
+                whole = replace(through, results=results)
+                choices.append((longer, passes(whole, label, cotangents)))
+
+    def cost(choice: tuple[Any, tuple[Program, Program]]) -> tuple[int, int]:
+        _, (_, backward) = choice
+        most = max(len(p.axes) for p in backward.parameters)
+        large = sum(len(p.axes) == most for p in backward.parameters)
+        return large, sum(len(recorded.statements) for recorded in choice[1])
+
+    where, (forward, backward) = min(choices, key=cost)
+    return forward, _alone(layer, given, where, backward)
+
+
+def _alone(
+    layer: Derived, given: dict[Expr, str], where: Mapping[Expr, Expr], backward: Program
+) -> Program:
+    """Return the backward pass printed on its own, which need not share lines with the forward.
+
+    What is kept must have a name for that; else it is returned as it is.
+    """
+    names = {str(getattr(key, "base", key)): key for key in where}
+    values = [p.name for p in backward.parameters if p.name not in given.values()]
+    if not values or not all(name in names for name in values):
+        return backward
+    kept = [names[name] for name in values]
+    rows = layer.element.args[1:-1][:1]  # the first index, where another one follows
+    row = [key for key in kept if rows and getattr(key, "indices", ()) == rows]
+    arguments = given | {
+        key if key in row else getattr(key, "base", key): name
+        for key, name in zip(kept, values, strict=True)
+    }
+    gradients = {key: abbreviate(expr, where) for key, expr in layer.gradients.items()}
+    rest: dict[Expr, Expr] = {}
+    earlier: dict[Expr, Expr] = {}
+    for key, expr in where.items():
+        if key not in kept:
+            rest[key] = abbreviate(expr, earlier)
+        earlier[key] = expr
+    try:
+        return trimmed(program(gradients, arguments, rest))
+    except Refused:  # a length that only the forward pass shows
+        return backward
+
+
+def _divisors(y: Expr) -> dict[Expr, Expr]:
+    """Return a name for each sum that `y` is divided by, as softmax is."""
+    powers = [f for f in Mul.make_args(y) if f.is_Pow and f.exp == -1 and isinstance(f.base, Sum)]
+    sums = [power.base for power in powers]
+    names = [f"divisor_{at}" if at > 1 else "divisor" for at, _ in enumerate(sums, 1)]
+    indices = [free_indices(total) for total in sums]
+    return {
+        IndexedBase(name)[tuple(own)] if own else Symbol(name): total
+        for name, own, total in zip(names, indices, sums, strict=True)
+    }
+
+
+def _definition(spelling: Spelling, name: str) -> str:
+    parameters = ", ".join(parameter.name for parameter in spelling.program.parameters)
+    return f"def {name}({parameters}):\n" + indent("\n".join(body(spelling)), "    ") + "\n"

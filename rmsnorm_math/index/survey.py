@@ -1,0 +1,51 @@
+"""What an expression shows of its indices: where sums run, and what stands at each axis."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sympy import Eq, Expr, Idx, Indexed, IndexedBase, KroneckerDelta
+
+from rmsnorm_math.index.inner import Binder
+from rmsnorm_math.index.rebuild import is_count, opened
+from rmsnorm_math.index.walk import Ranges
+
+Axis = tuple[IndexedBase, int]
+Span = tuple[Expr, Expr]
+
+
+class Survey(NamedTuple):
+    """What an expression shows: where its bound indices run, and what stands at each axis."""
+
+    limits: dict[Expr, Span]
+    places: dict[Axis, set[Expr]]
+    equal: list[tuple[Expr, Expr]]
+    stated: Ranges
+
+
+def survey(exprs: Iterable[Expr], stated: Ranges | None = None) -> Survey:
+    """Return what `exprs`, in the inner form, show beside what is `stated`."""
+    found = Survey({}, defaultdict(set), [], stated or {})
+    seen: set[Expr] = set()
+
+    def walk(node: Expr) -> None:
+        if node in seen or not node.args:
+            return
+        seen.add(node)
+        if isinstance(node, Indexed):
+            for axis, index in enumerate(node.indices):
+                found.places[node.base, axis].add(index)
+        if isinstance(node, KroneckerDelta | Eq) and all(map(is_count, node.args)):
+            found.equal.append(node.args[:2])
+        if isinstance(node, Binder):
+            index, body = opened(node)
+            found.limits[index] = node.args[2:]
+            for part in (body, *node.args[2:]):
+                walk(part)
+        elif not isinstance(node, IndexedBase | Idx):
+            for arg in node.args:
+                walk(arg)
+
+    for expr in exprs:
+        walk(expr)
+    return found

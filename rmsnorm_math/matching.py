@@ -1,0 +1,92 @@
+"""Where does a pattern with open indices occur? Matches, whatever bound indices are called."""
+
+from collections.abc import Iterator
+
+from sympy import Add, Basic, Expr, Idx, Indexed, IndexedBase, KroneckerDelta, Mul, exp
+from sympy.core.operations import LatticeOp
+
+from rmsnorm_math.index.walk import BINDERS
+
+Names = dict[Basic, Basic]
+UNORDERED = (Add, Mul, LatticeOp, KroneckerDelta)
+
+
+def power_of(node: Basic) -> tuple[Expr, Expr]:
+    """Return base and exponent; those of exp(2*x) are exp(x) and 2."""
+    if isinstance(node, exp):
+        factor, rest = node.exp.as_coeff_Mul()
+        return exp(rest), factor
+    base, exponent = node.as_base_exp()
+    return base, exponent
+
+
+def matches(pattern: Basic, node: Basic, found: Names, bound: Names) -> Iterator[Names]:
+    """Yield what each open index of `pattern` stands for where `node` is of its form.
+
+    Parameters
+    ----------
+    pattern, node
+        Two expressions; bound indices are unique in each.
+    found
+        What each open index stands for; None where that is still open.
+    bound
+        The bound index of `node` for each one of `pattern`.
+    """
+    if pattern in bound:
+        yield from [found] if node == bound[pattern] else []
+    elif pattern in found:
+        taken = found[pattern]
+        if taken is None and _may_be_index(node) and not node.has(*bound.values()):
+            yield found | {pattern: node}
+        elif taken == node:
+            yield found
+    elif isinstance(pattern, IndexedBase | Idx) or not pattern.args:
+        yield from [found] if pattern == node else []
+    elif type(pattern) is not type(node) or len(pattern.args) != len(node.args):
+        return
+    elif isinstance(pattern, BINDERS):
+        yield from _sums(pattern, node, found, bound)
+    elif isinstance(pattern, UNORDERED):
+        for names, _ in assignments(list(pattern.args), list(node.args), found, bound):
+            yield names
+    else:
+        yield from _in_order(pattern.args, node.args, found, bound)
+
+
+def assignments(
+    patterns: list[Basic], nodes: list[Basic], found: Names, bound: Names
+) -> Iterator[tuple[Names, list[int]]]:
+    """Yield each way to find every pattern among the nodes, and at which place each one is."""
+    if not patterns:
+        yield found, []
+        return
+    first, *rest = patterns
+    for at, node in enumerate(nodes):
+        if node is None:
+            continue
+        for names in matches(first, node, found, bound):
+            left = [None if place == at else other for place, other in enumerate(nodes)]
+            for complete, places in assignments(rest, left, names, bound):
+                yield complete, [at, *places]
+
+
+def _in_order(
+    patterns: tuple[Basic, ...], nodes: tuple[Basic, ...], found: Names, bound: Names
+) -> Iterator[Names]:
+    if not patterns:
+        yield found
+        return
+    for names in matches(patterns[0], nodes[0], found, bound):
+        yield from _in_order(patterns[1:], nodes[1:], names, bound)
+
+
+def _sums(pattern: Basic, node: Basic, found: Names, bound: Names) -> Iterator[Names]:
+    """Match limits from the outermost to the innermost, then what is summed."""
+    ours, theirs = pattern.limits, node.limits
+    within = bound | {one[0]: other[0] for one, other in zip(ours, theirs, strict=False)}
+    ends = [tuple(end for limit in reversed(of) for end in limit[1:]) for of in (ours, theirs)]
+    yield from _in_order((*ends[0], pattern.function), (*ends[1], node.function), found, within)
+
+
+def _may_be_index(node: Basic) -> bool:
+    return isinstance(node, Expr) and node.is_integer is not False and not node.has(Indexed)

@@ -1,0 +1,1 @@
+"""Printed code by what it must do: axes, contractions, types, far-out values, names."""

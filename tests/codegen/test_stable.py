@@ -1,0 +1,129 @@
+"""Far out, at a kink, in half precision: the printed code is what the derivative says."""
+
+import warnings
+
+import mpmath
+import numpy as np
+import pytest
+from sympy import (
+    Abs,
+    Max,
+    Min,
+    Piecewise,
+    Rational,
+    Sum,
+    Symbol,
+    cosh,
+    erf,
+    exp,
+    log,
+    pi,
+    sqrt,
+    tanh,
+)
+
+from rmsnorm_math import evaluate, function, source, vjp
+from rmsnorm_math.notation import epsilon, i, j, k, n, x, ybar
+from tests.differences import elements, value
+
+HERE = {i: (1, n), j: (1, n)}
+c = Symbol("c")
+logistic, total = 1 / (1 + exp(-x[i])), Sum(exp(x[k]), (k, 1, n))
+share = exp(x[i]) / total
+LAYERS = {
+    "logistic": logistic,
+    "SiLU": x[i] * logistic,
+    "softplus": log(1 + exp(x[i])),
+    "log-cosh": log(cosh(x[i])),
+    "Mish": x[i] * tanh(log(1 + exp(x[i]))),
+    "tanh by exponentials": (exp(x[i]) - exp(-x[i])) / (exp(x[i]) + exp(-x[i])),
+    "cross-entropy of a logistic": -Rational(3, 10) * log(logistic)
+    - Rational(7, 10) * log(1 - logistic),
+    "ELU": Piecewise((x[i], x[i] > 0), (exp(x[i]) - 1, True)),
+    "GeLU": x[i] * (1 + tanh(sqrt(2 / pi) * (x[i] + Rational(44715, 10**6) * x[i] ** 3))) / 2,
+    "softmax": share,
+    "softmax of negatives": exp(-x[i]) / Sum(exp(-x[k]), (k, 1, n)),
+    "log-softmax": log(share),
+    "focal loss": -((1 - share) ** 2) * log(share),
+}
+ROWS = [[-100.0, 100, 0.5], [0, 100, -3], [1, 2, 3]]
+COTANGENT = [1.0, 0.5, -2]
+
+
+@pytest.mark.parametrize("kind", ["f4", "f2"])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_nothing_overflows_or_leaves_the_type(layer, kind):
+    y = LAYERS[layer]
+    dx = vjp(y, x[j], ybar[i], HERE)
+    f = function({"y": y, "dx": dx}, {x: "x", ybar: "dy"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        got = f(np.array(ROWS, kind), np.array(COTANGENT, kind))
+    for row, at in enumerate(ROWS):
+        scope = {**elements({x: at, ybar: COTANGENT}), n: 3}
+        for array, expr, index in ((got[0], y, i), (got[1], dx, j)):
+            assert array.dtype == kind
+            with mpmath.workdps(120):
+                want = [float(value(expr, {**scope, index: place})) for place in (1, 2, 3)]
+            error = abs(array[row] - want) / np.maximum(1, np.abs(want))
+            assert error.max() < {"f4": 2e-6, "f2": 4e-3}[kind], (array[row], want)
+
+
+def test_a_sum_of_exponentials_that_has_a_name_is_right_far_out():
+    where = {Symbol("S"): total}
+    f = function({"y": share, "l": log(total)}, {x: "x"}, where)
+    y, l_ = f(np.array([0, 100, 101], "f4"))
+    np.testing.assert_allclose(y, [0, 1 / (1 + np.e), np.e / (1 + np.e)], rtol=1e-6, atol=1e-20)
+    assert l_ == pytest.approx(101.31326)
+
+
+KINKS = {
+    "a rectifier": Max(x[i], 0),
+    "a bounded one": Min(Max(x[i], 0), 6),
+    "a magnitude": Abs(x[i]),
+    "a hinge": Max(0, 1 - x[i]),
+}
+
+
+@pytest.mark.parametrize("layer", KINKS)
+def test_at_a_kink_the_code_is_what_the_derivative_and_differences_say(layer):
+    dx = vjp(KINKS[layer], x[j], ybar[i], HERE)
+    at = np.array([0.0, 1, 6, -2])
+    got = function({"dx": dx}, {ybar: "dy", x: "x"})(np.ones(4), at)
+    forward = function({"y": KINKS[layer]}, {x: "x"})
+    np.testing.assert_allclose(got, (forward(at + 1e-6) - forward(at - 1e-6)) / 2e-6, atol=1e-9)
+    exact = [evaluate(dx, {x: [0, 1, 6, -2], ybar: [1] * 4}, n=4, j=p) for p in (1, 2, 3, 4)]
+    np.testing.assert_allclose(got, [float(a) for a in exact])
+
+
+def test_a_norm_with_a_bound_is_right_at_zero():
+    layer = x[i] / Max(sqrt(Sum(x[k] ** 2, (k, 1, n))), epsilon)
+    f = function({"dx": vjp(layer, x[j], ybar[i])}, {ybar: "dy", x: "x", epsilon: "e"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_allclose(f(np.ones(3), np.zeros(3), 1e-3), np.full(3, 1e3))
+
+
+def test_a_delta_function_is_zero_and_said_so():
+    once = vjp(Max(x[i], 0) ** 2 + Abs(x[i]), x[j], ybar[i], HERE)
+    twice = vjp(once, x[k], ybar[j], {j: (1, n), k: (1, n)})
+    text = source({"d": twice}, {ybar: "dy", x: "x"})
+    assert "The delta function DiracDelta(x[k]) is 0 but at one point, and is taken as 0." in text
+    dy = np.array([2.0, 3])
+    got = function({"d": twice}, {ybar: "dy", x: "x"})(dy, np.array([1.0, -1]))
+    np.testing.assert_allclose(got, [8, 0])
+
+
+@pytest.mark.parametrize("framework", ["numpy", "torch", "jax"])
+def test_long_constants_are_one_number(framework):
+    text = source({"y": LAYERS["GeLU"]}, {x: "x"}, framework=framework)
+    code = text[text.rindex('"""') :]
+    assert "0.7978845608028654" in code
+    assert "0.044715" in code
+    assert "200000" not in code
+
+
+def test_what_numpy_lacks_keeps_the_type():
+    got = function({"y": erf(x[i])}, {x: "x"})(np.array([0.5, 1], "f4"))
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, [0.5204999, 0.8427008], rtol=1e-6)

@@ -1,0 +1,8 @@
+"""The table."""
+
+from tests.layers.activations import ACTIVATIONS
+from tests.layers.losses import LOSSES
+from tests.layers.matrices import MATRICES
+from tests.layers.norms import NORMS
+
+TABLE = ACTIVATIONS | NORMS | MATRICES | LOSSES

@@ -1,0 +1,168 @@
+"""Whole printed layers, through every transformation of PyTorch and JAX."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from torch.autograd import gradcheck, gradgradcheck
+from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
+
+from rmsnorm_math import layer_source
+from tests.layers.everything import TABLE
+from tests.layers.record import result
+
+jax.config.update("jax_enable_x64", True)
+pytestmark = [  # PyTorch warns of itself
+    pytest.mark.filterwarnings("ignore:.torch.jit.script.* is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
+]
+NAMES = ["rmsnorm", "layer norm", "softmax", "swiglu", "cross-entropy of each row", "linear"]
+
+
+@functools.cache
+def printed(name: str, framework: Any, blocks: bool = False) -> Any:
+    layer = TABLE[name]
+    keys = [getattr(key, "base", key) for key in [*layer.inputs, *layer.constants]]
+    text = layer_source(
+        {result("y", layer.out): layer.y},
+        {key: str(key) for key in keys},
+        framework=framework,
+        name="f",
+        wrt=keys[: len(layer.inputs)],
+        blocks=blocks,
+    )
+    namespace: dict[str, Any] = {}
+    exec(text, namespace)
+    return namespace["f"]
+
+
+def given(name: str, array: Callable[..., Any]) -> tuple[list[Any], list[Any]]:
+    """Return the inputs and the constants."""
+    layer = TABLE[name]
+    values = [array(v) if np.ndim(v) else v for v in layer.values()]
+    return values[: len(layer.inputs)], values[len(layer.inputs) :]
+
+
+def both(name: str, blocks: bool = False) -> tuple[Any, Any, tuple[Any, ...]]:
+    """Return the printed layer and the one by hand, of the inputs alone, and the inputs."""
+    inputs, constants = given(name, torch.tensor)
+    ours, layer = printed(name, "torch", blocks), TABLE[name]
+    return (
+        lambda *inputs: ours(*inputs, *constants),
+        lambda *inputs: layer.forward(torch, *inputs, *constants),
+        tuple(inputs),
+    )
+
+
+def same(ours: Any, theirs: Any) -> None:
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+def number(f: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *inputs: f(*inputs).sin().sum()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_torch_differentiates_it_twice_and_forward(name: str) -> None:
+    ours, _, inputs = both(name)
+    inputs = tuple(v.clone().requires_grad_() for v in inputs)
+    assert gradcheck(ours, inputs, check_forward_ad=True, check_batched_grad=True)
+    assert gradgradcheck(ours, inputs, check_fwd_over_rev=True)
+
+
+TRANSFORMS: dict[str, Callable[[Any], Any]] = {
+    "grad": lambda f: grad(number(f), argnums=0),
+    "jvp": lambda f: lambda *v: jvp(f, v, tuple(a.cos() for a in v)),
+    "vmap": lambda f: lambda *v: vmap(f, randomness="error")(*(torch.stack([a, -a]) for a in v)),
+    "vmap of grad": lambda f: lambda *v: vmap(grad(number(f)))(*(torch.stack([a, -a]) for a in v)),
+    "grad of vmap": lambda f: grad(
+        lambda *v: vmap(number(f))(*(torch.stack([a, -a]) for a in v)).sum()
+    ),
+    "hessian": lambda f: hessian(number(f)),
+    "forward twice": lambda f: jacfwd(jacfwd(number(f))),
+    "forward, then reverse": lambda f: jacrev(jacfwd(number(f))),
+    "reverse twice": lambda f: jacrev(jacrev(number(f))),
+    "jvp of vmap": lambda f: (
+        lambda *v: jvp(
+            vmap(f), tuple(torch.stack([a, -a]) for a in v), tuple(torch.stack([a, a]) for a in v)
+        )
+    ),
+    "three times": lambda f: jacfwd(jacfwd(jacrev(number(f)))),
+}
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("name", ["rmsnorm", "layer norm", "softmax"])
+def test_torch_func(name: str, transform: str) -> None:
+    ours, theirs, inputs = both(name)
+    same(TRANSFORMS[transform](ours)(*inputs), TRANSFORMS[transform](theirs)(*inputs))
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+@pytest.mark.parametrize("name", ["rmsnorm", "softmax"])
+def test_torch_compiles(name: str, blocks: bool) -> None:
+    ours, theirs, inputs = both(name, blocks)
+    inputs = tuple(v.clone().requires_grad_() for v in inputs)
+    torch.compiler.reset()
+    compiled = torch.compile(ours, fullgraph=True)
+    results = [torch.autograd.grad(f(*inputs).sin().sum(), inputs) for f in (compiled, theirs)]
+    same(*results)
+
+
+def test_torch_in_half_precision_and_blocks() -> None:
+    ours, theirs = printed("rmsnorm", "torch", True), printed("rmsnorm", "torch")
+    x, gamma = torch.randn(3, 100, 1000), torch.rand(1000)
+    for kind in (torch.float64, torch.float16):
+        inputs = [v.to(kind).requires_grad_() for v in (x, gamma)]
+        results = []
+        for f in (ours, theirs):
+            y = f(*inputs, 0.1)
+            results.append((y, *torch.autograd.grad(y, inputs, y.cos())))
+        assert {v.dtype for r in results for v in r} == {kind}
+        torch.testing.assert_close(*results)
+
+
+def test_torch_says_by_what_it_is_not_differentiated() -> None:
+    x, gamma, eps = torch.ones(2, 3), torch.ones(3), torch.tensor(0.1, requires_grad=True)
+    y = printed("rmsnorm", "torch")(x, gamma, eps)
+    with pytest.raises(ValueError, match="not differentiated by epsilon"):
+        torch.autograd.grad(y.sum(), eps)
+
+
+MODES: dict[str, Callable[[Any], Any]] = {
+    "grad": lambda f: jax.grad(f, argnums=0),
+    "jit": lambda f: jax.jit(jax.value_and_grad(f)),
+    "jvp": lambda f: lambda *v: jax.jvp(f, v, v),
+    "vmap": lambda f: lambda *v: jax.vmap(f)(*(jnp.stack([a, -a]) for a in v)),
+    "vmap of grad": lambda f: lambda *v: jax.vmap(jax.grad(f))(*(jnp.stack([a, -a]) for a in v)),
+    "hessian": jax.hessian,
+    "reverse twice": lambda f: jax.jacrev(jax.jacrev(f)),
+    "forward twice": lambda f: jax.jacfwd(jax.jacfwd(f)),
+    "three times": lambda f: jax.jacfwd(jax.jacfwd(jax.jacrev(f))),
+    "checkpoint": lambda f: jax.grad(jax.checkpoint(f)),
+    "linearize": lambda f: lambda *v: jax.linearize(f, *v)[1](*v),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", NAMES[:5])
+def test_jax(name: str, mode: str) -> None:
+    inputs, constants = given(name, jnp.asarray)
+    ours, layer = printed(name, "jax"), TABLE[name]
+    results = [
+        MODES[mode](lambda *v, f=f: jnp.sin(f(*v, *constants)).sum())(*inputs)
+        for f in (ours, lambda *v: layer.forward(jnp, *v))
+    ]
+    for a, e in zip(*map(jax.tree.leaves, results), strict=True):
+        np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-9)
+
+
+def test_jax_says_by_what_it_is_not_differentiated() -> None:
+    f = printed("rmsnorm", "jax")
+    with pytest.raises(ValueError, match="not differentiated by epsilon"):
+        jax.grad(lambda e: f(jnp.ones((2, 3)), jnp.ones(3), e).sum())(0.1)

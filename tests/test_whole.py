@@ -1,0 +1,159 @@
+"""A whole layer's file for NumPy: right, and keeping what it says; PyTorch's and JAX's in peers."""
+
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+from sympy import Idx, IndexedBase, Sum
+
+from rmsnorm_math import layer_norm, layer_source, rms, rmsnorm
+from rmsnorm_math.codegen import Framework
+from rmsnorm_math.notation import b, epsilon, gamma, i, k, m, x
+from tests.layers.everything import TABLE
+from tests.layers.record import result
+from tests.layers.test_numpy import differences
+
+NAMES = {x: "x", gamma: "gamma", epsilon: "eps"}
+c = Idx("c")
+R, XHAT = IndexedBase("r"), IndexedBase("xhat")
+WHERE = {R[b]: rms(b), XHAT[b, i]: x[b, i] / R[b]}
+RNG = np.random.default_rng(3)
+
+
+def run(text: str) -> dict[str, Any]:
+    namespace: dict[str, Any] = {}
+    exec(text, namespace)
+    return namespace
+
+
+def parameters(text: str, name: str) -> list[str]:
+    return text.split(f"def {name}(")[1].split(")", maxsplit=1)[0].split(", ")
+
+
+@functools.cache
+def printed(name: str, blocks: bool = False) -> str:
+    layer = TABLE[name]
+    keys = [getattr(key, "base", key) for key in [*layer.inputs, *layer.constants]]
+    return layer_source(
+        {result("y", layer.out): layer.y},
+        {key: str(key) for key in keys},
+        wrt=keys[: len(layer.inputs)],
+        blocks=blocks,
+    )
+
+
+ALL = ["rmsnorm", "layer norm", "softmax", "swiglu", "cross-entropy of each row", "linear"]
+ALL += ["batch norm", "attention", "mean squared error", "softmax with a temperature"]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_both_passes_are_right(name: str) -> None:
+    layer, text = TABLE[name], printed(name)
+    file = run(text)
+    keys = [str(getattr(key, "base", key)) for key in [*layer.inputs, *layer.constants]]
+    there = dict(zip(keys, layer.values(), strict=True))
+    forward = file["layer"](**there)
+    values = forward if isinstance(forward, tuple) else (forward,)
+    np.testing.assert_allclose(values[0], layer.forward(np, *layer.values()), rtol=1e-12)
+    takes = parameters(text, "layer_backward")
+    returns = text.split("return ")[1].split("\n")[0]
+    kept = [part.strip() for part in returns.split(",")[-len(values) + 1 :]] if values[1:] else []
+    there |= dict(zip(kept, values[1:], strict=True)) | {"y": values[0], takes[0]: layer.dy()}
+    gradients = file["layer_backward"](*(there[name] for name in takes))
+    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+    for got, want in zip(gradients, differences(layer), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(300, 700), (2, 150, 700), (700,), (0, 700)])
+def test_blocks_change_nothing(shape: tuple[int, ...]) -> None:
+    texts = [
+        layer_source({"y": layer_norm(b)}, NAMES, name="f", blocks=blocks)
+        for blocks in (False, True)
+    ]
+    x_, dy = RNG.normal(size=(2, *shape))
+    results = []
+    for text in texts:
+        file = run(text)
+        y, *kept = file["f"](x_, np.arange(700.0), 0.1)
+        results.append((y, *kept, *file["f_backward"](dy, x_, np.arange(700.0), *kept)))
+    for one, other in zip(*results, strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-9)
+
+
+def test_sums_over_many_rows_keep_their_digits() -> None:
+    x_, dy = RNG.normal(size=(2, 2048, 256)).astype("f")
+    one = np.ones(256, "f")
+    file = run(layer_source({"y": rmsnorm(b)}, NAMES, name="f", blocks=True))
+    dgamma = {}
+    for kind in ("f", "d"):
+        arrays = [a.astype(kind) for a in (x_, one, dy)]
+        _, kept = file["f"](*arrays[:2], 1e-6)
+        dgamma[kind] = file["f_backward"](arrays[2], *arrays[:2], kept)[1]
+    assert dgamma["f"].dtype == np.float32
+    error = np.max(np.abs(dgamma["f"] - dgamma["d"])) / np.max(np.abs(dgamma["d"]))
+    assert error < 3e-7
+
+
+def test_half_precision_is_summed_in_single() -> None:
+    file = run(layer_source({"y": rmsnorm(b)}, NAMES, name="f"))
+    x_ = np.full((2, 1000), 300, np.float16)
+    y, kept = file["f"](x_, np.ones(1000, np.float16), 1e-6)
+    dx, dgamma = file["f_backward"](x_, x_, np.ones(1000, np.float16), kept)
+    assert {y.dtype, dx.dtype, dgamma.dtype} == {np.dtype(np.float16)}
+    assert kept.dtype == np.float32
+    np.testing.assert_array_equal(y, 1)
+    with pytest.raises(TypeError, match="int64 is no floating-point type"):
+        file["f"](np.ones((2, 3), int), np.ones(3), 0.1)
+
+
+def test_what_is_kept_needs_least_memory() -> None:
+    takes = {
+        "rmsnorm": ["dy", "x", "gamma", "one a row"],
+        "layer norm": ["dy", "x", "gamma", "one a row", "one a row"],
+        "softmax": ["dy", "y"],
+        "tanh": ["dy", "y"],
+        "linear": ["dy", "x", "W"],
+    }
+    for name, want in takes.items():
+        known = {"dy", "x", "gamma", "y", "W"}
+        own = parameters(printed(name), "layer_backward")
+        assert [p if p in known else "one a row" for p in own] == want, name
+
+
+def test_the_caller_chooses_what_is_kept() -> None:
+    for kept, want in (
+        ([R], ["dy", "x", "gamma", "r"]),
+        ([R, XHAT], ["dy", "gamma", "r", "xhat"]),
+        ([x], ["dy", "x", "gamma", "eps"]),
+    ):
+        text = layer_source({"y": rmsnorm(b)}, NAMES, WHERE, name="f", kept=kept)
+        assert parameters(text, "f_backward") == want
+
+
+@pytest.mark.parametrize(
+    ("output", "options", "message"),
+    [
+        ({"y": rmsnorm()}, {}, "which of x, gamma all rows share is not clear"),
+        ({"y": rmsnorm(b), "z": rmsnorm(b)}, {}, "a layer has one output, not 2"),
+        ({"y": rmsnorm(b)}, {"kept": [k]}, "k cannot be kept"),
+        ({"y": rmsnorm(b)}, {"wrt": [k]}, "k is no argument"),
+        ({"y": rmsnorm(b)}, {"framework": "jax", "blocks": True}, "JAX chooses itself"),
+        ({"y": rmsnorm(b)}, {"framework": "c"}, "there is no framework 'c'"),
+        ({"y": rmsnorm(b)}, {"name": "a b"}, "'a b' is no name in Python"),
+        ({"y": x[b, i] - Sum(x[c, i], (c, 1, m)) / m}, {"blocks": True}, "another row|other rows"),
+    ],
+)
+def test_what_is_refused(output: Any, options: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        layer_source(output, NAMES, **options)
+
+
+@pytest.mark.parametrize("framework", ["numpy", "torch", "jax"])
+def test_a_file_is_code_and_short(framework: Framework) -> None:
+    text = layer_source({"y": rmsnorm(b)}, NAMES, WHERE, framework, "rms_norm")
+    compile(text, "file", "exec")
+    assert max(map(len, text.splitlines())) <= 100
+    assert len(text.splitlines()) <= 100
