@@ -192,5 +192,5 @@ def form():
 def derived():
     """Return what is derived of the first example, as the page shows it when it is opened."""
     found = derive(EXAMPLES[FIRST])
-    lines = [f"{what.capitalize()}:\n\n$$\n{tex}\n$$\n" for what, tex in found["formulas"]]
+    lines = [f"{what[0].upper()}{what[1:]}:\n\n$$\n{tex}\n$$\n" for what, tex in found["formulas"]]
     return Markdown("\n".join(lines) + tabs({LABELS[f]: t for f, t in found["code"].items()}).data)
