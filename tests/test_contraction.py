@@ -211,3 +211,10 @@ def test_an_empty_sum_of_a_constant_stays_empty():
 
 def test_sums_over_different_names_of_the_dummy_become_one():
     assert contract(Sum(a[k], (k, 1, n)) - Sum(a[j], (j, 1, n))) == 0
+
+
+def test_conditions_of_several_factors_are_one_condition():
+    expr = (1 - KroneckerDelta(i, k)) * Piecewise((a[i], i < j), (0, True))
+    once = contract(expr)
+    assert contract(once) == once
+    assert len(once.atoms(Piecewise)) == 1
