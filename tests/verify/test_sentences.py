@@ -1,0 +1,92 @@
+"""What a report says of a mistake is true of the formula, which is written here by hand."""
+
+# The formulas share one signature, whether they use every argument or not.
+# ruff: noqa: ARG005
+
+import numpy as np
+import pytest
+
+from rmsnorm_math.verify import check_backward
+from tests.verify.backwards import by_xhat, rows, second_term, with_r
+
+
+def mean(v):
+    return v.mean(-1, keepdims=True)
+
+
+def of_dgamma(change):
+    return lambda dy, x, g, e: (
+        by_xhat(dy, x, g, e)[0],
+        change(dy * x / np.sqrt(mean(x * x) + e), np.sqrt(mean(x * x) + e), g),
+    )
+
+
+#: What a report says, and the formula that it is true of, written by hand.
+SAYS = {
+    "dx: the second term has the wrong sign": second_term(lambda x, g, r: -1),
+    "dx: the second term is half the right one": second_term(lambda x, g, r: 0.5),
+    "dx: the second term is twice the right one": second_term(lambda x, g, r: 2),
+    "dx: in the second term, it is divided by r**5 where r**3 is right": second_term(
+        lambda x, g, r: r**-2
+    ),
+    "dx: in the second term, it is divided by r where r**3 is right": second_term(
+        lambda x, g, r: r**2
+    ),
+    "dx: in the second term, 1/r**3 is missing": second_term(lambda x, g, r: r**3),
+    "dx: in the second term, 1/n is missing (a sum where the mean is right)": second_term(
+        lambda x, g, r: g.size
+    ),
+    "dx: in the second term, 1/n is applied twice": second_term(lambda x, g, r: 1 / g.size),
+    "dx: in the second term, n - 1 stands for n": second_term(
+        lambda x, g, r: g.size / np.float64(g.size - 1)
+    ),
+    "dx: in the second term, the padded length, the next power of two, stands for n": second_term(
+        lambda x, g, r: g.size / 2 ** np.ceil(np.log2(g.size))
+    ),
+    "dx: in the second term, x is applied twice": second_term(lambda x, g, r: x),
+    "dx: the whole is divided by r once too often": lambda dy, x, g, e: (
+        by_xhat(dy, x, g, e)[0] / np.sqrt(mean(x * x) + e),
+        by_xhat(dy, x, g, e)[1],
+    ),
+    "dx: it contains dy on top of the right one": lambda dy, x, g, e: (
+        by_xhat(dy, x, g, e)[0] + dy,
+        by_xhat(dy, x, g, e)[1],
+    ),
+    "dx and dgamma: eps is added twice": lambda dy, x, g, e: by_xhat(dy, x, g, 2 * e),
+    "dx and dgamma: eps enters squared": lambda dy, x, g, e: by_xhat(dy, x, g, e * e),
+    "dx and dgamma: eps enters n times": lambda dy, x, g, e: by_xhat(dy, x, g, g.size * e),
+    "dx and dgamma: eps is 1e-06 where less is asked for": lambda dy, x, g, e: by_xhat(
+        dy, x, g, max(e, 1e-6)
+    ),
+    "dx and dgamma: eps is 1e-05 whatever eps is asked for": lambda dy, x, g, e: by_xhat(
+        dy, x, g, 1e-5
+    ),
+    "dx and dgamma: r is taken with the sum, not the mean": with_r(
+        lambda x, e: np.sqrt(x.shape[-1] * mean(x * x) + e)
+    ),
+    "dx and dgamma: the root of r is missing": with_r(lambda x, e: mean(x * x) + e),
+    "dx and dgamma: it is evaluated at the normalised input, x divided by r": lambda dy, x, g, e: (
+        by_xhat(dy, x / np.sqrt(mean(x * x) + e), g, e)
+    ),
+    "dx: gamma is left out": lambda dy, x, g, e: (
+        by_xhat(dy, x, np.ones_like(g), e)[0],
+        by_xhat(dy, x, g, e)[1],
+    ),
+    "dx: gamma is taken in absolute value": lambda dy, x, g, e: (
+        by_xhat(dy, x, abs(g), e)[0],
+        by_xhat(dy, x, g, e)[1],
+    ),
+    "dgamma: 1/r is missing inside the sum": of_dgamma(lambda v, r, g: rows(v * r)),
+    "dgamma: the root of r is missing": of_dgamma(lambda v, r, g: rows(v / r)),
+    "dgamma: gamma is a factor, where it has no place": of_dgamma(lambda v, r, g: rows(v * g)),
+    "dgamma: it has the wrong sign": of_dgamma(lambda v, r, g: -rows(v)),
+    "dgamma: that of the last row alone; add to it, do not overwrite it": of_dgamma(
+        lambda v, r, g: v.reshape(-1, g.size)[-1:].sum(0)
+    ),
+}
+
+
+@pytest.mark.parametrize("says", SAYS)
+def test_a_sentence_is_true_of_the_formula(says):
+    with np.errstate(all="ignore"):
+        assert check_backward(SAYS[says]).diagnosis == says
