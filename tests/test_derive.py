@@ -117,3 +117,10 @@ def test_an_example_is_derived_and_printed(name):
 def test_what_is_found_is_text_without_markup():
     found = json.loads(answer("y[i] = x[i]*href[i] + onclick[i]"))
     assert not any("<" in tex or r"\htm" in tex for _, tex in found["formulas"])
+
+
+def test_code_that_a_framework_has_not_is_said_and_the_rest_is_shown():
+    text = "y[i] = Sum(A[i, k]*sin(x[k]), (k, 1, n))/Sum(exp(x[k]), (k, 1, n))"
+    code = json.loads(answer(text))["code"]
+    assert "def forward_backward(" in code["numpy"]
+    assert code["c"].startswith("# There is no code for this")

@@ -81,8 +81,12 @@ class Flat:
     def add(self, line: Line) -> Symbol:
         """Add a line, and return what it defines."""
         role = self.role(line.expr)
-        if line.over:
-            role = {TILE: ROW, ROW: NUMBER}[role] if line.along or role == ROW else WEIGHT
+        if line.over and (line.along or role == ROW):
+            if role not in (TILE, ROW):
+                raise Refused(f"{line.expr} is summed over an axis, and is the same in every row.")
+            role = ROW if role == TILE else NUMBER
+        elif line.over:
+            role = WEIGHT
         self.roles[line.name] = role
         self.lines.append(line)
         return Symbol(line.name)
