@@ -175,8 +175,8 @@ def by_newton(dy, x, gamma, eps):
 
 def in_blocks(dy, x, gamma, eps):
     n, block = x.shape[-1], 256
-    parts = [np.sum(x[..., at : at + block] ** 2, -1) for at in range(0, n, block)]
-    rstd = 1 / np.sqrt(sum(parts)[..., None] / x.dtype.type(n) + x.dtype.type(eps))
+    parts = [np.sum(x[..., at : at + block] ** 2, -1, keepdims=True) for at in range(0, n, block)]
+    rstd = 1 / np.sqrt(sum(parts[1:], parts[0]) / x.dtype.type(n) + x.dtype.type(eps))
     dx, _ = finished(dy, x, gamma, rstd)
     flat = (dy * x * rstd).reshape(-1, n)
     programs = [flat[at::132].sum(0, dtype=x.dtype) for at in range(132)]
