@@ -52,7 +52,8 @@
           part.querySelector('.table-wrapper:empty').append(table);
         }
       } else make('pre', { textContent: text.trimEnd() }, part);
-      if (part.scrollWidth > part.clientWidth || part.scrollHeight > part.clientHeight) Object.assign(part, { tabIndex: 0, role: 'group', ariaLabel: 'Result' });
+      const tall = kind !== 'latex' && part.scrollHeight > part.clientHeight + 1;
+      if (part.scrollWidth > part.clientWidth || tall) Object.assign(part, { tabIndex: 0, role: 'group', ariaLabel: 'Result' });
     }
     box.classList.add('run-live');
     box.querySelector('.run-reset')?.removeAttribute('hidden');

@@ -137,7 +137,7 @@ def test_an_error_is_shown_as_one(page: Page) -> None:
     edit(last, "before = 1\ndifferentiate(root, x)")
     press(last)
     error = last.locator(".run-error")
-    expect(error).to_contain_text("Error: ")
+    expect(error).to_contain_text("Refused: ")
     expect(error).to_contain_text("(line 2 of the cell)")
     edit(last, "6*7")
     press(last)
