@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sympy import Basic, Dummy, Expr, Idx, Indexed, KroneckerDelta, Mul, Piecewise, Symbol
+from sympy import Dummy, Expr, Idx, Indexed, IndexedBase, KroneckerDelta, Mul, Piecewise, Symbol
 
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.contraction import contracted
@@ -61,7 +61,7 @@ class Definition:
         return self.key / Mul(*(f for f in Mul.make_args(self.value) if f not in sought))
 
     @cached_property
-    def risks(self) -> set[Basic]:
+    def risks(self) -> set[Any]:
         """The bases of what goes along and may be 0: nothing may come to be divided by it."""
         rest = (power_of(f) for f in Mul.make_args(self.value) if f not in self._sought())
         return {part_of(f) for f, power in rest if not (f.is_zero is False or power.is_negative)}
@@ -77,12 +77,14 @@ class Definition:
         return [f for f in factors if f.has(*BINDERS)] or [*factors]
 
 
-def part_of(node: Expr) -> Basic:
-    """Return what an element is of, and anything else itself."""
-    return node.base if isinstance(node, Indexed) else node
+def part_of(node: Expr) -> Any:
+    """Return what an element is of, kind and bases of what has parts, and a symbol itself."""
+    if isinstance(node, Indexed):
+        return node.base
+    return (type(node), frozenset(node.atoms(IndexedBase))) if node.args else node
 
 
-def divisors(*exprs: Expr) -> set[Basic]:
+def divisors(*exprs: Expr) -> set[Any]:
     """Return what is divided by."""
     powers = [power_of(node) for expr in exprs for node in nodes(expr) if isinstance(node, Expr)]
     return {part_of(base) for base, exponent in powers if exponent.is_negative}

@@ -141,3 +141,6 @@ def test_nothing_is_divided_by_what_may_be_zero():
     gradient = abbreviate(vjp(rmsnorm(), gamma[j], ybar[i]), short)
     assert gradient == x[j] * ybar[j] / notation.r, "y/gamma is no x/r where gamma is 0"
     assert abbreviate(c[j] * gamma[j] * x[j], {y[i]: gamma[i] * x[i]}) == c[j] * y[j]
+    total = Sum(c[k], (k, 1, n))
+    assert abbreviate(a[i] * c[i], {y[i]: a[i] * total}) == a[i] * c[i], "the sum may be 0"
+    assert abbreviate(a[i] * c[i] * total, {y[i]: a[i] * total}) == c[i] * y[i]
