@@ -103,9 +103,10 @@ class Products(Layouts):
         if batch in node.over and {slot for slot in body if slot} - {*node.over}:
             lengths = [self.length(slot) if slot else "1" for slot in body[1:]]
             rows = f"{tight(text, TIGHT)}.reshape(-1, {', '.join(lengths)})"
-            return f"{rows}.{self.words.get(word, word)}(0)", TIGHT
+            return self.over_rows(node, f"{rows}.{self.words.get(word, word)}(0)"), TIGHT
         places, drops = self._places(body, node.over), self._drops(body, node.over)
-        return self.reduction(word, text[0], places, drops or node is self.alone)
+        value, tightness = self.reduction(word, text[0], places, drops or node is self.alone)
+        return self.over_rows(node, value) if places == "0" else value, tightness
 
     def _places(self, body: Layout, over: Axes) -> str | None:
         """Return the numbers of the axes that are reduced, or None for all."""

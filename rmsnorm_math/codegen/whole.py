@@ -12,6 +12,7 @@ from rmsnorm_math.codegen import SPELLINGS, Framework, body
 from rmsnorm_math.codegen.derived import Derived, derive
 from rmsnorm_math.codegen.files import FILES
 from rmsnorm_math.codegen.names import is_name
+from rmsnorm_math.codegen.numpy import NumPy
 from rmsnorm_math.codegen.passes import mixes_rows, passes, trimmed
 from rmsnorm_math.codegen.places import filled
 from rmsnorm_math.codegen.program import Program, Result, program
@@ -104,13 +105,22 @@ def layer_source(
     defined = {
         "forward": forward,
         "backward": backward,
-        "tangent": program(tangent, {**layer.dots, **arguments}, where),
+        "tangent": _added(program(tangent, {**layer.dots, **arguments}, where), layer),
     }
     spellings = {k: SPELLINGS[framework](recorded) for k, recorded in defined.items()}
+    for spelling in spellings.values():
+        if isinstance(spelling, NumPy):
+            spelling.exact_rows = not blocks  # a block's few rows are added up in float64
     texts |= {k: _definition(spelling, f"_{k}") for k, spelling in spellings.items()}
     needs = dict.fromkeys(line for spelling in spellings.values() for line in spelling.needs)
     texts["imports"] = "".join(f"{line}\n" for line in needs) + "\n" * bool(needs)
     return FILES[framework].substitute(texts)
+
+
+def _added(tangent: Program, layer: Derived) -> Program:
+    """Return the tangent, whose parts are added: what one of them lacks, another has."""
+    results = (replace(r, added=layer.added and r.label != layer.label) for r in tangent.results)
+    return replace(tangent, results=tuple(results))
 
 
 def _passes(

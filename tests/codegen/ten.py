@@ -14,7 +14,6 @@ from sympy import (
     Sum,
     Symbol,
     exp,
-    log,
     pi,
     sqrt,
     symbols,

@@ -8,7 +8,6 @@ from sympy import (
     Max,
     Min,
     Piecewise,
-    Rational,
     Sum,
     Symbol,
     exp,
@@ -39,8 +38,8 @@ from tests.layers.record import (
     u,
 )
 
-Q, K, V, W, U, B, A, a, w, g, z, beta = map(IndexedBase, "Q K V W U B A a w g z beta".split())
-W1, W2, W3, W4, U1, U2, U3, U4 = map(IndexedBase, "W1 W2 W3 W4 U1 U2 U3 U4".split())
+Q, K, V, W, U, B, A, a, w, g, z, beta = map(IndexedBase, ["Q", "K", "V", "W", "U", "B", "A", "a", "w", "g", "z", "beta"])
+W1, W2, W3, W4, U1, U2, U3, U4 = map(IndexedBase, ["W1", "W2", "W3", "W4", "U1", "U2", "U3", "U4"])
 tau, lam = Symbol("tau", positive=True), Symbol("lam", positive=True)
 EPS = {epsilon: 0.1}
 heads = {Q[b, h]: normal(b, h), K[s, h]: normal(s, h), V[s, c]: normal(s, c)}
@@ -98,9 +97,7 @@ MIXERS = {
         {tau: 2.0},
     ),
     "attention of normalised queries": Layer(
-        attend(
-            lambda at: Sum(gamma[h] * Q[b, h] / root(Q, b) * K[at, h] / root(K, at), (h, 1, H))
-        ),
+        attend(lambda at: Sum(gamma[h] * Q[b, h] / root(Q, b) * K[at, h] / root(K, at), (h, 1, H))),
         (b, c),
         lambda xp, q, k, v, w, e: softmax(xp, (w * rms_(q, e)) @ rms_(k, e).T) @ v,
         heads | {gamma[h]: between(0.5, 1.5, h)},
@@ -119,9 +116,7 @@ MIXERS = {
         heads,
     ),
     "linear attention by elu": Layer(
-        Sum(
-            feature(Q[b, h]) * Sum(feature(K[s, h]) * V[s, c], (s, 1, S)), (h, 1, H)
-        )
+        Sum(feature(Q[b, h]) * Sum(feature(K[s, h]) * V[s, c], (s, 1, S)), (h, 1, H))
         / Sum(feature(Q[b, l]) * Sum(feature(K[u, l]), (u, 1, S)), (l, 1, H)),
         (b, c),
         lambda xp, q, k, v: (lambda f, g: (f @ (g.T @ v)) / (f @ g.sum(0))[:, None])(
@@ -130,9 +125,8 @@ MIXERS = {
         heads,
     ),
     "attention over channels": Layer(
-        Sum(
-            exp(Sum(x[p, i] * x[p, j], (p, 1, m))) * x[b, j], (j, 1, n)
-        ) / Sum(exp(Sum(x[p, i] * x[p, k], (p, 1, m))), (k, 1, n)),
+        Sum(exp(Sum(x[p, i] * x[p, j], (p, 1, m))) * x[b, j], (j, 1, n))
+        / Sum(exp(Sum(x[p, i] * x[p, k], (p, 1, m))), (k, 1, n)),
         (b, i),
         lambda xp, v: v @ softmax(xp, v.T @ v).T,
         rows,
@@ -152,7 +146,9 @@ MIXERS = {
         {Q[b, o, h]: normal(b, o, h), K[b, s, h]: normal(b, s, h), V[b, s, c]: normal(b, s, c)},
     ),
     "graph convolution": Layer(
-        Max(Sum(A[b, p] * Sum(x[p, k] * W[o, k], (k, 1, n)), (p, 1, m)) / Sum(A[b, p], (p, 1, m)), 0),
+        Max(
+            Sum(A[b, p] * Sum(x[p, k] * W[o, k], (k, 1, n)), (p, 1, m)) / Sum(A[b, p], (p, 1, m)), 0
+        ),
         (b, o),
         lambda xp, v, w, e: up(xp, e @ (v @ w.T) / e.sum(1, keepdims=True)),
         {x[b, i]: normal(b, i), W[o, i]: normal(o, i)},
@@ -163,9 +159,11 @@ MIXERS = {
         / Sum(exp(leaky(edge(b) + Sum(w[k] * x[p, k], (k, 1, n)))) * A[b, p], (p, 1, m)),
         (b, i),
         lambda xp, v, a, w, e: (
-            lambda r: (xp.exp(up(xp, r) - up(xp, -r) / 5) * e)
-            @ v
-            / (xp.exp(up(xp, r) - up(xp, -r) / 5) * e).sum(1, keepdims=True)
+            lambda r: (
+                (xp.exp(up(xp, r) - up(xp, -r) / 5) * e)
+                @ v
+                / (xp.exp(up(xp, r) - up(xp, -r) / 5) * e).sum(1, keepdims=True)
+            )
         )((v @ a)[:, None] + v @ w),
         rows | {a[i]: normal(i), w[i]: normal(i)},
         {A: between(0.1, 1, b, p)},
@@ -183,7 +181,9 @@ MIXERS = {
         plane | {W[s, u]: normal(s, u)},
     ),
     "global response": Layer(
-        gamma[c] * x[b, c, s] * norm_of(c) / (Sum(norm_of(d), (d, 1, C)) / C + epsilon) + beta[c] + x[b, c, s],
+        gamma[c] * x[b, c, s] * norm_of(c) / (Sum(norm_of(d), (d, 1, C)) / C + epsilon)
+        + beta[c]
+        + x[b, c, s],
         (b, c, s),
         lambda xp, v, w, a, e: (
             lambda r: w[:, None] * v * r / (r.mean(1, keepdims=True) + e) + a[:, None] + v
@@ -194,19 +194,22 @@ MIXERS = {
     "filter response": Layer(
         Max(gamma[c] * x[b, c, s] / flat + beta[c], w[c]),
         (b, c, s),
-        lambda xp, v, g, a, t, e: (
-            lambda y: xp.where(y > t[:, None], y, t[:, None] + 0 * y)
-        )(g[:, None] * v / ((v * v).mean(-1, keepdims=True) + e) ** 0.5 + a[:, None]),
+        lambda xp, v, g, a, t, e: (lambda y: xp.where(y > t[:, None], y, t[:, None] + 0 * y))(
+            g[:, None] * v / ((v * v).mean(-1, keepdims=True) + e) ** 0.5 + a[:, None]
+        ),
         plane | {gamma[c]: between(0.5, 1.5, c), beta[c]: normal(c), w[c]: normal(c)},
         EPS,
     ),
     "evolved norm": Layer(
-        x[b, c, s] * sig(g[c] * x[b, c, s]) / sqrt(
-            Sum((x[b, c, u] - Sum(x[b, c, u], (u, 1, S)) / S) ** 2, (u, 1, S)) / S + epsilon
-        ),
+        x[b, c, s]
+        * sig(g[c] * x[b, c, s])
+        / sqrt(Sum((x[b, c, u] - Sum(x[b, c, u], (u, 1, S)) / S) ** 2, (u, 1, S)) / S + epsilon),
         (b, c, s),
-        lambda xp, v, w, e: v * sigmoid(xp, w[:, None] * v)
-        / (((v - v.mean(-1, keepdims=True)) ** 2).mean(-1, keepdims=True) + e) ** 0.5,
+        lambda xp, v, w, e: (
+            v
+            * sigmoid(xp, w[:, None] * v)
+            / (((v - v.mean(-1, keepdims=True)) ** 2).mean(-1, keepdims=True) + e) ** 0.5
+        ),
         plane | {g[c]: normal(c)},
         EPS,
     ),
@@ -235,10 +238,21 @@ MIXERS = {
         rows | {z[b, i]: normal(b, i), w[i]: normal(i), beta[i]: normal(i)},
     ),
     "low-rank bilinear": Layer(
-        Sum(W[h, o] * tanh(Sum(U[h, k] * x[b, k], (k, 1, n))) * tanh(Sum(V[h, c] * z[b, c], (c, 1, C))), (h, 1, H)),
+        Sum(
+            W[h, o]
+            * tanh(Sum(U[h, k] * x[b, k], (k, 1, n)))
+            * tanh(Sum(V[h, c] * z[b, c], (c, 1, C))),
+            (h, 1, H),
+        ),
         (b, o),
         lambda xp, v, t, w, u, e: (xp.tanh(v @ u.T) * xp.tanh(t @ e.T)) @ w,
-        rows | {z[b, c]: normal(b, c), W[h, o]: normal(h, o), U[h, i]: normal(h, i), V[h, c]: normal(h, c)},
+        rows
+        | {
+            z[b, c]: normal(b, c),
+            W[h, o]: normal(h, o),
+            U[h, i]: normal(h, i),
+            V[h, c]: normal(h, c),
+        },
     ),
     "sine network": Layer(
         sin(tau * (Sum(W[o, k] * x[b, k], (k, 1, n)) + beta[o])),
@@ -248,14 +262,22 @@ MIXERS = {
         {tau: 3.0},
     ),
     "long short-term memory": Layer(
-        sig(pre(W1, U1, h)) * tanh(sig(pre(W2, U2, h)) * a[b, h] + sig(pre(W3, U3, h)) * tanh(pre(W4, U4, h))),
+        sig(pre(W1, U1, h))
+        * tanh(sig(pre(W2, U2, h)) * a[b, h] + sig(pre(W3, U3, h)) * tanh(pre(W4, U4, h))),
         (b, h),
         lambda xp, v, t, e, *M: (
-            lambda r: sigmoid(xp, r(0)) * xp.tanh(sigmoid(xp, r(1)) * e + sigmoid(xp, r(2)) * xp.tanh(r(3)))
+            lambda r: (
+                sigmoid(xp, r(0))
+                * xp.tanh(sigmoid(xp, r(1)) * e + sigmoid(xp, r(2)) * xp.tanh(r(3)))
+            )
         )(lambda at: v @ M[2 * at].T + t @ M[2 * at + 1].T),
         rows
         | {z[b, h]: normal(b, h), a[b, h]: normal(b, h)}
-        | {M[h, at]: normal(h, at) for two in ((W1, U1), (W2, U2), (W3, U3), (W4, U4)) for M, at in zip(two, (i, l))},
+        | {
+            M[h, at]: normal(h, at)
+            for two in ((W1, U1), (W2, U2), (W3, U3), (W4, U4))
+            for M, at in zip(two, (i, l))
+        },
     ),
     "gumbel softmax": Layer(
         exp((x[b, i] + g[b, i]) / tau) / Sum(exp((x[b, k] + g[b, k]) / tau), (k, 1, n)),
@@ -273,7 +295,9 @@ MIXERS = {
     "acon": Layer(
         (a[c] - w[c]) * x[b, c, s] * sig(g[c] * (a[c] - w[c]) * x[b, c, s]) + w[c] * x[b, c, s],
         (b, c, s),
-        lambda xp, v, p, q, r: (lambda d: d * sigmoid(xp, r[:, None] * d) + q[:, None] * v)((p - q)[:, None] * v),
+        lambda xp, v, p, q, r: (lambda d: d * sigmoid(xp, r[:, None] * d) + q[:, None] * v)(
+            (p - q)[:, None] * v
+        ),
         plane | {a[c]: normal(c), w[c]: normal(c), g[c]: normal(c)},
     ),
     "softplus with a slope": Layer(
@@ -295,17 +319,44 @@ MIXERS = {
         rows | {lam: 0.5},
     ),
     "residual of a norm of a sum": Layer(
-        x[b, i] + w[i] * (x[b, i] + z[b, i]) / sqrt(Sum((x[b, k] + z[b, k]) ** 2, (k, 1, n)) / n + epsilon),
+        x[b, i]
+        + w[i] * (x[b, i] + z[b, i]) / sqrt(Sum((x[b, k] + z[b, k]) ** 2, (k, 1, n)) / n + epsilon),
         (b, i),
         lambda xp, v, t, w, e: v + w * rms_(v + t, e),
         rows | {z[b, i]: normal(b, i), w[i]: normal(i)},
         EPS,
     ),
     "layer norm, then linear, then softmax": Layer(
-        exp(Sum(W[o, k] * (x[b, k] - Sum(x[b, j], (j, 1, n)) / n) / sqrt(Sum((x[b, j] - Sum(x[b, i], (i, 1, n)) / n) ** 2, (j, 1, n)) / n + epsilon), (k, 1, n)))
-        / Sum(exp(Sum(W[p, k] * (x[b, k] - Sum(x[b, j], (j, 1, n)) / n) / sqrt(Sum((x[b, j] - Sum(x[b, i], (i, 1, n)) / n) ** 2, (j, 1, n)) / n + epsilon), (k, 1, n))), (p, 1, O)),
+        exp(
+            Sum(
+                W[o, k]
+                * (x[b, k] - Sum(x[b, j], (j, 1, n)) / n)
+                / sqrt(Sum((x[b, j] - Sum(x[b, i], (i, 1, n)) / n) ** 2, (j, 1, n)) / n + epsilon),
+                (k, 1, n),
+            )
+        )
+        / Sum(
+            exp(
+                Sum(
+                    W[p, k]
+                    * (x[b, k] - Sum(x[b, j], (j, 1, n)) / n)
+                    / sqrt(
+                        Sum((x[b, j] - Sum(x[b, i], (i, 1, n)) / n) ** 2, (j, 1, n)) / n + epsilon
+                    ),
+                    (k, 1, n),
+                )
+            ),
+            (p, 1, O),
+        ),
         (b, o),
-        lambda xp, v, w, e: softmax(xp, ((v - v.mean(-1, keepdims=True)) / (((v - v.mean(-1, keepdims=True)) ** 2).mean(-1, keepdims=True) + e) ** 0.5) @ w.T),
+        lambda xp, v, w, e: softmax(
+            xp,
+            (
+                (v - v.mean(-1, keepdims=True))
+                / (((v - v.mean(-1, keepdims=True)) ** 2).mean(-1, keepdims=True) + e) ** 0.5
+            )
+            @ w.T,
+        ),
         rows | {W[o, i]: normal(o, i)},
         EPS,
     ),
