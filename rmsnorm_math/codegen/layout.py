@@ -4,13 +4,20 @@ A layout is a tuple of axes; None stands for one of length 1. Arrays line up fro
 framework spells in its own way is a method that its class replaces; NumPy's words are the default.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import ClassVar
 
 from sympy import Basic, Indexed, Symbol
-from sympy.core.relational import Relational
 
-from rmsnorm_math.codegen.nodes import Axes, Contraction, Position, Reduction, axes_of, in_order
+from rmsnorm_math.codegen.lines import valued
+from rmsnorm_math.codegen.nodes import (
+    Axes,
+    Contraction,
+    Position,
+    Reduction,
+    axes_of,
+    in_order,
+)
 from rmsnorm_math.codegen.program import Program
 from rmsnorm_math.errors import Refused
 
@@ -153,10 +160,6 @@ class Layouts:
         options = (self.over if drops else self.options).format(places)
         return f"{self.module}.{word}({text}, {options})", TIGHT
 
-    def over_rows(self, node: Reduction, call: str) -> str:
-        """Return the code of a reduction over rows, with the digits that it should have."""
-        return call
-
     def transposed(self, text: Text, order: list[int]) -> Text:
         """Return an array with its axes in another order."""
         if order == [1, 0]:
@@ -188,18 +191,9 @@ class Layouts:
 
     def like(self) -> str:
         """Return the name of an argument that is an array."""
-        valued = {name for s in self.program.statements for name in _valued(s.expr)}
+        names = {name for s in self.program.statements for name in valued(s.expr)}
         arrays = [p.name for p in self.program.parameters if p.axes]
-        arrays.sort(key=lambda name: name not in valued)  # labels stand in comparisons alone
+        arrays.sort(key=lambda name: name not in names)  # labels stand in comparisons alone
         if not arrays:
             raise Refused("no argument is an array: add one that has the type of the result.")
         return arrays[0]
-
-
-def _valued(node: Basic) -> Iterator[str]:
-    """Yield the names of the arrays in an expression, but for those in comparisons."""
-    if isinstance(node, Indexed):
-        yield node.base.name
-    elif not isinstance(node, Relational):
-        for arg in node.args:
-            yield from _valued(arg)
