@@ -27,6 +27,10 @@ from rmsnorm_math.codegen.nodes import (
 )
 from rmsnorm_math.codegen.order import Lowered
 
+DIGITS = (
+    "Squares of differences are multiplied out, so that no array is larger than those passed and "
+    "returned: where the two are nearly equal, the result has lost its digits, and may be below 0."
+)
 STEMS = {Total: "total", Mean: "mean", Largest: "largest", Contraction: "product"}
 
 
@@ -46,7 +50,7 @@ class Hoister:
             max(len({*axes} - {self.batch}) for axes in shapes),
         )
         self.lengths, self.exact = lowered.sizes, lowered.batch is None
-        self.lines: list[Line] = []
+        self.lines, self.notes = list[Line](), lowered.notes
         self.names: dict[str, dict[Symbol, Symbol]] = {}  # the axes of each line that is given
 
     def add(self, name: str, axes: Axes, expr: Expr) -> None:
@@ -91,6 +95,8 @@ class Hoister:
             other, self.lines = self.lines, lines
             tries = [self._attempt(Total(term, *self.sort(over))) for term in terms]
             if max(n for _, n in tries) < need:
+                if DIGITS not in self.notes and any(f.is_Pow and f.base.is_Add for f in factors):
+                    self.notes.append(DIGITS)
                 return scale * Add(*(v for v, _ in tries))
             self.lines = other
         return value
