@@ -5,7 +5,7 @@
   const program = new URL(script.dataset.program, location.href);
   const total = Number(script.dataset.bytes);
   const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
-  const lacking = new Set(script.dataset.needs.split(' ').map(Number));   // cells that need what a browser has not
+  const lacking = new Set(JSON.parse(script.dataset.needs));   // cells that need what a browser has not
   const make = (tag, properties, parent) => parent.appendChild(Object.assign(document.createElement(tag), properties));
 
   let running;   // the cell, if one runs
