@@ -20,6 +20,7 @@ from rmsnorm_math.codegen.numpy import NumPy
 from rmsnorm_math.codegen.program import program
 from rmsnorm_math.codegen.spell import Spelling
 from rmsnorm_math.codegen.torch import Torch
+from rmsnorm_math.codegen.wrap import wrapped
 from rmsnorm_math.errors import Refused
 
 Framework = Literal["numpy", "torch", "jax", "numba", "triton", "c"]
@@ -116,14 +117,14 @@ def source(
         raise Refused(f"{name!r} is no name in Python: call the function otherwise.")
     recorded = program(outputs, arguments, where)
     if framework in PRINTERS:
-        return kernel(recorded, framework, name, docstring_of(recorded, arguments))
+        return wrapped(kernel(recorded, framework, name, docstring_of(recorded, arguments)))
     spelling = SPELLINGS[framework](recorded)
     lines = body(spelling)
     imports = "\n".join([*dict.fromkeys(spelling.needs), *spelling.imports])
     docstring = docstring_of(recorded, arguments)
     block = indent("\n".join([docstring, *lines]), "    ")
     parameters = ", ".join(parameter.name for parameter in recorded.parameters)
-    return f"{imports}\n\n\ndef {name}({parameters}):\n{block}\n"
+    return wrapped(f"{imports}\n\n\ndef {name}({parameters}):\n{block}\n")
 
 
 def function(
