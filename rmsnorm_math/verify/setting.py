@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sympy import Expr, Function, Indexed, S
+from sympy import Expr, Function, S
 
+from rmsnorm_math.verify.axes import axis_of
 from rmsnorm_math.verify.layer import Layer
 from rmsnorm_math.verify.words import words
 
@@ -28,15 +29,8 @@ class Setting:
 
     def index_of(self, axis: Any) -> Expr | None:
         """Return the output's index along an axis."""
-        return next((s for s in self.free if self.axis_of_free(s) == axis), None)
-
-    def axis_of_free(self, index: Expr) -> Any:
-        """Return the axis that a free index runs along."""
-        for expr in self.layer.short.values():
-            for node in expr.atoms(Indexed):
-                if index in node.indices and node.base in self.layer.axes:
-                    return self.layer.axes[node.base][list(node.indices).index(index)]
-        return None
+        exprs, axes = self.layer.short.values(), self.layer.axes
+        return next((s for s in self.free if axis_of(s, exprs, axes) == axis), None)
 
     def axes(self, node: Expr) -> tuple[Any, ...]:
         """Return the axes of an element."""

@@ -86,8 +86,7 @@ def prepared(case: Case, dtype: str, factor: float) -> Trial | None:
     """Return what is right in a case, or None where that is not finite or not held by `dtype`."""
     layer = case.layer
     exact = [v.astype(np.float64) if isinstance(v, np.ndarray) else v for v in case.inputs]
-    results = layer.truth(*exact)
-    results = (results,) if len(layer.outputs) == 1 else results
+    results = layer.truth(*exact)[: len(layer.outputs)]
     right = tuple(np.asarray(result, dtype=np.float64) for result in results)
     largest = float(np.finfo(np.float32 if dtype == "bfloat16" else dtype).max) / 4
     arrays = layer.arrays(case.values)
