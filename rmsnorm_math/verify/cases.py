@@ -127,8 +127,7 @@ def makers(
 
 def _scales(layer: Layer, dtype: str) -> tuple[float, ...]:
     """Return how large values are; exponentials leave float64 beyond a few hundred."""
-    exprs = [*layer.outputs.values(), *layer.where.values()]
-    if any(expr.has(exp, sinh, cosh) for expr in exprs):
+    if any(e.has(exp, sinh, cosh) for e in (*layer.outputs.values(), *layer.where.values())):
         return (1.0, 1e-3, 50.0)
     return SCALES if dtype != "float16" else (1.0, 1e-3, 300.0)
 

@@ -1,8 +1,10 @@
 """What a formula is made of: powers of sums, numbers, terms, factors that are linear."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from sympy import Add, Expr, Indexed, IndexedBase, Mul, Pow, Sum, Symbol
+import numpy as np
+from sympy import Add, Expr, Indexed, IndexedBase, Mul, Pow, Sum, Symbol, exp
 
 from rmsnorm_math.index.names import anonymous, freshen
 from rmsnorm_math.index.walk import free_indices
@@ -45,3 +47,14 @@ def is_linear(expr: Expr, base: Expr) -> bool:
     if isinstance(expr, Sum):
         return is_linear(expr.function, base)
     return isinstance(expr, Indexed) and expr.base == base
+
+
+def steepness(exprs: Iterable[Expr], value: Callable[[Expr], Any]) -> float:
+    """Return how much a rounding error counts for where there are exponentials, 1 if there is none.
+
+    They may be written in many ways: ``1 - s`` for ``exp(-z) * s`` is off by units of 1, not of it,
+    and z is a factor of it.
+    """
+    powers = {node.args[0] for expr in exprs for node in expr.atoms(exp)}
+    found = [abs(np.ravel(value(power))) for power in sorted(powers, key=str)]
+    return 1 + float(max((v[np.isfinite(v)].max(initial=0) for v in found), default=0))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sympy import Expr, Function, S
@@ -27,10 +28,14 @@ class Setting:
         """Return `expr` in words."""
         return words(expr, self.names)
 
+    @cached_property
+    def _indices(self) -> dict[Any, Expr]:
+        exprs, axes = self.layer.short.values(), self.layer.axes
+        return {axis_of(index, exprs, axes): index for index in reversed(self.free)}
+
     def index_of(self, axis: Any) -> Expr | None:
         """Return the output's index along an axis."""
-        exprs, axes = self.layer.short.values(), self.layer.axes
-        return next((s for s in self.free if axis_of(s, exprs, axes) == axis), None)
+        return self._indices.get(axis) if axis is not None else None
 
     def axes(self, node: Expr) -> tuple[Any, ...]:
         """Return the axes of an element."""

@@ -93,10 +93,11 @@ def foreign(term: Expr, setting: Setting) -> Iterator[Slip]:
             name = setting.say(key)
             yield f"{name} is a factor, where it has no place", term * key
             yield f"1/{name} is a factor, where it has no place", term / key
-    for length in sorted(setting.layer.lengths, key=str):
-        if not term.has(length) and length != setting.layer.rows:
-            yield f"{length} is a factor, where it has no place", term * length
-            yield f"1/{length} is a factor, where it has no place", term / length
+    bases = {factor.as_base_exp()[0] for factor in Mul.make_args(term)}
+    for length in sorted(setting.layer.lengths - bases - {setting.layer.rows}, key=str):
+        mean = " (a mean where the sum is right)" * term.has(length)
+        yield f"{length} is a factor, where it has no place", term * length
+        yield f"1/{length} is a factor, where it has no place{mean}", term / length
 
 
 def _fits(key: Expr, setting: Setting) -> bool:

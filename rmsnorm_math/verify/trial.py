@@ -8,6 +8,7 @@ import numpy as np
 
 from rmsnorm_math.verify.arrays import Array
 from rmsnorm_math.verify.cases import Case
+from rmsnorm_math.verify.formulas import steepness
 from rmsnorm_math.verify.sampling import UNIT, rounded
 
 #: What is called with a case and copies of its arguments.
@@ -90,9 +91,9 @@ def prepared(case: Case, dtype: str, factor: float) -> Trial | None:
     right = tuple(np.asarray(result, dtype=np.float64) for result in results)
     largest = float(np.finfo(np.float32 if dtype == "bfloat16" else dtype).max) / 4
     arrays = layer.arrays(case.values)
-    sizes = []
+    sizes, steep = [], steepness([*layer.outputs.values(), *layer.where.values()], arrays.value)
     for key, result in zip(layer.outputs, right, strict=True):
-        size = arrays.laid(arrays.size(layer.short[key]), layer.indices(key))
+        size = arrays.laid(steep * arrays.size(layer.short[key]), layer.indices(key))
         size = np.broadcast_to(size, _flat(layer, key, result)).reshape(result.shape)
         finite = np.isfinite(result) & np.isfinite(size)
         if result.size and (finite.mean() < 0.5 or size[finite].max(initial=0) > largest):

@@ -21,7 +21,7 @@ LAYERS = {
 def formulas(name, key, seed):
     """Yield the sentences, terms and values of every formula with one or two slips, at a point."""
     found = suspects(name, key, seed)
-    for suspect in (*found.one(), *found.two()):
+    for suspect in (*found.one(), *found.two(), *found.doubled()):
         yield suspect.says, suspect.terms, suspect.values
     every = lambda totals: np.ones(len(totals), dtype=bool)  # noqa: E731
     for suspect in found.crossed(every):
@@ -45,7 +45,7 @@ def test_two_slips_are_named(name, key, number):
     if np.allclose(values[says], right, rtol=1e-10):  # there; elsewhere it may differ
         assert report.ok or report.diagnosis
         return
-    said = report.diagnosis.removeprefix(f"{key}: ")
+    said = report.diagnosis.removeprefix(f"{key}: ").partition(" (r is ")[0]
     named = tuple(said.split("; and ")) if said else None
     assert named in values, f"{report}\nplanted: {says}"
     assert np.allclose(values[named], values[says], rtol=1e-9, equal_nan=True), (named, says)
