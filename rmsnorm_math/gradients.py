@@ -24,7 +24,7 @@ from rmsnorm_math.index.ranges import (
 from rmsnorm_math.index.rebuild import occurs, put
 from rmsnorm_math.index.survey import Survey, survey
 from rmsnorm_math.index.terms import times
-from rmsnorm_math.index.walk import Ranges, dummies_of, free_indices, free_symbols, plain
+from rmsnorm_math.index.walk import Ranges, depends, dummies_of, free_indices, free_symbols, plain
 from rmsnorm_math.inputs import Stated, as_expression, as_indices, as_ranges
 
 
@@ -186,7 +186,8 @@ def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Stated | None = None) -> Expr
     result = derivative(contracted(inner, bounds), wrt, bounds, change if inputs else None)
     if not inputs:
         result = times(result, contracted(enter(tangent), bounds))
-    result = named_like(tangent, result)
+    elif not depends(y, tangent):
+        result = named_like(tangent, result)
     return finished(result, [y, wrt, tangent], ranges, [*dummies_of(y), *map(plain, inputs)])
 
 

@@ -12,6 +12,7 @@ from sympy import (
     Rational,
     Sum,
     Symbol,
+    Tuple,
     exp,
     log,
     sqrt,
@@ -256,6 +257,11 @@ def test_the_sums_of_a_jvp_have_the_names_of_the_tangent():
     dot = IndexedBase("Adot")
     square = Sum(A[k, l] ** 2, (k, 1, n), (l, 1, n))
     assert jvp(square, A[i, j], dot[i, j]) == 2 * Sum(A[i, j] * dot[i, j], (i, 1, n), (j, 1, n))
+
+
+def test_along_the_input_itself_a_sum_is_the_same_sum():
+    along = jvp(rmsnorm(), x[j], x[j])
+    assert {inner.limits for inner in along.atoms(Sum)} == {(Tuple(k, 1, n),)}
 
 
 def test_a_jvp_by_a_symbol_takes_a_symbol():

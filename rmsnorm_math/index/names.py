@@ -27,15 +27,14 @@ def anonymous(expr: Expr) -> Expr:
     return _renamed(expr, {}, lambda _, depth: Idx(f"_{depth}"))
 
 
-def named_like(tangent: Expr, expr: Expr) -> Expr:
+def named_like(tangent: Indexed, expr: Expr) -> Expr:
     """Return `expr`, its sums over elements of `tangent` named like the indices of that."""
-    base = getattr(tangent, "base", None)
 
     def named(node: Expr) -> Expr | None:
         if not isinstance(node, BoundSum):
             return None
         index, body = opened(node)
-        elements = (e for e in nodes(body) if isinstance(e, Indexed) and e.base == base)
+        elements = (e for e in nodes(body) if isinstance(e, Indexed) and e.base == tangent.base)
         places = (at for e in elements for at, place in enumerate(e.indices) if place == index)
         name = index.name if (at := next(places, None)) is None else tangent.indices[at].name
         return BoundSum(Str(name), rebuilt(node.args[1], named), *node.args[2:])
