@@ -111,6 +111,13 @@ def run_speed(session: nox.Session) -> None:
     judge(session, "run.mjs", "3", *session.posargs)
 
 
+@nox.session(name="docs-speed", default=False)
+def docs_speed(session: nox.Session) -> None:
+    """Time what a writer waits for: a clean build, a changed sentence or cell; five of each."""
+    install(session, "docs")
+    session.run("python", "-m", "benchmarks.editing", *session.posargs)
+
+
 @nox.session(default=False, tags=["site"])
 def browser(session: nox.Session) -> None:
     """Read, judge and run the built site in Chromium, and what it offers elsewhere."""

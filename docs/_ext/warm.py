@@ -17,6 +17,7 @@ import tempfile
 from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 PRELOAD = "IPython", "ipykernel.kernelapp", "ipykernel.ipkernel", "matplotlib.pyplot", "numpy"
 PRELOAD += "matplotlib.backends.backend_svg", "sympy"  # of this project nothing: it may change
@@ -67,11 +68,10 @@ def start():
         process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()])
     os.environ[ADDRESS] = address
 
-    def end(owner=os.getpid()):
-        if os.getpid() == owner:  # not a process that reads pages beside others
-            process.stdin.close()
-            process.wait()
-            folder.cleanup()
+    def end():  # Sphinx's processes that read pages beside others leave without it
+        process.stdin.close()
+        process.wait()
+        folder.cleanup()
 
     atexit.register(end)
 
@@ -84,7 +84,7 @@ class Process:
     def __init__(self, arguments, env, cwd):
         self.connection = socket.socket(socket.AF_UNIX)
         self.connection.connect(os.environ[ADDRESS])
-        wanted = {"arguments": arguments, "env": env, "cwd": cwd or os.getcwd()}
+        wanted = {"arguments": arguments, "env": env, "cwd": str(cwd or Path.cwd())}
         self.connection.sendall(json.dumps(wanted).encode() + b"\n")
         self.pid = int(self.connection.makefile().readline())
 
