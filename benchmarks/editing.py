@@ -38,9 +38,8 @@ def change(page: Path, kind: str, number: int) -> None:
     """Change a page's first paragraph or its last visible cell, each time to something new."""
     text = page.read_text("utf-8")
     if kind == "sentence":
-        page.write_text(
-            re.sub(r"(?m)^(# .*\n\n)", rf"\1Sentence {number}. ", text, count=1), "utf-8"
-        )
+        paragraph = re.compile(r"(?ms)^(# .*?\n\n)(?=[A-Z])")  # the first, after the index's words
+        page.write_text(paragraph.sub(rf"\1Sentence {number}. ", text, count=1), "utf-8")
     if kind == "cell":
         before, mark, last = text.rpartition("```{code-cell}\n")
         assert mark, page
