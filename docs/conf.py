@@ -37,6 +37,7 @@ extensions = [
     "run_here",
     "site_fixes",
     "take",
+    "warm",
 ]
 exclude_patterns = ["_build", "_cache", "snippets"]
 myst_heading_anchors = 3  # links to a section of another page

@@ -193,7 +193,8 @@ class Reader:
     def in_order(self):
         """See that a definition uses none of those that come after it."""
         keys = [*self.definitions]
-        for at, (self.line, value) in enumerate(self.definitions.values()):
+        for at, (line, value) in enumerate(self.definitions.values()):
+            self.line = line
             used = {getattr(e, "base", e) for e in value.atoms(sympy.Indexed, Symbol)}
             for later in keys[at + 1 : -1]:
                 if getattr(later, "base", later) in used:
