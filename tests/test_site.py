@@ -194,7 +194,7 @@ def test_kernels_that_start_warm_give_what_others_give(site: Site) -> None:
 
     site.page("index", "```{toctree}\ntwo\nthree\n```\n")
     site.page("two", cell)
-    site.page("three", cell)
+    site.page("three", cell + code("3"))
     assert not (result := site.build()).returncode, result.stderr
     first, second = site.executed().split()
     assert first == second != alone.strip(), "the kernels were not forked from one process"
