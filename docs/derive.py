@@ -149,7 +149,7 @@ def key(element, label):
 
 
 def barred(wrt):
-    indices = f"_{{{' '.join(map(latex, wrt.indices))}}}" if isinstance(wrt, Indexed) else ""
+    indices = f"_{{{','.join(map(latex, wrt.indices))}}}" if isinstance(wrt, Indexed) else ""
     return rf"\bar{{{latex(getattr(wrt, 'base', wrt))}}}{indices}"
 
 

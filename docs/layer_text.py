@@ -84,7 +84,8 @@ def read(text):
             raise reader.refused(f"{found.base} has different numbers of indices")
     if output in formula.free_symbols:
         raise reader.refused(f"{output} is the output, and stands on the right as well")
-    return Layer(element, formula, {key: value for key, (_, value) in parts}, reader.ranges)
+    named = {key: value for key, (_, value) in parts if not value.is_number}
+    return Layer(element, formula, named, reader.ranges)
 
 
 def depth(node):

@@ -8,6 +8,7 @@ from sympy import (
     Expr,
     I,
     Idx,
+    Indexed,
     IndexedBase,
     MatrixBase,
     MatrixExpr,
@@ -93,6 +94,19 @@ def as_index(given: Any) -> Expr:
     if not isinstance(given, Symbol | Idx):
         raise Refused(f"{_short(given)} is no index. Write j, with j = Idx('j').")
     return given
+
+
+def as_indices(element: Expr, role: str) -> list[Expr]:
+    """Return the indices of an element, if they are different symbols; a scalar has none."""
+    indices = list(element.indices) if isinstance(element, Indexed) else []
+    if isinstance(element, IndexedBase):
+        raise Refused(f"the {role} {element} stands without an index: write {element}[i].")
+    if not all(isinstance(s, Idx | Symbol) for s in indices) or len(set(indices)) < len(indices):
+        raise Refused(
+            f"the indices of the {role} {element} must be different symbols, "
+            f"such as {element.base}[i]."
+        )
+    return indices
 
 
 def as_length(given: Any, role: str) -> Expr:

@@ -38,6 +38,11 @@ def test_names_for_parts_are_written_out_and_no_index_is_captured():
     assert (instantiate(shared) - (x[1] + x[2]) ** 2).expand() == 0
 
 
+def test_a_name_for_a_number_is_that_number():
+    found = json.loads(answer("c = 2*pi\nd = c\ny[i] = d*x[i]"))
+    assert found["formulas"][0] == ["the layer", r"{y}_{i} = 2 \pi {x}_{i}"]
+
+
 def test_a_choice_and_a_chain_of_comparisons_are_read_as_python_reads_them():
     formula = read("y[i] = exp(x[i]) if 0 < x[i] <= 1 else x[i]/4").formula
     assert formula.subs(x[i], 1) == exp(1)

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable
 
-from sympy import Basic, Dummy, Expr, Idx, IndexedBase
+from sympy import Basic, Dummy, Expr, Idx, Indexed, IndexedBase
+from sympy.core.symbol import Str
 
 from rmsnorm_math.index.enter import enter
+from rmsnorm_math.index.inner import BoundSum
 from rmsnorm_math.index.leave import leave
-from rmsnorm_math.index.rebuild import renamed
-from rmsnorm_math.index.walk import BINDERS
+from rmsnorm_math.index.rebuild import opened, rebuilt, renamed
+from rmsnorm_math.index.walk import BINDERS, nodes
 
 
 def freshen(expr: Expr) -> Expr:
@@ -23,6 +25,21 @@ def rename_bound(expr: Expr, candidates: Iterable[Expr] = ()) -> Expr:
 def anonymous(expr: Expr) -> Expr:
     """Return `expr` with its bound indices numbered: equal for sums that differ in names alone."""
     return _renamed(expr, {}, lambda _, depth: Idx(f"_{depth}"))
+
+
+def named_like(tangent: Indexed, expr: Expr) -> Expr:
+    """Return `expr`, its sums over elements of `tangent` named like the indices of that."""
+
+    def named(node: Expr) -> Expr | None:
+        if not isinstance(node, BoundSum):
+            return None
+        index, body = opened(node)
+        elements = (e for e in nodes(body) if isinstance(e, Indexed) and e.base == tangent.base)
+        places = (at for e in elements for at, place in enumerate(e.indices) if place == index)
+        name = index.name if (at := next(places, None)) is None else tangent.indices[at].name
+        return BoundSum(Str(name), rebuilt(node.args[1], named), *node.args[2:])
+
+    return rebuilt(expr, named)
 
 
 def _renamed(expr: Basic, names: dict[Expr, Expr], new: Callable[[Expr, int], Expr]) -> Basic:

@@ -127,8 +127,7 @@ def makers(
 
 def _scales(layer: Layer, dtype: str) -> tuple[float, ...]:
     """Return how large values are; exponentials leave float64 beyond a few hundred."""
-    exprs = [*layer.outputs.values(), *layer.where.values()]
-    if any(expr.has(exp, sinh, cosh) for expr in exprs):
+    if any(e.has(exp, sinh, cosh) for e in (*layer.outputs.values(), *layer.where.values())):
         return (1.0, 1e-3, 50.0)
     return SCALES if dtype != "float16" else (1.0, 1e-3, 300.0)
 
@@ -168,7 +167,8 @@ def _case(
     values: dict[Expr, Any] = {}
     for key in layer.inputs:
         if key in numbers:
-            values[key] = numbers[key]
+            most = extents[layer.parts[key]] if key in layer.parts else np.inf
+            values[key] = min(numbers[key], float(most))
         elif key in layer.lengths:
             values[key] = float(extents[key])
         elif key in layer.axes:
@@ -184,16 +184,21 @@ def _case(
                 if zero_row and array.ndim > 1:
                     array[1] = 0
                 values[key] = laid_out(array, "plain" if zero_row else layout)
-    arrays = layer.arrays(values)
-    kept = "float32" if dtype in ("float16", "bfloat16") else dtype
-    for key, (element, definition) in layer.derived.items():
-        if not isinstance(element, Indexed):
-            values[key] = float(np.ravel(arrays.value(definition))[0])
-            continue
-        array = arrays.of(definition, element.indices).astype(kept)
-        if layer.axes[element.base][0] == layer.rows:
-            array = array.reshape((*shape[:-1], *array.shape[1:]))
-        of_rows = isinstance(key, Indexed) and set(layer.axes[key.base]) == {layer.rows}
-        values[key] = array.reshape((*array.shape, 1)) if of_rows else array
+    if layer.derived:
+        _derive(layer, values, dtype)
     plain = (weights, layout, cotangent_layout, cotangent) == ("random", "plain", "plain", 1.0)
     return Case(layer, values, shape, scale, zero_row, plain, extents)
+
+
+def _derive(layer: Layer, values: dict[Expr, Any], dtype: str) -> None:
+    """Add the arguments that follow from others; they have no less than float32's precision."""
+    exact = [np.float64(values[key]) for key in layer.inputs]
+    kept = "float32" if dtype in ("float16", "bfloat16") else dtype
+    derived = layer.truth(*exact)[len(layer.outputs) :]
+    for (key, (element, _)), result in zip(layer.derived.items(), derived, strict=True):
+        if not isinstance(element, Indexed):
+            values[key] = float(np.ravel(result)[0])
+            continue
+        array = np.asarray(result).astype(kept)
+        of_rows = isinstance(key, Indexed) and set(layer.axes[key.base]) == {layer.rows}
+        values[key] = array.reshape((*array.shape, 1)) if of_rows else array

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from sympy import Expr
+from sympy import Expr, Integer
 
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.verify.arrays import Array
@@ -31,7 +31,7 @@ def extents_of(layer: Layer, shape: tuple[int, ...], seed: int) -> dict[Any, int
         extents |= dict(zip(_widest(layer), shape, strict=False))
     extents[layer.column] = shape[-1]
     extents[layer.rows] = int(np.prod(shape[:-1]))
-    return extents
+    return extents | {axis: int(axis) for axis in axes if isinstance(axis, Integer)}
 
 
 def _widest(layer: Layer) -> tuple[Any, ...]:

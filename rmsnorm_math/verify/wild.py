@@ -178,8 +178,8 @@ WILD: tuple[Seen, ...] = (
     ),
     Seen(
         "divided by gamma",
-        "x is recomputed from the output by dividing by gamma, which is clamped: "
-        "wrong where gamma is 0",
+        "x counts as 0 where gamma is 0, as if it were recomputed from the output by dividing by "
+        "gamma, clamped",
         _each(lambda expr: expr.xreplace(X)),
         _file("NVIDIA/apex", "6424da3b", "csrc/layer_norm_cuda_kernel.cu", "L755")
         + " (`memory_efficient`, which says so)",

@@ -9,6 +9,8 @@ import pytest
 from rmsnorm_math.verify import check_backward
 from tests.verify.backwards import by_xhat, rows, second_term, with_r
 
+FEW = [(5, 7), (3, 6), (1,), (8,), (2, 3, 5), (37, 7), (4, 64), (0, 8)]
+
 
 def mean(v):
     return v.mean(-1, keepdims=True)
@@ -89,4 +91,4 @@ SAYS = {
 @pytest.mark.parametrize("says", SAYS)
 def test_a_sentence_is_true_of_the_formula(says):
     with np.errstate(all="ignore"):
-        assert check_backward(SAYS[says]).diagnosis == says
+        assert check_backward(SAYS[says], shapes=FEW).diagnosis == says
