@@ -70,7 +70,7 @@ class Report:
             said = self.diagnosis or "no single known mistake fits, nor two at once"
             lines += [f"diagnosis: {line}" for line in said.splitlines()]
         return "\n".join(
-            "\n".join(wrap(line, 98, subsequent_indent="  ", break_long_words=False))
+            "\n".join(wrap(line, 79, subsequent_indent="  ", break_long_words=False))
             for line in lines
         )
 
