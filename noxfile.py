@@ -130,7 +130,9 @@ def browser(session: nox.Session) -> None:
     # without the package: what is downloaded must run outside the repository
     groups = nox.project.dependency_groups(PROJECT, "browser")
     session.install(*PROJECT["project"]["dependencies"], *groups)
-    session.run("pytest", "tests/browser", "--maxfail=10", *session.posargs)  # a broken site tells soon
+    session.run(
+        "pytest", "tests/browser", "--maxfail=10", *session.posargs
+    )  # a broken site tells soon
 
 
 @nox.session(default=False, tags=["matrix"])
@@ -235,8 +237,8 @@ def workflows(session: nox.Session) -> None:
 def package(session: nox.Session) -> None:
     """Build wheel and sdist, check both, run the wheel's README and tests of the sdist elsewhere.
 
-    The sdist holds what git tracks, so that its tests are those of `nox -s tests`; run again are the
-    wheel's answers, with the tests of the files that lie beside the package.
+    The sdist holds what git tracks, so that its tests are those of `nox -s tests`; run again are
+    those that read the files beside the package, and a few of the package's own.
 
     `nox -s package -- v1.2.3` also wants that this is the version, and that the changelog has it.
     """

@@ -36,7 +36,7 @@ def describe(app, page, template, context, doctree):  # noqa: ARG001
         return
     if not (text := described(app, page)):
         hint = "its front matter needs myst: {html_meta: {description: ...}}"
-        log.warning("%s has no description: %s", page, hint, type="discover")
+        log.warning("%s has no description: %s", page, hint, type="page_metadata")
         return
     title = app.env.titles[page].astext() if page in app.env.titles else page
     tags = {
