@@ -18,7 +18,7 @@ from rmsnorm_math.index.leave import leave
 from rmsnorm_math.index.ranges import known_ranges
 from rmsnorm_math.index.survey import survey
 from rmsnorm_math.index.walk import Ranges, declared, dummies_of, free_symbols
-from rmsnorm_math.inputs import Stated, as_expression, as_ranges
+from rmsnorm_math.inputs import Stated, as_expression, as_ranges, as_variable
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes, refuse_variable
 
 
@@ -71,7 +71,7 @@ def differentiate(expr: Expr, wrt: Expr, ranges: Stated | None = None) -> Expr:
     >>> differentiate(Sum(a[i]*a[i + 1], (i, 1, 2)), a[2])
     a[1] + a[3]
     """
-    expr, wrt = as_expression(expr), as_expression(wrt, "the variable")
+    expr, wrt = as_expression(expr), as_variable(wrt)
     ranges = as_ranges(ranges)
     inner = entered(expr, ranges, wrt)
     bounds = known_ranges(survey([inner, wrt], ranges))

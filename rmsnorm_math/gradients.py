@@ -25,7 +25,7 @@ from rmsnorm_math.index.rebuild import occurs, put
 from rmsnorm_math.index.survey import Survey, survey
 from rmsnorm_math.index.terms import times
 from rmsnorm_math.index.walk import Ranges, depends, dummies_of, free_indices, free_symbols, plain
-from rmsnorm_math.inputs import Stated, as_expression, as_indices, as_ranges
+from rmsnorm_math.inputs import Stated, as_expression, as_indices, as_ranges, as_variable, as_vector
 
 
 def jacobian(y: Expr, wrt: Expr, ranges: Stated | None = None) -> Expr:
@@ -100,8 +100,8 @@ def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Stated | None = None) -> Ex
     >>> abbreviate(dgamma, {IndexedBase("r")[b]: rms(b)})
     Sum(x[b, j]*ybar[b, j]/r[b], (b, 1, m))
     """
-    y, cotangent = as_expression(y, "the output"), as_expression(cotangent, "the cotangent")
-    wrt, ranges = as_expression(wrt, "the variable"), as_ranges(ranges)
+    y, cotangent = as_expression(y, "the output"), as_vector(cotangent, "cotangent")
+    wrt, ranges = as_variable(wrt), as_ranges(ranges)
     outputs = as_indices(cotangent, "cotangent")
     inner, factor = entered(y, ranges, wrt, cotangent), enter(cotangent)
     apart = free_symbols(wrt).isdisjoint(outputs)  # else its index is another of the same name
@@ -123,7 +123,7 @@ def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Stated | None = None) -> Ex
         result = total(result, limit, bounds)
     for index, (bound, *_) in zip(outputs, limits, strict=True):
         if any(occurs(result, end) for end in unknown.get(bound, ())):
-            refuse_unclear(index, given)
+            refuse_unclear(index, given, y)
     return finished(result, [y, wrt, cotangent], ranges, [*dummies_of(y), *map(plain, outputs)])
 
 
@@ -166,8 +166,8 @@ def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Stated | None = None) -> Expr
     >>> abbreviate(jvp(rmsnorm(), x[j], xdot[j]), {r: rms()})
     gamma[i]*xdot[i]/r - gamma[i]*x[i]*Sum(x[j]*xdot[j], (j, 1, n))/(n*r**3)
     """
-    y, tangent = as_expression(y, "the output"), as_expression(tangent, "the tangent")
-    wrt, ranges = as_expression(wrt, "the variable"), as_ranges(ranges)
+    y, tangent = as_expression(y, "the output"), as_vector(tangent, "tangent")
+    wrt, ranges = as_variable(wrt), as_ranges(ranges)
     inputs = as_indices(tangent, "tangent")
     if list(getattr(wrt, "indices", ())) != inputs:
         raise Refused(f"the tangent {tangent} of {wrt} needs the same indices as {wrt}.")
@@ -195,6 +195,6 @@ def _refuse_missing(y: Expr, cotangent: Expr, shown: Survey) -> None:
     indices = [s for s in free_indices(y) if not is_length(s, shown)]
     if missing := [str(s) for s in indices if s not in getattr(cotangent, "indices", ())]:
         raise Refused(
-            f"y has the free index {', '.join(missing)}, and the cotangent {cotangent} lacks it: "
-            f"the sum over it would be missing. Give the cotangent all of {indices}."
+            f"y has the free index {', '.join(missing)}, and the cotangent {cotangent} is no "
+            f"element with it: the sum over it would be missing. Give ybar[{str(indices)[1:-1]}]."
         )

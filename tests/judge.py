@@ -179,9 +179,11 @@ class Domain:
         if index in self.known:
             return self.known[index]
         found = {tuple(sorted(axis)) for axis in self.on(index, self.summed)}
-        others = self.on(index, self.shown)
         if not found and not self.shaped:
-            if all(axis == {*self.whole} for axis in others):
+            every = {key[:2] for key in self.axes if key[2:] == ("free",)}
+            if all(axis <= {*self.whole} for axis in self.on(index, every)) and all(
+                axis == {*self.whole} for axis in self.on(index, self.shown)
+            ):
                 return self.whole  # a result that needs no range is right for each
             raise Unjudged
         lengths = [s[axis] for (base, axis) in self.summed if (s := base.shape)]

@@ -181,8 +181,8 @@ REFUSED = {
     "an index without a cotangent": (
         lambda: vjp(A[i, j] * rmsnorm(b), gamma[k], ybar[i]),
         (
-            "Refused: y has the free index b, j, and the cotangent ybar[i] lacks it: "
-            "the sum over it would be missing. Give the cotangent all of [b, i, j]."
+            "Refused: y has the free index b, j, and the cotangent ybar[i] is no element with it: "
+            "the sum over it would be missing. Give ybar[b, i, j]."
         ),
     ),
     "a batch without a range": (

@@ -18,9 +18,9 @@
   function lead() {
     if (moved) return;
     layOut(Infinity);
-    document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+    document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView({ behavior: 'instant' });
   }
   lead();
   addEventListener('load', lead);
-  document.fonts?.ready.then(lead);
+  document.fonts?.addEventListener('loadingdone', lead);
 }

@@ -133,7 +133,7 @@
     const lacks = lacking.has(boxes.indexOf(box));
     const mark = () => {
       button.disabled = lacks && cell.edited() === undefined;
-      if (lacks) bytes.textContent = 'needs NumPy: run it in the notebook below';
+      if (lacks) bytes.textContent = 'needs NumPy: see the notebook below';
     };
     if (kept[first] !== undefined) { pre.textContent = kept[first]; reset.hidden = false; }
     mark();

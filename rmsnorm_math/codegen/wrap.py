@@ -51,6 +51,7 @@ def breaks(line: str, depth: int) -> Iterator[tuple[int, bool, int]]:
 
 
 def opened(line: str) -> int:
+    """Return how many more brackets a line opens than it closes."""
     plain = without_strings(line)
     return sum((c in "([{") - (c in ")]}") for c in plain)
 

@@ -56,8 +56,6 @@ def _enter(expr: Basic, names: Names, *, inside: bool = False) -> Basic:
             return bracket(args[0] > 0 if args[1] == 0 else args[0] >= 0)
         if isinstance(node, Add):
             return excluded(renamed(node, args))
-        if isinstance(node, Mul) and any(isinstance(arg, Mul) for arg in args):
-            return Mul(*args)  # a condition has come out of a factor
         if isinstance(node, sign):
             return sign(without_positive(args[0]), evaluate=False)
         return renamed(node, args)

@@ -58,10 +58,13 @@ def span_of(index: Expr, shown: Survey) -> Span | None:
     return _only(_spans_of_index(index, shown))
 
 
-def refuse_unclear(index: Expr, shown: Survey) -> NoReturn:
+def refuse_unclear(index: Expr, shown: Survey, y: Expr) -> NoReturn:
     """Raise because a sum over `index` is left, and nothing says where it runs."""
-    several = "several ranges are possible"
-    what = several if _spans_of_index(index, shown) else "no sum over a whole axis shows it"
+    what = "no sum over a whole axis shows it"
+    if _spans_of_index(index, shown):
+        what = "several ranges are possible"
+    elif index not in y.free_symbols:
+        what = "the output does not have it, and a sum over it is left"
     raise Refused(
         f"the range of the index {index} is not clear: {what}. Pass ranges={{{index}: (1, n)}}."
     )

@@ -3,7 +3,7 @@
 import numpy as np
 from sympy import (
     Abs,
-    And,
+    Heaviside,
     IndexedBase,
     KroneckerDelta,
     Max,
@@ -63,15 +63,16 @@ unit = lambda base, at: (base[b, at] - column(base, at)) / spread(base, at)
 correlation = Sum(unit(x, i) * unit(z, j), (b, 1, m)) / m
 normed = lambda v, e: (v - v.mean(0)) / ((v - v.mean(0)) ** 2 + 0 * e).mean(0).__add__(e) ** 0.5
 covariance = Sum((x[b, i] - column(x, i)) * (x[b, j] - column(x, j)), (b, 1, m)) / (m - 1)
-ratio = exp(x[b] - z[b])
+ratio = exp(x[b, i] - z[b, i])
 overlap, total = (
     Sum(x[b, k] * t[b, k], (k, 1, n)),
     Sum(x[b, k] + t[b, k], (k, 1, n)),
 )
 shares = {t: (lambda v: v / v.sum(-1, keepdims=True))(between(0.1, 1, b, i))}
 mixture = Sum(
-    exp(V[o]) * exp(-((x[b] - W[o]) ** 2) / 2) / Sum(exp(V[q]), (q, 1, O)), (o, 1, O)
+    exp(V[o]) * exp(-squares(x, W, o) / 2) / Sum(exp(V[q]), (q, 1, O)), (o, 1, O)
 )
+risk = lambda at: Sum(a[k] * x[at, k], (k, 1, n))
 
 COMPARISONS = {
     "contrast of pairs in a batch": Layer(
@@ -92,11 +93,8 @@ COMPARISONS = {
         pair | {tau: 0.5},
     ),
     "redundancy of features": Layer(
-        Sum(
-            Piecewise(((1 - correlation) ** 2, KroneckerDelta(i, j) > half), (lam * correlation**2, True)),
-            (i, 1, n),
-            (j, 1, n),
-        ),
+        Sum((1 - correlation.subs(j, i)) ** 2 - lam * correlation.subs(j, i) ** 2, (i, 1, n))
+        + lam * Sum(correlation**2, (i, 1, n), (j, 1, n)),
         (),
         lambda xp, v, w, e, a: (
             lambda r: ((1 - r) ** 2 * xp.asarray(np.eye(5)) + a * r**2 * xp.asarray(1 - np.eye(5))).sum()
@@ -124,19 +122,21 @@ COMPARISONS = {
         pair,
     ),
     "proportional hazards": Layer(
-        Sum(w[b] * (log(Sum(exp(x[p]) * Piecewise((1, t[p] >= t[b]), (0, True)), (p, 1, m))) - x[b]), (b, 1, m)),
-        (),
-        lambda xp, v, t, w: (
-            w * (xp.log(xp.where(t >= t[:, None], xp.exp(v), 0 * v).sum(-1)) - v)
-        ).sum(),
-        score,
+        w[b] * (log(Sum(exp(risk(p)) * Heaviside(t[p] - t[b], 1), (p, 1, m))) - risk(b)),
+        (b,),
+        lambda xp, v, a, t, w: (
+            w * (xp.log(xp.where(t >= t[:, None], xp.exp(v @ a), 0 * (v @ a)).sum(-1)) - v @ a)
+        ),
+        rows | {a[i]: normal(i)},
         times | {w: np.array([1.0, 0.0, 1.0])},
     ),
     "ranks by pairs": Layer(
-        Sum(softplus(x[p] - x[b]) * Piecewise((1, t[b] > t[p]), (0, True)), (b, 1, m), (p, 1, m)),
-        (),
-        lambda xp, v, t: xp.where(t[:, None] > t, plus(xp, v - v[:, None]), 0 * v).sum(),
-        score,
+        Sum(softplus(risk(p) - risk(b)) * Heaviside(t[b] - t[p], 0), (p, 1, m)),
+        (b,),
+        lambda xp, v, a, t: xp.where(
+            t[:, None] > t, plus(xp, v @ a - (v @ a)[:, None]), 0 * (v @ a)
+        ).sum(-1),
+        rows | {a[i]: normal(i)},
         times,
     ),
     "ranks of a list": Layer(
@@ -179,8 +179,8 @@ COMPARISONS = {
     "mixture of normals": Layer(
         -Sum(log(mixture), (b, 1, m)),
         (),
-        lambda xp, v, w, e: -xp.log((softmax(xp, w) * xp.exp(-((v[:, None] - e) ** 2) / 2)).sum(-1)).sum(),
-        {x[b]: normal(b), V[o]: normal(o), W[o]: normal(o)},
+        lambda xp, v, w, e: -xp.log((softmax(xp, w) * xp.exp(-apart(v, e) / 2)).sum(-1)).sum(),
+        rows | {V[o]: normal(o), W[o, i]: normal(o, i)},
     ),
     "student's t": Layer(
         (tau + 1) / 2 * log(1 + (x[b, i] - t[b, i]) ** 2 / tau),
@@ -197,13 +197,13 @@ COMPARISONS = {
         {t: normal(b, i)},
     ),
     "clipped policy ratio": Layer(
-        -Sum(Min(ratio * w[b], Min(Max(ratio, 1 - tau), 1 + tau) * w[b]), (b, 1, m)) / m,
-        (),
-        lambda xp, v, w, a, e: -(lambda r, k: xp.where(r * a < k * a, r * a, k * a).mean())(
+        -Min(ratio * w[b, i], Min(Max(ratio, 1 - tau), 1 + tau) * w[b, i]),
+        (b, i),
+        lambda xp, v, w, a, e: -(lambda r, k: xp.where(r * a < k * a, r * a, k * a))(
             xp.exp(v - w), xp.clip(xp.exp(v - w), 1 - e, 1 + e)
         ),
-        score,
-        {z: normal(b), w: normal(b), tau: 0.2},
+        rows,
+        {z: normal(b, i), w: normal(b, i), tau: 0.2},
     ),
     "tversky": Layer(
         1 - overlap / (overlap + lam * Sum(x[b, k] * (1 - t[b, k]), (k, 1, n)) + (1 - lam) * Sum((1 - x[b, k]) * t[b, k], (k, 1, n))),

@@ -65,7 +65,7 @@ pre = lambda W, U, h: Sum(W[h, k] * x[b, k], (k, 1, n)) + Sum(U[h, l] * z[b, l],
 norm_of = lambda at: sqrt(Sum(x[b, at, s] ** 2, (s, 1, S)))
 flat = sqrt(Sum(x[b, c, u] ** 2, (u, 1, S)) / S + epsilon)
 power = lambda v, e: xp_mean(v, e)
-feature = lambda v: Piecewise((v + 1, v > 0), (exp(v), True))
+feature = lambda v: Max(v, 0) + exp(Min(v, 0))
 cross = lambda i: sqrt(Sum(x[b, i] ** 2, (b, 1, m)))
 
 MIXERS = {
