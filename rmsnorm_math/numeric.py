@@ -10,7 +10,7 @@ from sympy.core.function import AppliedUndef
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.explicit import named
 from rmsnorm_math.index.names import freshen
-from rmsnorm_math.inputs import as_expression, as_mapping, as_number
+from rmsnorm_math.inputs import as_expression, as_mapping, as_number, as_variable
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
 from rmsnorm_math.writing import written
 
@@ -98,11 +98,11 @@ def finite_difference(
     >>> finite_difference(mean_square(), x[3], {x: [1, 2, 3]}, digits=12, n=3)
     2.00000000000
     """
-    expr, wrt = as_expression(expr), as_expression(wrt, "the variable")
+    expr, wrt = as_expression(expr), as_variable(wrt)
     refuse_expression(expr)
     given: Any = digits
     if not isinstance(given, int) or given < 1:
-        raise Refused(f"{given} are no digits: give a whole number, such as 30.")
+        raise Refused(f"{given!r} is no number of digits: give a whole number, such as 30.")
     elements = {key: _precise(number, 3 * digits) for key, number in _numbers(values).items()}
     if wrt not in elements:
         raise Refused(
@@ -138,7 +138,8 @@ def _numbers(values: Values) -> dict[Expr, Expr]:
 
 
 def _elements(name: Any, value: Any, indices: tuple[int, ...] = ()) -> Iterator[tuple[Expr, Any]]:
-    many = hasattr(value, "__len__") and not isinstance(value, str | bytes | Mapping | AbstractSet)
+    one = isinstance(value, str | bytes | Mapping | AbstractSet) or getattr(value, "shape", 1) == ()
+    many = hasattr(value, "__len__") and not one
     if isinstance(name, IndexedBase) and many:
         for position, entry in enumerate(value, 1):
             yield from _elements(name, entry, (*indices, position))

@@ -96,5 +96,5 @@ def setup(app):
     app.connect("config-inited", provide)
     app.connect(
         "html-page-context", add_button, priority=600
-    )  # after take, which writes the notebook
+    )  # after downloads, which writes the notebook
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -90,7 +90,8 @@
       const wrong = failed && !tags.includes('raises-exception');
       const absent = wrong && /^ModuleNotFoundError/.test(outputs.at(-1)[1]);
       if (wrong && i < index && (absent || !shown)) missing.push(outputs.at(-1));
-      if (box && wrong && !shown && !edited) clear(box);   // what the page shows is right
+      const here = i === index || shown?.edited() !== undefined;
+      if (box && wrong && (shown ? absent && !here : !edited)) clear(box);   // what the page shows is right
       else if (box) {
         const note = i === index && wrong && !absent && missing.length ? [['text', 'Above it, this could not run:'], ...missing] : [];
         await show(box, [...outputs, ...note]);
@@ -132,7 +133,7 @@
     const lacks = lacking.has(boxes.indexOf(box));
     const mark = () => {
       button.disabled = lacks && cell.edited() === undefined;
-      if (lacks) bytes.textContent = 'needs NumPy, which is not here: the notebook below has it';
+      if (lacks) bytes.textContent = 'needs NumPy: see the notebook below';
     };
     if (kept[first] !== undefined) { pre.textContent = kept[first]; reset.hidden = false; }
     mark();

@@ -41,7 +41,7 @@ def forward_backward(dy, x, gamma=None, eps=None, out=(None, None)):
 
 def compiled(*reorder, parallel=False):
     """Return a decorator; sums may be reordered, but products would then leave the range."""
-    options = {"fastmath": set(reorder), "error_model": "numpy", "nogil": True}
+    options = {"fastmath": {"contract", *reorder}, "error_model": "numpy", "nogil": True}
     options["parallel"] = parallel
 
     def decorate(function):
@@ -75,24 +75,19 @@ def normalised(x, rstd):
 
 
 @compiled("reassoc")
-def mean_product(dy, x, gamma, rstd, dgamma):
+def gradients(dy, x, gamma, rstd, dx, dgamma):
     total = 0.0
     for start in range(0, len(x), CHUNK):
         part = slice(start, start + CHUNK)
         a, b, weight, sums, dot = dy[part], x[part], gamma[part], dgamma[part], x.dtype.type(0)
         for j in range(len(a)):
-            xhat = normalised(b[j], rstd)
-            dot += a[j] * weight[j] * xhat
-            sums[j] += a[j] * xhat
+            product = a[j] * normalised(b[j], rstd)
+            dot += product * weight[j]
+            sums[j] += product
         total += dot
-    return x.dtype.type(total / len(x))
-
-
-@compiled()
-def gradients(dy, x, gamma, rstd, dx, dgamma):
-    dot = mean_product(dy, x, gamma, rstd, dgamma)
+    dot = x.dtype.type(total / len(x))
     for j in range(len(x)):
-        dx[j] = rstd * (dy[j] * gamma[j] - dot * (rstd * x[j]))
+        dx[j] = rstd * (dy[j] * gamma[j] - dot * normalised(x[j], rstd))
 
 
 def _rows(x, gamma, eps, dy, y, rstd, dx, dgamma):

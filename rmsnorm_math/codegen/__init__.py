@@ -20,6 +20,7 @@ from rmsnorm_math.codegen.numpy import NumPy
 from rmsnorm_math.codegen.program import Program, program
 from rmsnorm_math.codegen.spell import Spelling
 from rmsnorm_math.codegen.torch import Torch
+from rmsnorm_math.codegen.wrap import wrapped
 from rmsnorm_math.errors import Refused
 
 Framework = Literal["numpy", "torch", "jax", "numba", "triton", "c"]
@@ -121,13 +122,13 @@ def printed(recorded: Program, framework: Framework, name: str) -> str:
     """Return the source text of a function that computes what a program records."""
     docstring = docstring_of(recorded, {p.key: p.name for p in recorded.parameters})
     if framework in PRINTERS:
-        return kernel(recorded, framework, name, docstring)
+        return wrapped(kernel(recorded, framework, name, docstring))
     spelling = SPELLINGS[framework](recorded)
     lines = body(spelling)
     imports = "\n".join([*dict.fromkeys(spelling.needs), *spelling.imports])
     block = indent("\n".join([docstring, *lines]), "    ")
     parameters = ", ".join(parameter.name for parameter in recorded.parameters)
-    return f"{imports}\n\n\ndef {name}({parameters}):\n{block}\n"
+    return wrapped(f"{imports}\n\n\ndef {name}({parameters}):\n{block}\n")
 
 
 def function(

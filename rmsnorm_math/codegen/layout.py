@@ -31,6 +31,7 @@ class Layouts:
     imports: ClassVar[tuple[str, ...]] = ("import numpy as np",)
     options: ClassVar[str] = "axis={}, keepdims=True"
     over: ClassVar[str] = "axis={}"
+    words: ClassVar[dict[str, str]] = {}  # what is not called sum, mean or max
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -145,6 +146,7 @@ class Layouts:
 
     def reduction(self, word: str, text: str, places: str | None, drops: bool) -> Text:
         """Return a reduction over axes; None is over all."""
+        word = self.words.get(word, word)
         if places is None:
             return f"{self.module}.{word}({text})", TIGHT
         options = (self.over if drops else self.options).format(places)

@@ -15,11 +15,15 @@ from sympy import (
     Expr,
     Indexed,
     KroneckerDelta,
+    Max,
+    Min,
     Mul,
+    Ne,
     Piecewise,
     S,
     Symbol,
     Tuple,
+    exp,
 )
 from sympy.core.relational import Relational
 
@@ -43,17 +47,17 @@ def settle(node: Basic, reader: Reader, axes: Axes) -> Basic:
             return named(_as_choices(_sum_over(body, dummy, axes), axes, dummy), dummy)
         if isinstance(node, Relational):
             return _decided(rebuilt(node, map(walk, node.args)), axes)
+        if isinstance(node, Mul):
+            return _left_out(Mul(*map(walk, node.args)), axes)
         return rebuilt(node, map(walk, node.args))
 
     def guard(dummy: Dummy) -> Expr:
         if dummy not in reader.limits:
             return S.One
-        lower, upper = reader.limits[dummy]
-        begins, ends = axes.is_whole(dummy, lower, upper)
+        lower, upper = map(walk, reader.limits[dummy])
         here = Position(dummy, axes.start(dummy))
-        conditions = [] if begins else [here >= walk(lower)]
-        conditions += [] if ends else [here <= walk(upper)]
-        return Piecewise((1, And(*conditions)), (0, True)) if conditions else S.One
+        within = And(_decided(here >= lower, axes), _decided(here <= upper, axes))
+        return Piecewise((1, within), (0, True))
 
     def named(expr: Expr, dummy: Dummy) -> Expr:
         return in_place(expr, {dummy: axes.name(dummy)})
@@ -72,20 +76,40 @@ def in_place(expr: Basic, names: Mapping[Dummy, Symbol]) -> Basic:
     return expr
 
 
+def _left_out(product: Expr, axes: Axes) -> Expr:
+    """Choose where two places differ by what an exponential joins: all less one loses digits."""
+    factors = [*Mul.make_args(product)]
+    for at, factor in enumerate(factors):
+        (delta,) = factor.atoms(KroneckerDelta) if factor.count(KroneckerDelta) == 1 else (None,)
+        if delta is None or factor != 1 - delta:
+            continue
+        if any(f.has(exp) and all(map(f.has, delta.args)) for f in factors if f is not factor):
+            places = [Position(axis, axes.start(axis)) for axis in delta.args]
+            factors[at] = Piecewise((1, Ne(*places)), (0, True))
+    return Mul(*factors)
+
+
 def _decided(relation: Basic, axes: Axes) -> Basic:
-    """Return whether a place lies on its axis, where that is what is asked."""
-    if isinstance(relation, Relational) and relation.rel_op in ("<=", ">="):
-        place, end = relation.args
-        if isinstance(end, Position):
-            place, end, relation = end, place, relation.reversed
-        if isinstance(place, Position):
-            index, start = place.args
-            length = axes.length(index)
-            if relation.rel_op == ">=" and (start - end).is_nonnegative:
-                return S.true
-            if relation.rel_op == "<=" and length and (end - length - start + 1).is_nonnegative:
-                return S.true
-    return relation
+    """Return a comparison of a place without the ends of its axis: whether it holds, if none is left."""
+    if not (isinstance(relation, Relational) and relation.rel_op in ("<=", ">=")):
+        return relation
+    if isinstance(relation.rhs, Position) and not isinstance(relation.lhs, Position):
+        relation = relation.reversed
+    place, end = relation.args
+    if not isinstance(place, Position):
+        return relation
+    index, start = place.args
+    below, length = relation.rel_op == "<=", axes.length(index)
+    kind = Min if below else Max
+
+    def is_past(other: Expr) -> bool:
+        if below:
+            return length is not None and bool((other - length - start + 1).is_nonnegative)
+        return bool((start - other).is_nonnegative)
+
+    ends = end.args if isinstance(end, kind) else (end,)
+    left = [other for other in ends if not is_past(other)]
+    return relation.func(place, kind(*left)) if left else S.true
 
 
 def _sum_over(body: Expr, axis: Dummy, axes: Axes) -> Expr:

@@ -102,7 +102,8 @@ class Products(Layouts):
         batch = self.program.batch
         if batch in node.over and {slot for slot in body if slot} - {*node.over}:
             lengths = [self.length(slot) if slot else "1" for slot in body[1:]]
-            return f"{tight(text, TIGHT)}.reshape(-1, {', '.join(lengths)}).{word}(0)", TIGHT
+            rows = f"{tight(text, TIGHT)}.reshape(-1, {', '.join(lengths)})"
+            return f"{rows}.{self.words.get(word, word)}(0)", TIGHT
         places, drops = self._places(body, node.over), self._drops(body, node.over)
         return self.reduction(word, text[0], places, drops or node is self.alone)
 
