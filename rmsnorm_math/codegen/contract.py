@@ -11,6 +11,11 @@ from rmsnorm_math.codegen.nodes import Contraction, Position, axes_of
 
 Best = tuple[tuple[float, float], frozenset[Symbol], tuple[int, int]]
 
+DIGITS = (
+    "Squares of differences are multiplied out, so that no array is larger than those passed and "
+    "returned: where the two are nearly equal, the result has lost its digits, and may be below 0."
+)
+
 
 def largest(expr: Basic, batch: Symbol | None) -> tuple[int, int]:
     """Return how many axes the arrays have, at most, that `expr` needs: all, and but the batch."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from sympy import Add, Basic, Expr, Indexed, Integer, Mul, Symbol, Tuple, expand
 
-from rmsnorm_math.codegen.contract import components, has_vector, largest, pairs, spanning
+from rmsnorm_math.codegen.contract import DIGITS, components, has_vector, largest, pairs, spanning
 from rmsnorm_math.codegen.names import fresh
 from rmsnorm_math.codegen.nodes import (
     Axes,
@@ -27,10 +27,6 @@ from rmsnorm_math.codegen.nodes import (
 )
 from rmsnorm_math.codegen.order import Lowered
 
-DIGITS = (
-    "Squares of differences are multiplied out, so that no array is larger than those passed and "
-    "returned: where the two are nearly equal, the result has lost its digits, and may be below 0."
-)
 STEMS = {Total: "total", Mean: "mean", Largest: "largest", Contraction: "product"}
 
 
