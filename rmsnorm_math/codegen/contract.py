@@ -17,6 +17,12 @@ DIGITS = (
 )
 
 
+def note(notes: list[str], factors: Sequence[Expr]) -> None:
+    """Note that digits are lost, once, if a square of a difference is among the factors."""
+    if DIGITS not in notes and any(f.is_Pow and f.base.is_Add for f in factors):
+        notes.append(DIGITS)
+
+
 def largest(expr: Basic, batch: Symbol | None) -> tuple[int, int]:
     """Return how many axes the arrays have, at most, that `expr` needs: all, and but the batch."""
     own = axes_of(expr)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from sympy import Add, Basic, Expr, Indexed, Integer, Mul, Symbol, Tuple, expand
 
-from rmsnorm_math.codegen.contract import DIGITS, components, has_vector, largest, pairs, spanning
+from rmsnorm_math.codegen.contract import components, has_vector, largest, note, pairs, spanning
 from rmsnorm_math.codegen.names import fresh
 from rmsnorm_math.codegen.nodes import (
     Axes,
@@ -91,8 +91,7 @@ class Hoister:
             other, self.lines = self.lines, lines
             tries = [self._attempt(Total(term, *self.sort(over))) for term in terms]
             if max(n for _, n in tries) < need:
-                if DIGITS not in self.notes and any(f.is_Pow and f.base.is_Add for f in factors):
-                    self.notes.append(DIGITS)
+                note(self.notes, factors)
                 return scale * Add(*(v for v, _ in tries))
             self.lines = other
         return value

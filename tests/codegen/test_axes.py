@@ -170,3 +170,10 @@ def test_products_that_share_a_factor_are_one():
     a, by = rng.normal(size=(3, 4)), rng.normal(size=3)
     want = np.tanh(a) @ WEIGHT + by[:, None] * (np.exp(a) @ WEIGHT)
     np.testing.assert_allclose(f(a, WEIGHT, by), want, rtol=1e-12)
+
+
+def test_it_is_said_where_squares_of_differences_are_multiplied_out():
+    far = Sum((x[b, k] - W[o, k]) ** 2, (k, 1, n))
+    said = "where the two are nearly equal"
+    assert said in " ".join(source({J[b, o]: far}, {x: "x", W: "w"}).split())
+    assert said not in source({"s": Sum((x[b, k] - t[k]) ** 2, (k, 1, n))}, {x: "x", t: "t"})
