@@ -190,8 +190,7 @@ class Hoister:
         if isinstance(value, Total | Mean) and value.body.is_Mul:
             stem = "dot"
         name = fresh(stem, self.taken)
-        first = tuple(names[axis] for axis in axes)
-        self.lines.append((name, first, canonical(rename(value, names))))
+        self.lines.append((name, (*names.values(),), canonical(rename(value, names))))
         return element(name, axes)
 
 
