@@ -1,8 +1,9 @@
 """Which exponentials are divided by their sum, or stand in a logarithm of it."""
 
 from collections.abc import Callable, Sequence
+from itertools import combinations
 
-from sympy import Expr, Mul, Piecewise, S, exp, log
+from sympy import Add, Basic, Expr, Mul, Piecewise, S, exp, log
 
 from rmsnorm_math.codegen.names import fresh
 from rmsnorm_math.codegen.nodes import (
@@ -61,7 +62,7 @@ class Pattern:
             rest = [axis for axis in self.outer if axis not in self.axes]
             for others in renamings(rest, every - {*found.values()}):
                 names = {**others, **found}
-                if canonical(rename(self.exponent, names)) != canonical(exponent):
+                if _plain(rename(self.exponent, names)) != _plain(exponent):
                     break
                 axes = [tuple(names[a] for a in own) for own in (self.outer, self.over)]
                 scale = element(self.scale, axes[0])
@@ -71,6 +72,28 @@ class Pattern:
                 if not rest:
                     return element(self.all, axes[0] + axes[1]), scale, S.One
         return None
+
+
+def _plain(exponent: Expr) -> Basic:
+    """Return an exponent multiplied out: x/tau + g/tau for (x + g)/tau."""
+    return canonical(exponent.expand(deep=False))
+
+
+def factors_of(exponent: Expr, patterns: Sequence[Pattern]) -> Expr | None:
+    """Return exp(exponent) as powers of exp(u - m) and exp(m), if it is a product of these."""
+    for pattern in patterns:
+        for times in range(1, 5):
+            if (found := pattern.shifts(exponent / times)) is not None:
+                return (found[0] * found[1]) ** times
+    terms = Add.make_args(exponent.expand(deep=False))
+    for size in range(1, len(terms) if len(terms) < 7 else 0):
+        for chosen in combinations(terms, size):
+            part = Add(*chosen)
+            if any(pattern.shifts(part) for pattern in patterns):
+                first, rest = (factors_of(e, patterns) for e in (part, exponent - part))
+                if first is not None and rest is not None:
+                    return first * rest
+    return None
 
 
 def divided(lines: list[Line]) -> set[str]:

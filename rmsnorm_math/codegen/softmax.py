@@ -21,7 +21,7 @@ from rmsnorm_math.codegen.nodes import (
     rebuilt,
     rename,
 )
-from rmsnorm_math.codegen.patterns import Pattern, divided, patterns_of
+from rmsnorm_math.codegen.patterns import Pattern, divided, factors_of, patterns_of
 
 
 def shifted(
@@ -85,10 +85,8 @@ def _shift(node: Basic, patterns: list[Pattern], scales: dict[str, tuple[Axes, E
                 axes, factor = scales[array_name(node)]
                 return node * rename(factor, dict(zip(axes, node.indices, strict=True)))
             return node
-        if isinstance(node, exp):
-            for pattern in patterns:
-                if (found := pattern.shifts(node.exp)) is not None:
-                    return found[0] * found[1]
+        if isinstance(node, exp) and (product := factors_of(node.exp, patterns)) is not None:
+            return product
         if isinstance(node, Mul) and any(isinstance(f, Piecewise) for f in node.args):
             for power in node.args:
                 for pattern in patterns if isinstance(power, exp) else ():
