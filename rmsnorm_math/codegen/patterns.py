@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from itertools import combinations
 
-from sympy import Add, Basic, Expr, Mul, Piecewise, S, exp, log
+from sympy import Add, Basic, Expr, Max, Mul, Piecewise, S, exp, log
 
 from rmsnorm_math.codegen.names import fresh
 from rmsnorm_math.codegen.nodes import (
@@ -32,6 +32,7 @@ class Pattern:
         self.exponent, self.mask, self.over = exponent, mask, over
         self.axes = sort(axes_of(exponent))
         self.outer = sort((axes_of(exponent) | axes_of(mask)) - {*over})
+        self.beside_number = False  # whether a number is added to the sum: its exponent is 0
 
     def called(self, taken: set[str]) -> "Pattern":
         """Take names for the arrays."""
@@ -47,7 +48,9 @@ class Pattern:
             chosen = Piecewise((chosen, self.mask.args[0].cond), (S.NegativeInfinity, True))
         top = element(self.largest, self.outer)
         axes = (*self.outer, *self.over)
-        lines = [(self.largest, self.outer, Largest(chosen, *self.over))]
+        largest = Largest(chosen, *self.over)
+        largest = Max(0, largest) if self.beside_number else largest
+        lines = [(self.largest, self.outer, largest)]
         if self.mask != 1:
             lines.append((self.all, axes, exp(self.exponent - top)))
         return [*lines, (self.shifted, axes, exp(chosen - top))]
@@ -107,6 +110,10 @@ def divided(lines: list[Line]) -> set[str]:
     return found
 
 
+def _is_count(term: Expr) -> bool:
+    return bool(term.is_number and term.is_positive)
+
+
 def patterns_of(
     lines: list[Line], definitions: set[str], sort: Callable[..., Axes]
 ) -> list[Pattern]:
@@ -119,6 +126,9 @@ def patterns_of(
                 sums += [p for p in parts(node.args[0]) if isinstance(p, Total)]
         if name in names and name in definitions:
             sums += [p for p in parts(expr) if isinstance(p, Total)]
+    every = [node for _, _, expr in lines for node in parts(expr) if isinstance(node, Add)]
+    with_number = [node for node in every if any(_is_count(term) for term in node.args)]
+    beside = {term for node in with_number for term in node.args}
     found: list[Pattern] = []
     for total in dict.fromkeys(sums):
         factors = Mul.make_args(total.body)
@@ -128,6 +138,7 @@ def patterns_of(
             mask = masks[0] if masks and masks[0].args[0].expr == 1 else S.One
             if not any(p.shifts(exponents[0]) for p in map(_trial, found)):
                 found.append(Pattern(exponents[0], mask, total.over, sort))
+                found[-1].beside_number = total in beside
     return found
 
 

@@ -102,7 +102,14 @@ def _shift(node: Basic, patterns: list[Pattern], scales: dict[str, tuple[Axes, E
         return common(node) if isinstance(node, Add) else node
 
     def common(node: Add) -> Expr:
-        """Take the factors exp(m) that all terms have before the sum."""
+        """Take the factors exp(m) that all terms have before the sum: 1 is exp(-m)*exp(m)."""
+        number, rest = node.as_coeff_Add()
+        tops = [p for p in patterns if p.beside_number and number.is_positive]
+        for factor in Mul.make_args(rest):
+            for pattern in tops:
+                if array_name(factor) == pattern.scale:
+                    top = element(pattern.largest, getattr(factor, "indices", ()))
+                    return factor * (rest / factor + number * exp(-top))
         powers = [f for f in Mul.make_args(node.args[0]) if _is_scale(f, patterns)]
         kept = [f for f in powers if all(f in Mul.make_args(term) for term in node.args)]
         return Mul(*kept) * Add(*(term / Mul(*kept) for term in node.args)) if kept else node
