@@ -63,7 +63,7 @@ def unified(expr: Expr, order: list[str]) -> Expr:
     hints: dict[Basic, str] = {}
     binders = [node for node in nodes(expr) if isinstance(node, Binder)]
     for node in binders:
-        key, hint = _without_hints(node), node.args[0].name
+        key, hint = without_hints(node), node.args[0].name
         hints[key] = min(hints.get(key, hint), hint, key=rank)
     if len(hints) == len(binders):
         return expr
@@ -75,7 +75,7 @@ def unified(expr: Expr, order: list[str]) -> Expr:
         if (known := memo.get(node)) is None:
             known = made(node, tuple(map(walk, node.args)))
             if isinstance(known, Binder):
-                hint = hints.setdefault(_without_hints(known), known.args[0].name)
+                hint = hints.setdefault(without_hints(known), known.args[0].name)
                 known = known.func(Str(hint), *known.args[1:])
             memo[node] = known
         return known
@@ -83,7 +83,8 @@ def unified(expr: Expr, order: list[str]) -> Expr:
     return walk(expr)
 
 
-def _without_hints(node: Basic) -> Basic:
+def without_hints(node: Basic) -> Basic:
+    """Return `node`, in the inner form, with no name for any of its bound indices."""
     return with_leaves(node, lambda leaf, _: Str("") if isinstance(leaf, Str) else leaf)
 
 
