@@ -180,9 +180,12 @@ class Domain:
             return self.known[index]
         found = {tuple(sorted(axis)) for axis in self.on(index, self.summed)}
         if not found and not self.shaped:
-            every = {key[:2] for key in self.axes if key[2:] == ("free",)}
-            if all(axis <= {*self.whole} for axis in self.on(index, every)) and all(
-                axis == {*self.whole} for axis in self.on(index, self.shown)
+            on = [key[:2] for key, at in self.axes.items() if key[2:] == ("free",) and index in at]
+            whole = {*self.whole}
+            if all(self.axes[axis] <= whole for axis in on) and all(
+                met in (set(), whole)
+                for axis in on
+                for met in (self.stated[axis], self.axes[axis] if axis in self.shown else whole)
             ):
                 return self.whole  # a result that needs no range is right for each
             raise Unjudged
