@@ -41,7 +41,7 @@ def forward_backward(dy, x, gamma=None, eps=None, out=(None, None)):
 
 def compiled(*reorder, parallel=False):
     """Return a decorator; sums may be reordered, but products would then leave the range."""
-    options = {"fastmath": set(reorder), "error_model": "numpy", "nogil": True}
+    options = {"fastmath": {"contract", *reorder}, "error_model": "numpy", "nogil": True}
     options["parallel"] = parallel
 
     def decorate(function):
@@ -75,24 +75,19 @@ def normalised(x, rstd):
 
 
 @compiled("reassoc")
-def mean_product(dy, x, gamma, rstd, dgamma):
+def gradients(dy, x, gamma, rstd, dx, dgamma):
     total = 0.0
     for start in range(0, len(x), CHUNK):
         part = slice(start, start + CHUNK)
         a, b, weight, sums, dot = dy[part], x[part], gamma[part], dgamma[part], x.dtype.type(0)
         for j in range(len(a)):
-            xhat = normalised(b[j], rstd)
-            dot += a[j] * weight[j] * xhat
-            sums[j] += a[j] * xhat
+            product = a[j] * normalised(b[j], rstd)
+            dot += product * weight[j]
+            sums[j] += product
         total += dot
-    return x.dtype.type(total / len(x))
-
-
-@compiled()
-def gradients(dy, x, gamma, rstd, dx, dgamma):
-    dot = mean_product(dy, x, gamma, rstd, dgamma)
+    dot = x.dtype.type(total / len(x))
     for j in range(len(x)):
-        dx[j] = rstd * (dy[j] * gamma[j] - dot * (rstd * x[j]))
+        dx[j] = rstd * (dy[j] * gamma[j] - dot * normalised(x[j], rstd))
 
 
 def _rows(x, gamma, eps, dy, y, rstd, dx, dgamma):
@@ -122,10 +117,15 @@ def _run(x, gamma, eps, dy, rstd, y=None, dx=None):
             if array.shape != wanted:
                 raise ValueError(f"{name} has the shape {array.shape}, but must have {wanted}")
             taken.append(array)
-    for name, a, real in (("x", x, "fV"), ("gamma", gamma, "fV"), ("dy", dy, "fVbiu")):
-        if a is not None and np.asarray(a).dtype.kind not in real:  # V is bfloat16's
+    for name, a in (("x", x), ("gamma", gamma), ("dy", dy), ("rstd", rstd)):
+        real = "fV" if name in ("x", "gamma") else "fVbiu"  # V is bfloat16's
+        if a is not None and np.asarray(a).dtype.kind not in real:
             about = f"{name} has dtype {np.asarray(a).dtype}, no floating-point type"
             raise TypeError(f"{about}: pass {name}.astype(np.float32)")
+    if kind.itemsize > 8:
+        raise TypeError(f"x has dtype {given}, which Numba lacks: pass x.astype(np.float64)")
+    if np.ndim(eps):
+        raise ValueError(f"eps must be one number, not of shape {np.shape(eps)}")
     for out in (y, dx):
         if out is None:
             continue

@@ -13,18 +13,20 @@ import math
 import numpy as np
 
 BLOCK = 2**18  # elements worked on at a time: a few such arrays fit into a processor's cache
-LONG = 2**15  # elements of a row whose sum BLAS may take in float32
+PIECE = 256  # elements that BLAS may add up, and be it one after another
 
 
 def forward(x, gamma=None, eps=None, out=None):
     """Return y, shaped and typed like x, and rstd = 1 / rms of shape (..., 1), for backward."""
     x, gamma, kind = _arrays(x, gamma)
     eps = np.finfo(kind).eps if eps is None else eps
+    if np.ndim(eps):
+        raise ValueError(f"eps must be one number, not of shape {np.shape(eps)}")
     weight = kind.type(1) if gamma is None else np.asarray(gamma, kind)
     y, rstd = _result(out, x, gamma), np.empty((*x.shape[:-1], 1), kind)
     with np.errstate(under="ignore"):
         for x_rows, y_rows, rstd_rows, (xhat, _) in _blocks(kind, x, y, rstd):
-            x_rows = x_rows.astype(kind, copy=False)
+            x_rows = np.ascontiguousarray(x_rows, kind)
             rstd_rows[:] = reciprocal_rms(x_rows, kind.type(eps))
             y_rows[:] = np.multiply(np.multiply(x_rows, rstd_rows, out=xhat), weight, out=xhat)
     return y, rstd
@@ -38,9 +40,9 @@ def backward(dy, x, gamma, rstd, out=None):
     dgamma = np.zeros(x.shape[-1], np.promote_types(kind, np.float64))
     with np.errstate(under="ignore"):
         for dy_rows, x_rows, rstd_rows, dx_rows, scratch in _blocks(kind, dy, x, rstd, dx):
-            dy_rows, x_rows = dy_rows.astype(kind, copy=False), x_rows.astype(kind, copy=False)
+            dy_rows, x_rows = (np.ascontiguousarray(a, kind) for a in (dy_rows, x_rows))
             rows = dy_rows, x_rows, weight, rstd_rows
-            if x.size < BLOCK or x.shape[-1] > LONG:
+            if x.size < BLOCK:
                 dx_rows[:], dgamma_rows = gradients(*rows)
             else:
                 dgamma_rows = gradients_into(dx_rows, *rows, *scratch)
@@ -58,10 +60,10 @@ def gradients(dy, x, gamma, rstd):
 
 
 def gradients_into(dx, dy, x, gamma, rstd, xhat, product):
-    """Do as gradients, in two arrays that are there, with the sums over a row left to BLAS."""
+    """Do as gradients, in two arrays that are there."""
     np.multiply(rstd, x, out=xhat)
     np.multiply(dy, xhat, out=product)
-    dot, dgamma = (product @ gamma)[:, None] / x.dtype.type(x.shape[-1]), product.sum(0)
+    dot, dgamma = mean_product(product, gamma), product.sum(0)
     np.multiply(dy, gamma, out=product)
     np.multiply(dot, xhat, out=xhat)
     np.subtract(product, xhat, out=product)
@@ -71,10 +73,7 @@ def gradients_into(dx, dy, x, gamma, rstd, xhat, product):
 
 def reciprocal_rms(x, eps):
     with np.errstate(over="ignore"):
-        if x.shape[-1] > LONG:  # by pairs, which loses nothing
-            mean_square = np.mean(x * x, axis=-1, keepdims=True)
-        else:
-            mean_square = (x[:, None] @ x[:, :, None])[:, 0] / x.dtype.type(x.shape[-1])
+        mean_square = mean_product(x, x)
     safe = (mean_square > 1e-24) & (mean_square < 1e24)
     if safe.all():
         return 1 / np.sqrt(mean_square + eps)
@@ -82,7 +81,17 @@ def reciprocal_rms(x, eps):
     scale = np.maximum(np.max(np.abs(x), axis=-1, keepdims=True), np.sqrt(np.abs(eps)))
     scale = np.where(safe | ~(scale < np.inf), x.dtype.type(1), scale)
     x = x / scale
-    return 1 / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + eps / scale / scale) / scale
+    return 1 / np.sqrt(mean_product(x, x) + eps / scale / scale) / scale
+
+
+def mean_product(a, b):
+    """Return the mean of a * b along each row, from BLAS's sums over pieces of it."""
+    n, whole = a.shape[-1], a.shape[-1] // PIECE * PIECE
+    total = (a[..., None, whole:] @ b[..., whole:, None])[..., 0]
+    if whole:
+        a, b = (c[..., :whole].reshape(*c.shape[:-1], -1, PIECE) for c in (a, b))
+        total += (a[..., None, :] @ b[..., None])[..., 0, 0].sum(-1, keepdims=True)
+    return total / a.dtype.type(n)
 
 
 def _arrays(x, gamma, **given):

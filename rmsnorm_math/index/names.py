@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
-from sympy import Basic, Dummy, Expr, Idx, Indexed, IndexedBase
+from sympy import Basic, Dummy, Expr, Idx, Indexed
 from sympy.core.symbol import Str
 
 from rmsnorm_math.index.enter import enter
 from rmsnorm_math.index.inner import BoundSum
 from rmsnorm_math.index.leave import leave, without_hints
 from rmsnorm_math.index.rebuild import opened, rebuilt, renamed
-from rmsnorm_math.index.walk import BINDERS, nodes
+from rmsnorm_math.index.walk import BINDERS, nodes, remembering
 
 
 def freshen(expr: Expr) -> Expr:
@@ -43,15 +43,6 @@ def named_like(tangent: Indexed, expr: Expr) -> Expr:
 
 
 def _fresh(expr: Basic, names: dict[Expr, Expr]) -> Basic:
-    memo: dict[Basic, Basic] = {}
-
-    def walk(node: Basic) -> Basic:
-        if not node.args or isinstance(node, IndexedBase | Idx):
-            return names.get(node, node)
-        if (known := memo.get(node)) is None:
-            known = memo[node] = convert(node)
-        return known
-
     def convert(node: Basic) -> Basic:
         if not isinstance(node, BINDERS):
             return renamed(node, tuple(map(walk, node.args)))
@@ -63,4 +54,5 @@ def _fresh(expr: Basic, names: dict[Expr, Expr]) -> Basic:
             limits.insert(0, (here[index], *written))
         return node.func(_fresh(node.function, here), *limits)
 
+    walk = remembering(convert, names)
     return walk(expr)

@@ -16,6 +16,14 @@ def test_long_rows_and_many_rows_lose_nothing(shape: tuple[int, int]) -> None:
     assert max(distance(a, b) for a, b in zip(got, want, strict=True)) < 5e-7
 
 
+@pytest.mark.parametrize("n", [1000, 32_768, 100_000, 10**6])
+def test_columns_in_memory_lose_nothing(n: int) -> None:
+    dy, x, gamma = long_case((3, n))
+    want = of_length(dy, x, gamma, 1e-6)
+    got = both(np.asfortranarray(dy), np.asfortranarray(x), np.repeat(gamma, 2)[::2], 1e-6)
+    assert max(distance(a, b) for a, b in zip(got, want, strict=True)) < 5e-7
+
+
 @pytest.mark.parametrize("eps", [0.0, 1e-6])
 @pytest.mark.parametrize("shape", [(2, 4), (3, 70_000), (600, 1000)])
 @pytest.mark.parametrize("scale", [1e-30, 1e-20, 1.0, 1e18, 1e30, 3e38])
@@ -75,6 +83,12 @@ def test_what_does_not_fit_is_named(name: str, a: Any, message: str) -> None:
             snippet.forward(arguments["x"], arguments["gamma"])
     with pytest.raises((TypeError, ValueError), match=message):
         snippet.backward(**arguments)
+
+
+@pytest.mark.parametrize("eps", [RSTD, [1e-6, 1e-6]])
+def test_epsilon_is_one_number(eps: Any) -> None:
+    with pytest.raises(ValueError, match=r"eps must be one number, not of shape \(2,"):
+        snippet.forward(X, None, eps)
 
 
 @pytest.mark.parametrize(
