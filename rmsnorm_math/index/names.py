@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sympy import Basic, Dummy, Expr, Idx, Indexed
+from sympy import Basic, Dummy, Expr, Indexed
 from sympy.core.symbol import Str
 
 from rmsnorm_math.index.enter import enter
