@@ -13,7 +13,7 @@ from rmsnorm_math.verify.conventions import Convention
 def laid(
     arrays: Arrays, value: Any, indices: Sequence[Expr], shape: tuple[int, ...]
 ) -> Array | None:
-    """Return values with the axes of `indices` alone; None where they have others or are complex."""
+    """Return real values with the axes of `indices` alone; None where there are others."""
     array = np.asarray(value)
     slots = {arrays.slot[index.name] for index in indices}
     if array.dtype.kind == "c" or any(
