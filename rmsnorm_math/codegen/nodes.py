@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, permutations
 
-from sympy import Basic, Expr, Function, Idx, Indexed, IndexedBase, Symbol, Tuple
+from sympy import Basic, Expr, Function, Idx, Indexed, IndexedBase, Pow, S, Symbol, Tuple
 
 Axes = tuple[Symbol, ...]
 Line = tuple[str, Axes, Expr]
@@ -95,6 +95,11 @@ def array_name(node: Basic) -> str:
 def is_axis(node: Symbol) -> bool:
     """Return whether a symbol is an axis, which is an integer, but no length."""
     return bool(node.is_integer and not node.is_positive)
+
+
+def is_reciprocal(factor: Basic) -> bool:
+    """Return whether a factor stands below the line of a fraction."""
+    return isinstance(factor, Pow) and factor.base != S.Exp1 and bool(factor.exp.is_negative)
 
 
 def parts(expr: Basic) -> Iterator[Basic]:
