@@ -99,6 +99,12 @@ SAYS = {
     "dgamma: the root of r is missing": of_dgamma(lambda v, r, g: rows(v / r)),
     "dgamma: gamma is a factor, where it has no place": of_dgamma(lambda v, r, g: rows(v * g)),
     "dgamma: it has the wrong sign": of_dgamma(lambda v, r, g: -rows(v)),
+    "dgamma: summed over the last batch axis only; sum over all but the last": of_dgamma(
+        lambda v, r, g: v.sum(-2) if v.ndim > 1 else v
+    ),
+    "dgamma: averaged over the first axis; sum over all but the last": of_dgamma(
+        lambda v, r, g: v.mean(0)
+    ),
     "dgamma: that of the last row alone; add to it, do not overwrite it": of_dgamma(
         lambda v, r, g: v.reshape(-1, g.size)[-1:].sum(0)
     ),
