@@ -81,7 +81,8 @@ def docs_live(session: nox.Session) -> None:
     install(session, "live")
     ignored = ("--re-ignore", r"[/\\](_build|_cache|__pycache__|\.\w+)([/\\]|$)")
     watched = ("--watch", "rmsnorm_math", *ignored)
-    session.run("sphinx-autobuild", "-n", *watched, *session.posargs, "docs", BUILD / "live")
+    live = ("sphinx-autobuild", "-n", *watched, *session.posargs, "docs", BUILD / "live")
+    session.run("python", "docs/_ext/warm.py", *live)
 
 
 @nox.session(name="site-tests", default=False, tags=["site"])

@@ -2,6 +2,7 @@
 
 In a copy of the repository the site is built from nothing (npm's packages and Pyodide's pack kept),
 again without a change, after a changed sentence and after a changed cell, in turn, five times.
+But for the build from nothing, kernels are forked from a process that is there, as in docs-live.
 """
 
 import os
@@ -18,16 +19,18 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 GOALS = {"clean": 15.0, "no change": None, "sentence": 1.5, "cell": 3.0}  # seconds
 PAGE = "vjp"
+KEPT = "notebooks", "formulas"  # by a build for the next: not for one from nothing
 
 
-def build(root: Path) -> tuple[float, float]:
+def build(root: Path, kind: str = "clean") -> tuple[float, float]:
     """Build the site as `nox -s docs` does; return seconds on the clock and of the processors."""
+    own = {"WARM_KERNELS"} if kind == "clean" else set()
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     command = "-m sphinx -b html -W -n --keep-going -q -j auto -d docs/_build/doctrees"
     subprocess.run(
         [sys.executable, *command.split(), "docs", "docs/_build/html"],
         cwd=root,
-        env={**os.environ, "PYTHONPATH": str(root)},
+        env={k: v for k, v in os.environ.items() if k not in own} | {"PYTHONPATH": str(root)},
         check=True,
     )
     seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -54,7 +57,7 @@ def main() -> None:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "site"
-        made = shutil.ignore_patterns(".*", "_build", "notebooks", "formulas", "__pycache__")
+        made = shutil.ignore_patterns(".*", "_build", *KEPT, "__pycache__")
         shutil.copytree(ROOT, root, ignore=made)
         page = root / f"docs/{PAGE}.md"
         build(root)  # what is fetched and packed once is there
@@ -62,10 +65,10 @@ def main() -> None:
         for number in range(runs):
             for kind, found in times.items():
                 if kind == "clean":
-                    for name in ("_build", "_cache/notebooks", "_cache/formulas"):
+                    for name in ("_build", *(f"_cache/{kept}" for kept in KEPT)):
                         shutil.rmtree(root / "docs" / name, ignore_errors=True)
                 change(page, kind, number)
-                found.append(build(root))
+                found.append(build(root, kind))
     for kind, found in times.items():
         clock, cpu = zip(*found, strict=True)
         median, goal = statistics.median(clock), GOALS[kind]
@@ -77,4 +80,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if "WARM_KERNELS" not in os.environ:  # as noxfile.py's docs-live
+        again = [sys.executable, "-m", "benchmarks.editing", *sys.argv[1:]]
+        sys.exit(subprocess.call([sys.executable, "docs/_ext/warm.py", *again], cwd=ROOT))
     main()

@@ -4,7 +4,7 @@ Each is a derivative and a contraction, so an O(n) result comes out without an
 n by n array in between.
 """
 
-from sympy import Add, Dummy, Expr, Indexed
+from sympy import Add, Dummy, Expr, Idx, Indexed
 
 from rmsnorm_math.calculus import differentiate, entered, finished
 from rmsnorm_math.errors import Refused
@@ -24,7 +24,7 @@ from rmsnorm_math.index.ranges import (
 from rmsnorm_math.index.rebuild import occurs, put
 from rmsnorm_math.index.survey import Survey, survey
 from rmsnorm_math.index.terms import times
-from rmsnorm_math.index.walk import Ranges, depends, dummies_of, free_indices, free_symbols, plain
+from rmsnorm_math.index.walk import Ranges, depends, dummies_of, free_indices, plain
 from rmsnorm_math.inputs import Stated, as_expression, as_indices, as_ranges, as_variable, as_vector
 
 
@@ -104,8 +104,8 @@ def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Stated | None = None) -> Ex
     wrt, ranges = as_variable(wrt), as_ranges(ranges)
     outputs = as_indices(cotangent, "cotangent")
     inner, factor = entered(y, ranges, wrt, cotangent), enter(cotangent)
-    apart = free_symbols(wrt).isdisjoint(outputs)  # else its index is another of the same name
-    given = survey([inner, factor, *([wrt] if apart else [])], ranges)
+    apart = all(isinstance(s, Idx) and s not in outputs for s in getattr(wrt, "indices", ()))
+    given = survey([inner, factor, *([wrt] if apart else [])], ranges)  # else its i is another
     _refuse_missing(y, cotangent, given)
     limits, unknown = [], {}
     for index in outputs:

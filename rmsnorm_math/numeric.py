@@ -26,8 +26,8 @@ def evaluate(expr: Expr, values: Values, **sizes: int) -> Expr:
         An expression in index notation.
     values
         A number for each symbol, and for each base its elements: a sequence
-        for ``x[i]``, a sequence of rows for ``x[b, i]``. A text such as
-        ``"1/3"`` is an exact number.
+        for ``x[i]``, from ``x[1]`` on, a sequence of rows for ``x[b, i]``.
+        ``x[0]`` is a key by itself. A text such as ``"1/3"`` is an exact number.
     **sizes
         The lengths and the free indices, as in `instantiate`.
 
@@ -60,8 +60,10 @@ def _value(expr: Expr, elements: Mapping[Expr, Expr], sizes: Mapping[str, Any]) 
         )
     result = written(fresh, {**elements, **named(fresh, sizes)})
     if result.free_symbols:
-        missing = result.atoms(Indexed) or result.free_symbols
-        raise Refused(f"{expr} needs a value for {', '.join(sorted(map(str, missing)))}.")
+        missing = sorted(result.atoms(Indexed) or result.free_symbols, key=str)
+        before = [e for e in missing if any(at.is_nonpositive for at in getattr(e, "indices", ()))]
+        advice = f" A list begins at 1: give each by itself, {{{before[0]}: 2}}." if before else ""
+        raise Refused(f"{expr} needs a value for {', '.join(map(str, missing))}.{advice}")
     return result.doit()
 
 

@@ -176,6 +176,7 @@ NUMBERS: dict[str, Bad] = {
     "a text for a vector": lambda: evaluate(square, {x: "123"}, n=3),
     "an array that is a number": lambda: evaluate(square, {x: np.array(3.0)}, n=3),
     "too few elements": lambda: evaluate(square, {x: [1, 2]}, n=3),
+    "elements that begin at 0": lambda: evaluate(x[0] * square, {x: [1, 2]}, n=1),
     "rows for a vector": lambda: evaluate(square, {x: [[1, 2], [3, 4]]}, n=2),
     "ragged rows": lambda: evaluate(Sum(A[1, k], (k, 1, n)), {A: [[1], [2, 3]]}, n=2),
     "a value that is no number": lambda: evaluate(x[1], {x: ["one"]}),

@@ -74,6 +74,14 @@ def test_no_range_is_asked_for_where_no_sum_is_left():
         vjp(gamma[i] * whole_sum, x[i], ybar[i])  # the i of x[i] says nothing of the output's
 
 
+def test_an_element_by_which_is_differentiated_shows_no_range():
+    assert vjp(x[i] * whole_sum, x[2], ybar[i], {j: (1, n)}).has(Sum)
+    assert (
+        vjp(x[i] ** 2, x[Idx("v", (1, n))], ybar[i])
+        == 2 * x[Idx("v", (1, n))] * ybar[Idx("v", (1, n))]
+    )
+
+
 def test_an_element_outside_the_sums_of_an_axis_shows_another_range():
     y = A[i + 1, j] * A[i, i] * x[i] * x[j] * Sum(x[k + 1], (k, 1, n))
     with pytest.raises(ValueError, match="range of the index j is not clear: several"):

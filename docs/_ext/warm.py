@@ -1,7 +1,8 @@
 """Fork each page's kernel from one process that has imported what most pages import.
 
-As a module it is a kernel provisioner of jupyter_client; run as a script it is that process. Where
-a process cannot be forked safely, and for one page alone, kernels start as they always do.
+As a module it is a kernel provisioner of jupyter_client; as a script it starts that process, runs
+the command that it is given, and ends the process with it: so each build of that command finds it.
+Where processes cannot be forked safely, and for one page alone, kernels start as they always do.
 """
 
 import atexit
@@ -64,7 +65,7 @@ def start():
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
-        command = [sys.executable, __file__, str(listener.fileno())]
+        command = [sys.executable, __file__, "--serve", str(listener.fileno())]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()])
     os.environ[ADDRESS] = address
 
@@ -137,4 +138,8 @@ def setup(app):
 
 if __name__ == "__main__":
     sys.path.pop(0)  # this folder
-    serve(socket.socket(fileno=int(sys.argv[1])), sys.stdin)
+    if sys.argv[1] == "--serve":
+        serve(socket.socket(fileno=int(sys.argv[2])), sys.stdin)
+    else:
+        start()
+        sys.exit(subprocess.call(sys.argv[1:]))

@@ -29,7 +29,7 @@ def rms_norm(x, gamma=None, eps=None):
         raise ValueError(
             f"gamma must have the shape {x.shape[-1:]} of a row of x, not {gamma.shape}"
         )
-    kind = jnp.promote_types(x.dtype, jnp.float32)
+    kind = x.dtype if jnp.finfo(x.dtype).bits > 32 else jnp.dtype("float32")
     eps = jnp.asarray(jnp.finfo(kind).eps if eps is None else eps, kind)
     if eps.ndim:
         raise ValueError(f"eps must be one number, not of shape {eps.shape}")

@@ -117,10 +117,15 @@ def _run(x, gamma, eps, dy, rstd, y=None, dx=None):
             if array.shape != wanted:
                 raise ValueError(f"{name} has the shape {array.shape}, but must have {wanted}")
             taken.append(array)
-    for name, a, real in (("x", x, "fV"), ("gamma", gamma, "fV"), ("dy", dy, "fVbiu")):
-        if a is not None and np.asarray(a).dtype.kind not in real:  # V is bfloat16's
+    for name, a in (("x", x), ("gamma", gamma), ("dy", dy), ("rstd", rstd)):
+        real = "fV" if name in ("x", "gamma") else "fVbiu"  # V is bfloat16's
+        if a is not None and np.asarray(a).dtype.kind not in real:
             about = f"{name} has dtype {np.asarray(a).dtype}, no floating-point type"
             raise TypeError(f"{about}: pass {name}.astype(np.float32)")
+    if kind.itemsize > 8:
+        raise TypeError(f"x has dtype {given}, which Numba lacks: pass x.astype(np.float64)")
+    if np.ndim(eps):
+        raise ValueError(f"eps must be one number, not of shape {np.shape(eps)}")
     for out in (y, dx):
         if out is None:
             continue

@@ -20,6 +20,8 @@ def forward(x, gamma=None, eps=None, out=None):
     """Return y, shaped and typed like x, and rstd = 1 / rms of shape (..., 1), for backward."""
     x, gamma, kind = _arrays(x, gamma)
     eps = np.finfo(kind).eps if eps is None else eps
+    if np.ndim(eps):
+        raise ValueError(f"eps must be one number, not of shape {np.shape(eps)}")
     weight = kind.type(1) if gamma is None else np.asarray(gamma, kind)
     y, rstd = _result(out, x, gamma), np.empty((*x.shape[:-1], 1), kind)
     with np.errstate(under="ignore"):

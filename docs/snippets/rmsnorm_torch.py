@@ -14,7 +14,7 @@ from torch.autograd.forward_ad import unpack_dual
 
 BLOCK = 2**19  # elements worked on at a time: a few such tensors fit into a processor's cache
 LAYOUT = torch.contiguous_format
-LONG = 2**15  # elements of a row whose sum may be in float32 without a cascade
+PIECE = 2**12  # elements of a row whose sum may be in float32, in whatever order
 
 
 class RMSNorm(torch.nn.RMSNorm):
@@ -24,7 +24,7 @@ class RMSNorm(torch.nn.RMSNorm):
 
 def rms_norm(input, normalized_shape, weight=None, eps=None):  # noqa: A002
     """Return what torch.nn.functional.rms_norm returns, with the same arguments."""
-    shape, given = tuple(normalized_shape), (input,) if weight is None else (input, weight)
+    shape, given = torch.Size(normalized_shape), (input,) if weight is None else (input, weight)
     ours = len(shape) > 0 and 0 not in shape
     for t in given:
         ours = ours and t.is_cpu and t.is_floating_point() and not t.is_nested
@@ -47,6 +47,7 @@ def plain(*tensors):
         or torch._C._len_torch_dispatch_stack()
         or any(type(t) not in (torch.Tensor, torch.nn.Parameter) for t in tensors)
         or any(torch._C._functorch.is_legacy_batchedtensor(t) for t in tensors)
+        or (torch.is_grad_enabled() and any(t.is_inference() for t in tensors))
         or any(unpack_dual(t).tangent is not None for t in tensors)
     )
 
@@ -107,19 +108,45 @@ class _RMSNorm(torch.autograd.Function):
 
 def gradients(dy, x, rstd, gamma, dx, wants_gamma, scratch):
     """Return the part of dgamma that these rows give, and write dx unless it is None."""
-    n, xhat = x.shape[-1], torch.mul(rstd, x, out=scratch[0])
+    n, folded = x.shape[-1], not wants_gamma and moderate(dy, x, rstd)
+    xhat = x if folded else torch.mul(rstd, x, out=scratch[0])  # else rstd is in dot
     room = scratch[1] if dx is None or dx.dtype != rstd.dtype else dx
     product = torch.mul(dy, xhat, out=room)
     dgamma = product.sum(0) if wants_gamma else None
     if dx is not None:
-        if gamma is None or n > LONG:
-            dot = (product if gamma is None else product * gamma).sum(-1)
-        else:  # with out=, autocast keeps away from it
-            dot = torch.mv(product, gamma, out=rstd.new_empty(len(x)))
+        if gamma is None:
+            dot = product.sum(-1, keepdim=True)
+        else:
+            dot = pieces(row_dots, product, gamma).unsqueeze(-1)
+        dot = dot * (rstd * rstd) if folded else dot
         v = dy if gamma is None else torch.mul(dy, gamma, out=room)
-        v = torch.addcmul(v, dot.unsqueeze(-1), xhat, value=-1 / n, out=room)
+        v = torch.addcmul(v, dot, xhat, value=-1 / n, out=room)
         torch.mul(v, rstd, out=dx)
     return dgamma
+
+
+def moderate(dy, x, rstd):
+    """Return whether dy * x stays within the range, as dy * xhat does."""
+    if x.dtype != rstd.dtype or dy.dtype != rstd.dtype or x.numel() < PIECE:
+        return False
+    (low, high), (least, most) = rstd.aminmax(), dy.aminmax()
+    return low.item() > 1e-3 and high.item() < 1e3 and max(-least.item(), most.item()) < 1e30
+
+
+def pieces(f, *rows):
+    """Return the sum of what f gives for pieces of the rows."""
+    if rows[0].shape[-1] <= PIECE:
+        return f(*rows)
+    parts = zip(*(t.split(PIECE, -1) for t in rows), strict=True)
+    return torch.stack([f(*part) for part in parts]).sum(0)
+
+
+def row_dots(a, b):  # with out=, autocast keeps away from it
+    return torch.mv(a, b, out=a.new_empty(len(a)))
+
+
+def row_squares(x):
+    return torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_()
 
 
 def wide(t, kind):
@@ -131,11 +158,10 @@ def matrix(t, n):
 
 
 def reciprocal_rms(x, eps):
-    n, kind = x.shape[-1], torch.float64 if x.shape[-1] > LONG else x.dtype
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=kind)
-    low, high = norm.aminmax()
-    if low.item() > 1e-12 * n**0.5 and high.item() < 1e12 * n**0.5:
-        return norm.square_().div_(n).add_(eps).rsqrt_()
+    n, total = x.shape[-1], pieces(row_squares, x)
+    low, high = total.aminmax()
+    if low.item() > 1e-24 * n and high.item() < 1e24 * n:
+        return total.div_(n).add_(eps).rsqrt_()
     scale = largest(x, -1, eps)
     mean_square = torch.mean((x / scale) ** 2, dim=-1, keepdim=True)
     return torch.rsqrt(mean_square + eps / scale / scale) / scale

@@ -1,4 +1,4 @@
-"""Two matrix products with a factor in common, added, are one: a @ k - c*(e @ k) is (a - c*e) @ k."""
+"""Matrix products that share a factor and are added are one: a @ k - c*(e @ k), (a - c*e) @ k."""
 
 from collections.abc import Callable, Iterable
 from itertools import combinations
@@ -21,6 +21,8 @@ from rmsnorm_math.codegen.nodes import (
     rebuilt,
     rename,
 )
+
+Known = dict[str, tuple[Axes, Expr]]
 
 
 class Term(NamedTuple):
@@ -68,7 +70,9 @@ def _needed(lines: list[Line], made: set[str]) -> list[Line]:
         lines = left
 
 
-def _first(lines: list[Line], made: set[str]) -> tuple[int, Add, Term, Term, tuple[Expr, Expr]] | None:
+def _first(
+    lines: list[Line], made: set[str]
+) -> tuple[int, Add, Term, Term, tuple[Expr, Expr]] | None:
     counts = uses(lines)
     known = {name: (axes, expr) for name, axes, expr in lines if name in made}
     once = {n: v for n, v in known.items() if counts[n] == 1 and isinstance(v[1], Contraction)}
@@ -82,7 +86,9 @@ def _first(lines: list[Line], made: set[str]) -> tuple[int, Add, Term, Term, tup
     return None
 
 
-def _terms(term: Expr, once: dict[str, tuple[Axes, Expr]], known: dict[str, tuple[Axes, Expr]]) -> list[Term]:
+def _terms(
+    term: Expr, once: dict[str, tuple[Axes, Expr]], known: dict[str, tuple[Axes, Expr]]
+) -> list[Term]:
     """Return a term that is a product used once, with its factors as they are before the sum."""
     found = []
     for factor in Mul.make_args(term):
@@ -92,9 +98,8 @@ def _terms(term: Expr, once: dict[str, tuple[Axes, Expr]], known: dict[str, tupl
             factors = [term / factor]
             for side in product.factors:
                 name = array_name(side)
-                if name in known and not known[name][1].has(*BINDERS):
-                    side = put(side, name, *known[name])
-                factors += Mul.make_args(side)
+                plain = name in known and not known[name][1].has(*BINDERS)
+                factors += Mul.make_args(put(side, name, *known[name]) if plain else side)
             sides = tuple(axes_of(side) for side in product.factors)
             found.append(Term(term, product.over, tuple(factors), sides))
     return found
@@ -109,7 +114,11 @@ def _both(one: Term, other: Term) -> tuple[Expr, Expr] | None:
         return None
     factors = [rename(f, names) for f in other.factors]
     for shared in one.factors:
-        if not isinstance(shared, Indexed) or shared not in factors or axes_of(shared) not in one.sides:
+        if (
+            not isinstance(shared, Indexed)
+            or shared not in factors
+            or axes_of(shared) not in one.sides
+        ):
             continue
         side = next((s for s in one.sides if s != axes_of(shared)), None)
         rest = [

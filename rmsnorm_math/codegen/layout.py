@@ -9,7 +9,15 @@ from typing import ClassVar
 
 from sympy import Basic, Indexed, Symbol
 
-from rmsnorm_math.codegen.nodes import Axes, Contraction, Position, Reduction, axes_of, in_order
+from rmsnorm_math.codegen.lines import valued
+from rmsnorm_math.codegen.nodes import (
+    Axes,
+    Contraction,
+    Position,
+    Reduction,
+    axes_of,
+    in_order,
+)
 from rmsnorm_math.codegen.program import Program
 from rmsnorm_math.errors import Refused
 
@@ -183,7 +191,9 @@ class Layouts:
 
     def like(self) -> str:
         """Return the name of an argument that is an array."""
+        names = {name for s in self.program.statements for name in valued(s.expr)}
         arrays = [p.name for p in self.program.parameters if p.axes]
+        arrays.sort(key=lambda name: name not in names)  # labels stand in comparisons alone
         if not arrays:
             raise Refused("no argument is an array: add one that has the type of the result.")
         return arrays[0]

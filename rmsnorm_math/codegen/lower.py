@@ -11,23 +11,19 @@ from sympy import (
     And,
     Basic,
     Dummy,
-    Eq,
     Expr,
     Indexed,
     KroneckerDelta,
-    Max,
-    Min,
     Mul,
-    Ne,
     Piecewise,
     S,
     Symbol,
     Tuple,
-    exp,
 )
 from sympy.core.relational import Relational
 
 from rmsnorm_math.codegen.axes import Axes
+from rmsnorm_math.codegen.choices import as_choices, decided, left_out, outside
 from rmsnorm_math.codegen.nodes import Position, Reduction, Total, another, axes_of, parts, rebuilt
 from rmsnorm_math.codegen.read import Reader
 from rmsnorm_math.errors import Refused
@@ -44,11 +40,11 @@ def settle(node: Basic, reader: Reader, axes: Axes) -> Basic:
         if isinstance(node, Total):
             (dummy,) = node.over
             body = walk(node.body) * guard(dummy)
-            return named(_as_choices(_sum_over(body, dummy, axes), axes, dummy), dummy)
+            return named(as_choices(_sum_over(body, dummy, axes), axes, dummy), dummy)
         if isinstance(node, Relational):
-            return _decided(rebuilt(node, map(walk, node.args)), axes)
+            return decided(rebuilt(node, map(walk, node.args)), axes)
         if isinstance(node, Mul):
-            return _left_out(Mul(*map(walk, node.args)), axes)
+            return left_out(Mul(*map(walk, node.args)), axes)
         return rebuilt(node, map(walk, node.args))
 
     def guard(dummy: Dummy) -> Expr:
@@ -56,13 +52,13 @@ def settle(node: Basic, reader: Reader, axes: Axes) -> Basic:
             return S.One
         lower, upper = map(walk, reader.limits[dummy])
         here = Position(dummy, axes.start(dummy))
-        within = And(_decided(here >= lower, axes), _decided(here <= upper, axes))
+        within = And(decided(here >= lower, axes), decided(here <= upper, axes))
         return Piecewise((1, within), (0, True))
 
     def named(expr: Expr, dummy: Dummy) -> Expr:
         return in_place(expr, {dummy: axes.name(dummy)})
 
-    return _as_choices(_outside(walk(node)), axes)
+    return as_choices(outside(walk(node)), axes)
 
 
 def in_place(expr: Basic, names: Mapping[Dummy, Symbol]) -> Basic:
@@ -76,46 +72,10 @@ def in_place(expr: Basic, names: Mapping[Dummy, Symbol]) -> Basic:
     return expr
 
 
-def _left_out(product: Expr, axes: Axes) -> Expr:
-    """Choose where two places differ by what an exponential joins: all less one loses digits."""
-    factors = [*Mul.make_args(product)]
-    for at, factor in enumerate(factors):
-        (delta,) = factor.atoms(KroneckerDelta) if factor.count(KroneckerDelta) == 1 else (None,)
-        if delta is None or factor != 1 - delta:
-            continue
-        if any(f.has(exp) and all(map(f.has, delta.args)) for f in factors if f is not factor):
-            places = [Position(axis, axes.start(axis)) for axis in delta.args]
-            factors[at] = Piecewise((1, Ne(*places)), (0, True))
-    return Mul(*factors)
-
-
-def _decided(relation: Basic, axes: Axes) -> Basic:
-    """Return a comparison of a place without the ends of its axis: whether it holds, if none is left."""
-    if not (isinstance(relation, Relational) and relation.rel_op in ("<=", ">=")):
-        return relation
-    if isinstance(relation.rhs, Position) and not isinstance(relation.lhs, Position):
-        relation = relation.reversed
-    place, end = relation.args
-    if not isinstance(place, Position):
-        return relation
-    index, start = place.args
-    below, length = relation.rel_op == "<=", axes.length(index)
-    kind = Min if below else Max
-
-    def is_past(other: Expr) -> bool:
-        if below:
-            return length is not None and bool((other - length - start + 1).is_nonnegative)
-        return bool((start - other).is_nonnegative)
-
-    ends = end.args if isinstance(end, kind) else (end,)
-    left = [other for other in ends if not is_past(other)]
-    return relation.func(place, kind(*left)) if left else S.true
-
-
 def _sum_over(body: Expr, axis: Dummy, axes: Axes) -> Expr:
     """Return the sum of `body`: deltas contracted, what does not depend on the axis before it."""
     total = []
-    for term in Add.make_args(_distributed(_outside(body))):
+    for term in Add.make_args(_distributed(outside(body))):
         factors = Mul.make_args(term)
         delta = next((f for f in factors if _meets(f, axis)), None)
         if delta is not None:
@@ -163,29 +123,6 @@ def _has_delta(expr: Expr) -> bool:
     )
 
 
-def _outside(expr: Expr) -> Expr:
-    """Return `expr` with what every branch of a choice has before the choice.
-
-    That is its deltas, and everything where the choice is between something and 0 by a position.
-    """
-
-    def out(choice: Piecewise) -> Expr:
-        (value, condition), *others = choice.args
-        if others == [(0, True)] and condition.has(Position):
-            return _outside(value) * Piecewise((1, condition), (0, True))
-        common: set[Expr] | None = None
-        for value, _ in choice.args:
-            deltas = {f for f in Mul.make_args(value) if isinstance(f, KroneckerDelta)}
-            if value != 0:
-                common = deltas if common is None else common & deltas
-        if not common:
-            return choice
-        ones = dict.fromkeys(common, S.One)
-        return Mul(*common) * Piecewise(*((v.xreplace(ones), c) for v, c in choice.args))
-
-    return expr.replace(lambda node: isinstance(node, Piecewise), out)
-
-
 def _distributed(expr: Expr) -> Expr:
     """Expand just enough of `expr` to make every delta of two axes a factor of its term."""
     if not _has_delta(expr):
@@ -202,15 +139,3 @@ def _distributed(expr: Expr) -> Expr:
             if len(terms) > 1:
                 return Add(*(_distributed(rest * term) for term in terms))
     return expr
-
-
-def _as_choices(expr: Basic, axes: Axes, axis: Dummy | None = None) -> Basic:
-    """Return `expr` with each delta that is left, or is left of an axis, as a choice."""
-
-    def place(arg: Expr) -> Expr:
-        return Position(arg, axes.start(arg)) if isinstance(arg, Dummy) else arg
-
-    return expr.replace(
-        lambda node: isinstance(node, KroneckerDelta) and (axis is None or node.has(axis)),
-        lambda node: Piecewise((1, Eq(*map(place, node.args[:2]))), (0, True)),
-    )

@@ -63,7 +63,7 @@ def _worth(node: Basic) -> bool:
         return False
     if not isinstance(node, Expr) or not node.free_symbols or isinstance(node, BINDERS):
         return False
-    if isinstance(node, Pow) and node.exp == -1 or is_mask(node):
+    if (isinstance(node, Pow) and node.exp == -1) or is_mask(node):
         return False  # a mask chooses: 0 times what has no value has none
     if isinstance(node, Mul):
         return bool(axes_of(node))

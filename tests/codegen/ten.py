@@ -14,7 +14,6 @@ from sympy import (
     Sum,
     Symbol,
     exp,
-    log,
     pi,
     sqrt,
     symbols,
@@ -24,7 +23,7 @@ from sympy import (
 from rmsnorm_math import jvp, rms, rmsnorm, source, vjp
 from rmsnorm_math.notation import epsilon, gamma, i, j, k, n, r, x, xhat, ybar
 
-W, t, z, dW, dx = map(IndexedBase, ("W", "t", "z", "dW", "dx"))
+W, t, z, dw, dx = map(IndexedBase, ("W", "t", "z", "dW", "dx"))
 b, p, o, q = map(Idx, "bpoq")
 m, O = symbols("m O", integer=True, positive=True)
 c, tau, mu, sigma = Symbol("c"), Symbol("tau", positive=True), Symbol("mu"), Symbol("sigma")
@@ -74,7 +73,7 @@ TEN = {
     "a linear layer": (
         {
             dx[p, j]: vjp(linear, x[p, j], ybar[b, o], rows),
-            dW[q, j]: vjp(linear, W[q, j], ybar[b, o], rows),
+            dw[q, j]: vjp(linear, W[q, j], ybar[b, o], rows),
         },
         {ybar: "dy", x: "x", W: "W"},
         {},

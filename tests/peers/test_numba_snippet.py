@@ -129,6 +129,16 @@ def test_gammas_without_a_gradient_are_refused(gamma: Any) -> None:
         numba_snippet.forward(np.ones((2, 3)), gamma)
 
 
+def test_what_numba_cannot_work_on_is_named() -> None:
+    x = np.ones((2, 3))
+    with pytest.raises(TypeError, match=r"rstd has dtype complex128"):
+        numba_snippet.backward(x, x, None, x[:, :1] + 0j)
+    with pytest.raises(TypeError, match=r"which Numba lacks: pass x\.astype\(np\.float64\)"):
+        numba_snippet.forward(x.astype(np.longdouble))
+    with pytest.raises(ValueError, match=r"eps must be one number, not of shape \(2, 1\)"):
+        numba_snippet.forward(x, None, x[:, :1])
+
+
 def test_many_threads_may_call_it() -> None:
     x = np.random.default_rng(0).standard_normal((300, 500))
     want = numba_snippet.forward_backward(x, x)

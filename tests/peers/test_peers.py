@@ -109,6 +109,20 @@ def test_the_second_derivative_is_right_at_a_row_of_zeros() -> None:
     torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize("x_size", [1e-30, 1e-2, 1.0, 300.0, 1e20])
+@pytest.mark.parametrize("dy_size", [1e-25, 1.0, 1e29, 1e34])
+@pytest.mark.parametrize("n", [300, 9000])
+def test_a_frozen_gamma_changes_no_digit_of_dx(x_size: float, dy_size: float, n: int) -> None:
+    rng = np.random.default_rng(0)
+    x, dy = ((rng.uniform(0.5, 1, (20, n)) * size).astype("f") for size in (x_size, dy_size))
+    gamma = torch.rand(n) + 0.5
+    x_ = torch.from_numpy(x).requires_grad_()
+    y = torch_snippet.rms_norm(x_, (n,), gamma, 0.0)
+    want = of_length(dy, x, gamma.numpy(), 0.0)[1]
+    if 1e-36 < np.abs(want).max() < 3e38:  # else float32 cannot hold it
+        assert distance(torch.autograd.grad(y, x_, torch.from_numpy(dy))[0], want) < 1e-6
+
+
 @pytest.mark.parametrize("shape", [(2, 3, 4), (3, 4), (4,)])
 @pytest.mark.parametrize("options", [{}, {"eps": 0.1}, {"elementwise_affine": False}])
 def test_the_module_drops_in(shape: tuple[int, ...], options: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.snippets.cases import ROOT, SNIPPETS
 
-LINES = 165  # near 100 is the aim; range, out= and the checks of arguments need some more
+LINES = 180  # near 100 is the aim; range, out= and the checks of arguments need some more
 LONG = {"rmsnorm_triton.py": 400}  # kernels for rows of any length, and their derivatives
 FRAMEWORKS = {"jax", "numba", "numpy", "torch", "triton"}
 

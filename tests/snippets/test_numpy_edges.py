@@ -85,6 +85,12 @@ def test_what_does_not_fit_is_named(name: str, a: Any, message: str) -> None:
         snippet.backward(**arguments)
 
 
+@pytest.mark.parametrize("eps", [RSTD, [1e-6, 1e-6]])
+def test_epsilon_is_one_number(eps: Any) -> None:
+    with pytest.raises(ValueError, match=r"eps must be one number, not of shape \(2,"):
+        snippet.forward(X, None, eps)
+
+
 @pytest.mark.parametrize(
     ("out", "message"),
     [
