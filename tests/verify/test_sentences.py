@@ -3,6 +3,8 @@
 # The formulas share one signature, whether they use every argument or not.
 # ruff: noqa: ARG005
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -138,7 +140,7 @@ def layer_norm(dy, x, gamma, eps, without=""):
 
 
 #: What a report says of another layer, which layer, and the formula that it is true of.
-SAYS_OF = {
+SAYS_OF: dict[str, tuple[str, Any]] = {
     "dx: the second term is missing; and the third term is missing": (
         "LayerNorm",
         lambda *a: layer_norm(*a, without=("mean", "variance")),
