@@ -3,6 +3,7 @@
 # The formulas share one signature, whether they use every argument or not.
 # ruff: noqa: ARG005
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -143,12 +144,12 @@ def layer_norm(dy, x, gamma, eps, without=""):
 SAYS_OF: dict[str, tuple[str, Any]] = {
     "dx: the second term is missing; and the third term is missing": (
         "LayerNorm",
-        lambda *a: layer_norm(*a, without=("mean", "variance")),
+        partial(layer_norm, without=("mean", "variance")),
     ),
     "dx: the second term is missing; and the whole is divided by r once too often "
     "(r is sqrt(eps + sum((x - sum(x)/n)**2)/n))": (
         "LayerNorm",
-        lambda *a: layer_norm(*a, without=("mean", "squared")),
+        partial(layer_norm, without=("mean", "squared")),
     ),
     "dx: exp(x)/r is missing from the whole (r is sum(exp(x)))": (
         "softmax",
