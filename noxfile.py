@@ -21,6 +21,11 @@ nox.options.default_venv_backend = "uv|virtualenv"
 ROOT = Path(__file__).resolve().parent
 BUILD = ROOT / "docs/_build"
 PROJECT = nox.project.load_toml("pyproject.toml")
+FILES = [  # the tests that read what lies beside the package, and a first few of the package's own
+    *("tests/test_contributing.py", "tests/test_imports.py", "tests/test_pages.py"),
+    *("tests/test_prints.py", "tests/test_readme.py", "tests/test_reference.py"),
+    *("tests/snippets", "tests/test_pitfalls.py", "tests/test_layers.py"),
+]
 
 
 def install(session: nox.Session, *groups: str) -> None:
@@ -36,11 +41,12 @@ def sphinx(session: nox.Session, builder: str) -> None:
 
 @nox.session(tags=["check"])
 def lint(session: nox.Session) -> None:
-    """Check style and format (`nox -s lint -- --fix` mends what it can)."""
+    """Check style, format and the order of the modules (`-- --fix` mends what it can)."""
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))
     fix = "--fix" in session.posargs
     session.run("ruff", "check", *(["--fix"] if fix else []))
     session.run("ruff", "format", *([] if fix else ["--check"]))
+    session.run("lint-imports", "--no-cache", "--no-logo")
 
 
 @nox.session(tags=["check"])
@@ -75,7 +81,8 @@ def docs_live(session: nox.Session) -> None:
     install(session, "live")
     ignored = ("--re-ignore", r"[/\\](_build|_cache|__pycache__|\.\w+)([/\\]|$)")
     watched = ("--watch", "rmsnorm_math", *ignored)
-    session.run("sphinx-autobuild", "-n", *watched, *session.posargs, "docs", BUILD / "live")
+    live = ("sphinx-autobuild", "-n", *watched, *session.posargs, "docs", BUILD / "live")
+    session.run("python", "docs/_ext/warm.py", *live)
 
 
 @nox.session(name="site-tests", default=False, tags=["site"])
@@ -111,13 +118,22 @@ def run_speed(session: nox.Session) -> None:
     judge(session, "run.mjs", "3", *session.posargs)
 
 
+@nox.session(name="docs-speed", default=False)
+def docs_speed(session: nox.Session) -> None:
+    """Time what a writer waits for: a clean build, a changed sentence or cell; five of each."""
+    install(session, "docs")
+    session.run("python", "-m", "benchmarks.editing", *session.posargs)
+
+
 @nox.session(default=False, tags=["site"])
 def browser(session: nox.Session) -> None:
     """Read, judge and run the built site in Chromium, and what it offers elsewhere."""
     # without the package: what is downloaded must run outside the repository
     groups = nox.project.dependency_groups(PROJECT, "browser")
     session.install(*PROJECT["project"]["dependencies"], *groups)
-    session.run("pytest", "tests/browser", *session.posargs)
+    session.run(
+        "pytest", "tests/browser", "--maxfail=10", *session.posargs
+    )  # a broken site tells soon
 
 
 @nox.session(default=False, tags=["matrix"])
@@ -220,7 +236,10 @@ def workflows(session: nox.Session) -> None:
 
 @nox.session(tags=["check"])
 def package(session: nox.Session) -> None:
-    """Build wheel and sdist, check both, run the wheel's README and the sdist's tests elsewhere.
+    """Build wheel and sdist, check both, run the wheel's README and tests of the sdist elsewhere.
+
+    The sdist holds what git tracks, so that its tests are those of `nox -s tests`; run again are
+    those that read the files beside the package, and a few of the package's own.
 
     `nox -s package -- v1.2.3` also wants that this is the version, and that the changelog has it.
     """
@@ -240,8 +259,13 @@ def package(session: nox.Session) -> None:
     with session.chdir(tmp):
         session.run("python", "-m", "doctest", ROOT / "README.md")
     shutil.unpack_archive(next((tmp / "dist").glob("*.tar.gz")), tmp / "sdist", filter="data")
-    with session.chdir(next((tmp / "sdist").iterdir())):
-        session.run("python", "-m", "pytest", "-q")
+    sdist = next((tmp / "sdist").iterdir())
+    tracked = session.run("git", "ls-files", external=True, silent=True, log=False).splitlines()
+    packed = {path.relative_to(sdist).as_posix() for path in sdist.rglob("*") if path.is_file()}
+    if different := packed.symmetric_difference({*tracked, "PKG-INFO"}):
+        session.error(f"in git or in the sdist alone: {', '.join(sorted(different))}")
+    with session.chdir(sdist):
+        session.run("python", "-m", "pytest", "-q", *FILES)
 
 
 @nox.session(default=False)

@@ -105,6 +105,7 @@ LAYERS: dict[str, dict[str, Any]] = {
     "attention": {
         "y": {IndexedBase("y")[b, c]: attention},
         "arguments": {Q: "q", K: "k", V: "v"},
+        "blocks": True,
         "torch": F.scaled_dot_product_attention,
         "jax": lambda q, k, v: jax.nn.softmax(q @ k.T / q.shape[-1] ** 0.5, -1) @ v,
         "shapes": ((2048, 64),) * 3,
@@ -232,9 +233,9 @@ def measure(name: str, rounds: int) -> dict[str, Any]:
     for _ in range(rounds):
         for key, f in functions.items():
             f()  # what the one before left in caches is not this one's affair
-            start = time.perf_counter()
+            start = time.process_time()
             result = f()
-            times[key].append(time.perf_counter() - start)
+            times[key].append(time.process_time() - start)
             del result
     peers = {
         "NumPy printed": "NumPy by hand, in place",

@@ -30,13 +30,14 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
-    "discover",
-    "examples",
+    "downloads",
     "katex",
+    "mark_doctests",
+    "page_metadata",
     "project",
     "run_here",
     "site_fixes",
-    "take",
+    "warm",
 ]
 exclude_patterns = ["_build", "_cache", "snippets"]
 myst_heading_anchors = 3  # links to a section of another page

@@ -1,6 +1,7 @@
 """What the page "Derive yours" shows of a layer: its derivatives as formulas, and its code."""
 
 import json
+import re
 import textwrap
 from html import escape
 from itertools import count
@@ -59,20 +60,26 @@ CONSTANTS = {"epsilon", "eps"}  # no parameter is learned under these names
 
 def answer(text):
     """Return as JSON what `derive` finds, or the message of what is wrong and its line."""
+    layer = None
     try:
-        found = derive(text)
+        layer = read(text)
+        found = derive(layer)
     except Unreadable as error:
-        found = {"error": str(error), "line": error.line}
+        found = {"error": str(error), "line": error.line or (layer and layer.line)}
     except Refused as error:
-        found = {"error": str(error), "line": None}
+        found = {"error": on_this_page(str(error)), "line": layer.line}
     except (RecursionError, MemoryError):
         found = {"error": "this is too large to be derived here: the package does it", "line": None}
     return json.dumps(found)
 
 
-def derive(text):
-    """Return the formulas, `[what, LaTeX]`, and the code by framework, of the layer in a text."""
-    layer = read(text)
+def on_this_page(message):
+    """Return a message of the package with what to write here in place of what to pass."""
+    return re.sub(r"Pass ranges=\{(\w+): (\(.*?\))\}", r"Add the line \1: \2", message)
+
+
+def derive(layer):
+    """Return the formulas, `[what, LaTeX]`, and the code by framework, of a layer."""
     y, output = layer.formula, layer.element
     free = list(output.indices) if isinstance(output, Indexed) else []
     if unknown := sorted(
@@ -119,7 +126,7 @@ def variables(expr):
     labels = {e.base for delta in expr.atoms(KroneckerDelta) for e in delta.atoms(Indexed)}
     bases = {e.base for e in expr.atoms(Indexed)} - labels
     if not bases:
-        raise Unreadable("there is no array to differentiate by: write its elements, x[i]")
+        raise Unreadable("the last line, the layer, has no array: write its elements, x[i]")
     numbers = {s for s in expr.free_symbols if type(s) is Symbol and not s.is_integer}
     numbers = {s for s in numbers if str(s) not in CONSTANTS | {str(b) for b in bases | labels}}
     return [*sorted(bases, key=lambda b: (str(b) != "x", str(b))), *sorted(numbers, key=str)]
@@ -149,7 +156,7 @@ def key(element, label):
 
 
 def barred(wrt):
-    indices = f"_{{{' '.join(map(latex, wrt.indices))}}}" if isinstance(wrt, Indexed) else ""
+    indices = f"_{{{','.join(map(latex, wrt.indices))}}}" if isinstance(wrt, Indexed) else ""
     return rf"\bar{{{latex(getattr(wrt, 'base', wrt))}}}{indices}"
 
 
@@ -191,6 +198,6 @@ def form():
 
 def derived():
     """Return what is derived of the first example, as the page shows it when it is opened."""
-    found = derive(EXAMPLES[FIRST])
+    found = derive(read(EXAMPLES[FIRST]))
     lines = [f"{what[0].upper()}{what[1:]}:\n\n$$\n{tex}\n$$\n" for what, tex in found["formulas"]]
     return Markdown("\n".join(lines) + tabs({LABELS[f]: t for f, t in found["code"].items()}).data)

@@ -4,15 +4,24 @@ import sys
 
 import sympy
 from IPython.display import Markdown
-from sympy import Eq, Symbol, latex
+from sympy import Eq, MatAdd, Symbol, latex
 
 from rmsnorm_math import abbreviate, jacobian, rms, rmsnorm, source, vjp
 from rmsnorm_math.notation import epsilon, gamma, i, j, r, x, xhat, ybar
 
 
+class Equation(Eq):
+    """An equation whose sums of matrices are shown in the order in which they were written."""
+
+    def _latex(self, printer):  # noqa: ARG002
+        order = "none" if self.has(MatAdd) else None
+        text = " = ".join(latex(side, order=order) for side in self.args)
+        return text.replace("+ - ", "- ")
+
+
 def equation(left, right):
     """Return `left = right`, with the left side given in LaTeX."""
-    return Eq(Symbol(left), right, evaluate=False)
+    return Equation(Symbol(left), right, evaluate=False)
 
 
 class Line:

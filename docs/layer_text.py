@@ -7,6 +7,7 @@ line. Its length and its numbers are bounded.
 
 import ast
 import itertools
+import textwrap
 from dataclasses import dataclass, field
 
 import sympy
@@ -15,6 +16,8 @@ from sympy import Idx, IndexedBase, Integer, Piecewise, Rational, Symbol
 from rmsnorm_math import notation
 
 LONGEST, MOST, DEEPEST, LARGEST = 2000, 400, 40, 10**6  # characters, nodes, levels; a number
+WRITTEN_OUT = 2000  # operations of the formula, its definitions written out
+CHOICES = 12  # arguments of all max and min together: SymPy compares each with each
 NAMES = "Abs And Eq Heaviside KroneckerDelta Max Min Mod Ne Not Or Piecewise Product Sum acosh"
 NAMES += " asinh atan atanh cos cosh erf erfc exp floor log sign sin sinh sqrt tan tanh"
 FUNCTIONS = {name: getattr(sympy, name) for name in NAMES.split()}
@@ -34,6 +37,21 @@ OPERATORS = {
     ast.Or: sympy.Or,
 }
 LETTERS = "klpqstuvw"
+INSTEAD = {  # of what people write elsewhere
+    "mean": "Sum(x[k], (k, 1, n))/n",
+    "sum": "Sum(x[k], (k, 1, n))",
+    "prod": "Product(x[k], (k, 1, n))",
+    "norm": "sqrt(Sum(x[k]**2, (k, 1, n)))",
+    "softmax": "exp(x[i])/Sum(exp(x[k]), (k, 1, n))",
+    "sigmoid": "1/(1 + exp(-x[i]))",
+    "silu": "x[i]/(1 + exp(-x[i]))",
+    "gelu": "x[i]*(1 + erf(x[i]/sqrt(2)))/2",
+    "softplus": "log(1 + exp(x[i]))",
+    "relu": "max(x[i], 0)",
+    "rsqrt": "1/sqrt(x[i])",
+    "square": "x[i]**2",
+    "where": "a[i] if x[i] > 0 else c[i]",
+}
 
 
 class Unreadable(ValueError):
@@ -50,6 +68,7 @@ class Layer:
 
     element: sympy.Expr
     formula: sympy.Expr
+    line: int
     where: dict = field(default_factory=dict)
     ranges: dict = field(default_factory=dict)
 
@@ -59,19 +78,26 @@ def read(text):
     if len(text) > LONGEST:
         raise Unreadable(f"the text has {len(text)} characters; {LONGEST} are read")
     try:
-        tree = ast.parse(text)
+        tree = ast.parse(textwrap.dedent(text.removeprefix("\ufeff")))
     except SyntaxError as error:
-        raise Unreadable(f"no Python expression: {error.msg}", error.lineno) from None
+        line = text.splitlines()[(error.lineno or 1) - 1 :][:1]
+        raise Unreadable(
+            f"this is no formula: {unread(*line) or error.msg}", error.lineno
+        ) from None
     except (ValueError, RecursionError, MemoryError):
         raise Unreadable("the text cannot be parsed") from None
     if sum(1 for _ in ast.walk(tree)) > MOST or depth(tree) > DEEPEST:
         raise Unreadable("the formula is too large for this page: the package takes any")
+    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
+    if sum(len(n.args) for n in calls if n.func.id.lower() in ("max", "min")) > CHOICES:
+        raise Unreadable(f"max and min choose from {CHOICES} on this page, all together")
     reader = Reader(tree)
     for statement in tree.body:
         reader.statement(statement)
     if not reader.definitions:
         raise Unreadable("write the layer as y[i] = ..., its output on the left")
     *parts, (element, (line, value)) = reader.definitions.items()
+    reader.in_order()
     formula = reader.expand(value, line)
     if not isinstance(formula, sympy.Expr) or formula.has(sympy.I, sympy.nan, sympy.zoo):
         raise reader.refused(f"{formula} is no real number")
@@ -84,7 +110,22 @@ def read(text):
             raise reader.refused(f"{found.base} has different numbers of indices")
     if output in formula.free_symbols:
         raise reader.refused(f"{output} is the output, and stands on the right as well")
-    return Layer(element, formula, {key: value for key, (_, value) in parts}, reader.ranges)
+    names, numbers = {}, {}
+    for key, (_, part) in parts:
+        value = part.xreplace(numbers)
+        (names if value.free_symbols else numbers)[key] = value
+    return Layer(element, formula, line, names, reader.ranges)
+
+
+def unread(line=""):
+    """Return what to write in place of a line that Python cannot parse, where that is known."""
+    if "\\" in line:
+        return "LaTeX is not read here: write x[i]/r for a fraction"
+    if "lambda" in line:
+        return "lambda is a word of Python's own: take another name"
+    if line.count("(") != line.count(")") or line.count("[") != line.count("]"):
+        return "a bracket is not closed, or not opened"
+    return ""
 
 
 def depth(node):
@@ -143,11 +184,21 @@ class Reader:
                 raise self.refused(f"{key} is defined twice")
             self.definitions[key] = self.line, self.build(node.value)
         else:
-            raise self.refused("a line is a definition, y[i] = ..., or a range, b: (1, m)")
+            raise self.refused("write a line as a definition, y[i] = ..., or a range, b: (1, m)")
 
     @staticmethod
     def same(one, other):
         return getattr(one, "base", one) == getattr(other, "base", other)
+
+    def in_order(self):
+        """See that a definition uses none of those that come after it."""
+        keys = [*self.definitions]
+        for at, (line, value) in enumerate(self.definitions.values()):
+            self.line = line
+            used = {getattr(e, "base", e) for e in value.atoms(sympy.Indexed, Symbol)}
+            for later in keys[at + 1 : -1]:
+                if getattr(later, "base", later) in used:
+                    raise self.refused(f"{later} is used here, and defined below: move it up")
 
     def refused(self, message):
         return Unreadable(message, self.line)
@@ -155,6 +206,8 @@ class Reader:
     def name(self, node):
         """Return what a bare name stands for."""
         name = node.id
+        if name in ("oo", "inf", "nan"):
+            raise self.refused(f"{name} is no number here: sums have an end, such as n")
         if name == "pi":
             return sympy.pi
         if name in FUNCTIONS:
@@ -207,6 +260,12 @@ class Reader:
                 return self.call(node)
             case ast.Tuple():
                 return sympy.Tuple(*map(self.build, node.elts))
+            case ast.BinOp(op=ast.BitXor()):
+                raise self.refused("write a power as x[i]**2")
+            case ast.Call(func=ast.Name(name) | ast.Attribute(attr=name)) if name in INSTEAD:
+                raise self.refused(f"{name}(...) is not read here: write {INSTEAD[name]}")
+            case ast.Call(func=ast.Attribute(attr=name)) if name in FUNCTIONS:
+                raise self.refused(f"write {name}(x[i]), without what stands before the dot")
             case ast.Call(func=ast.Name()):
                 raise self.refused(f"{node.func.id}(...) is not among what is read: {NAMES}")
         raise self.refused(f"{ast.unparse(node)[:60]} is not among what this page reads")
@@ -253,6 +312,8 @@ class Reader:
                 )
             else:
                 expr = expr.xreplace({key: self.apart(value, expr)})
+            if expr.count_ops() > WRITTEN_OUT:
+                raise self.refused("written out, this is too large for this page")
         return expr
 
     def put(self, key, value, element):

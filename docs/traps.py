@@ -2,9 +2,10 @@
 
 from textwrap import fill
 
+import pitfalls
 from sympy import Rational, Sum
 
-from rmsnorm_math import differentiate, evaluate, finite_difference, pitfalls, rms, rmsnorm
+from rmsnorm_math import differentiate, evaluate, finite_difference, rms, rmsnorm
 from rmsnorm_math.notation import epsilon, gamma, i, j, k, n, x
 
 POINT = {x: [1, 2, 3], gamma: [2, -1, 5], epsilon: Rational(1, 3)}

@@ -18,7 +18,7 @@ from rmsnorm_math.index.leave import leave
 from rmsnorm_math.index.ranges import known_ranges
 from rmsnorm_math.index.survey import survey
 from rmsnorm_math.index.walk import Ranges, declared, dummies_of, free_symbols
-from rmsnorm_math.inputs import Stated, as_expression, as_ranges
+from rmsnorm_math.inputs import Stated, as_expression, as_ranges, as_variable
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes, refuse_variable
 
 
@@ -71,12 +71,9 @@ def differentiate(expr: Expr, wrt: Expr, ranges: Stated | None = None) -> Expr:
     >>> differentiate(Sum(a[i]*a[i + 1], (i, 1, 2)), a[2])
     a[1] + a[3]
     """
-    expr, wrt = as_expression(expr), as_expression(wrt, "the variable")
+    expr, wrt = as_expression(expr), as_variable(wrt)
     ranges = as_ranges(ranges)
-    refuse_variable(expr, wrt)
-    refuse_expression(expr)
-    inner = enter(expr)
-    refuse_lookalikes(inner, wrt, *ranges)
+    inner = entered(expr, ranges, wrt)
     bounds = known_ranges(survey([inner, wrt], ranges))
     result = derivative(contracted(inner, bounds), wrt, bounds)
     return finished(result, [expr, wrt], ranges, dummies_of(expr))
@@ -113,11 +110,23 @@ def contract(expr: Expr, ranges: Stated | None = None) -> Expr:
     """
     expr = as_expression(expr)
     ranges = as_ranges(ranges)
-    refuse_expression(expr)
-    inner = enter(expr)
-    refuse_lookalikes(inner, *ranges)
+    inner = entered(expr, ranges)
     result = contracted(inner, known_ranges(survey([inner], ranges)))
     return finished(result, [expr], ranges, dummies_of(expr))
+
+
+def entered(
+    expr: Expr, ranges: Ranges, wrt: Expr | None = None, vector: Expr | None = None
+) -> Expr:
+    """Return `expr` in the inner form, if it and what it meets can be worked with."""
+    if wrt is not None:
+        refuse_variable(expr, wrt)
+    met = [] if vector is None else [vector]
+    for given in (expr, *met):
+        refuse_expression(given)
+    inner = enter(expr)
+    refuse_lookalikes(inner, *map(enter, met), *([] if wrt is None else [wrt]), *ranges)
+    return inner
 
 
 def finished(expr: Expr, given: list[Expr], ranges: Ranges, names: Iterable[Expr]) -> Expr:

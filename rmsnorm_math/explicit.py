@@ -152,6 +152,6 @@ def _span(axis: Any, expr: Expr, numbers: Mapping[Expr, Expr], sizes: Mapping[st
     ]
     if len(lengths) != 1:
         raise Refused(
-            f"the range of {index} is not clear from {dict(sizes)}: write ({index}, 1, ...) for it."
+            f"nothing says where {index} runs: write ({index}, 1, 3), with the number of elements."
         )
     return range(1, lengths[0] + 1)

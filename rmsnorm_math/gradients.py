@@ -4,20 +4,28 @@ Each is a derivative and a contraction, so an O(n) result comes out without an
 n by n array in between.
 """
 
-from sympy import Add, Dummy, Expr, Idx, Indexed, IndexedBase, Symbol
+from sympy import Add, Dummy, Expr, Idx, Indexed
 
-from rmsnorm_math.calculus import differentiate, finished
+from rmsnorm_math.calculus import differentiate, entered, finished
 from rmsnorm_math.errors import Refused
+from rmsnorm_math.index.conditions import within
 from rmsnorm_math.index.contraction import contracted, total
-from rmsnorm_math.index.derivative import terms_of_derivative
+from rmsnorm_math.index.derivative import derivative, terms_of_derivative
 from rmsnorm_math.index.enter import enter
-from rmsnorm_math.index.ranges import is_length, known_ranges, span_or_refusal
-from rmsnorm_math.index.rebuild import put
+from rmsnorm_math.index.inner import bracket
+from rmsnorm_math.index.names import named_like
+from rmsnorm_math.index.ranges import (
+    declared_span,
+    is_length,
+    known_ranges,
+    refuse_unclear,
+    span_of,
+)
+from rmsnorm_math.index.rebuild import occurs, put
 from rmsnorm_math.index.survey import Survey, survey
 from rmsnorm_math.index.terms import times
-from rmsnorm_math.index.walk import Ranges, dummies_of, free_indices, plain
-from rmsnorm_math.inputs import Stated, as_expression, as_ranges
-from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes, refuse_variable
+from rmsnorm_math.index.walk import Ranges, depends, dummies_of, free_indices, plain
+from rmsnorm_math.inputs import Stated, as_expression, as_indices, as_ranges, as_variable, as_vector
 
 
 def jacobian(y: Expr, wrt: Expr, ranges: Stated | None = None) -> Expr:
@@ -66,7 +74,8 @@ def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Stated | None = None) -> Ex
         The cotangent of `y`, with every free index of `y`, such as ``ybar[i]``
         or, for a batch, ``ybar[b, i]``. A scalar `y` takes a symbol.
     ranges
-        As in `differentiate`. Where nothing says where i runs, it is asked for.
+        As in `differentiate`. Where a sum over i is left, and nothing says where i
+        runs, it is asked for.
 
     Raises
     ------
@@ -91,11 +100,41 @@ def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Stated | None = None) -> Ex
     >>> abbreviate(dgamma, {IndexedBase("r")[b]: rms(b)})
     Sum(x[b, j]*ybar[b, j]/r[b], (b, 1, m))
     """
-    y, cotangent = as_expression(y, "the output"), as_expression(cotangent, "the cotangent")
-    wrt = as_expression(wrt, "the variable")
-    ranges = as_ranges(ranges)
-    outputs = _plain_indices(cotangent, "cotangent")
-    return _product(y, wrt, cotangent, outputs, ranges, tangent=False)
+    y, cotangent = as_expression(y, "the output"), as_vector(cotangent, "cotangent")
+    wrt, ranges = as_variable(wrt), as_ranges(ranges)
+    outputs = as_indices(cotangent, "cotangent")
+    inner, factor = entered(y, ranges, wrt, cotangent), enter(cotangent)
+    apart = all(isinstance(s, Idx) and s not in outputs for s in getattr(wrt, "indices", ()))
+    given = survey([inner, factor, *([wrt] if apart else [])], ranges)  # else its i is another
+    _refuse_missing(y, cotangent, given)
+    limits, unknown = [], {}
+    for index in outputs:
+        bound, ends = Dummy(index.name, integer=True), (Dummy(integer=True), Dummy(integer=True))
+        if (span := span_of(index, given)) is None:
+            unknown[bound] = ends
+        limits.append((bound, *(span or ends)))
+        inner, factor = put(inner, index, bound), put(factor, index, bound)
+    shown = survey([inner, factor, wrt], ranges | {bound: (*ends,) for bound, *ends in limits})
+    bounds = known_ranges(shown) | _shared(wrt, unknown, shown)
+    factor = contracted(factor, bounds)
+    terms = terms_of_derivative(contracted(inner, bounds), wrt, bounds)
+    result = Add(*(times(factor, term) for term in terms))
+    for limit in reversed(limits):
+        result = total(result, limit, bounds)
+    for index, (bound, *_) in zip(outputs, limits, strict=True):
+        if any(occurs(result, end) for end in unknown.get(bound, ())):
+            refuse_unclear(index, given, y)
+    return finished(result, [y, wrt, cotangent], ranges, [*dummies_of(y), *map(plain, outputs)])
+
+
+def _shared(wrt: Expr, unknown: Ranges, shown: Survey) -> Ranges:
+    """Return the unknown ranges of those indices of `wrt` beside which only an output's stands."""
+    found: Ranges = {}
+    for at, index in enumerate(getattr(wrt, "indices", ())):
+        for output in unknown if declared_span(index, shown) is None else ():
+            if shown.places[wrt.base, at] - {index} == {output}:
+                found[index] = unknown[output]
+    return found
 
 
 def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Stated | None = None) -> Expr:
@@ -110,14 +149,15 @@ def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Stated | None = None) -> Expr
     tangent
         The tangent of the input with the same indices, such as ``xdot[j]``.
     ranges
-        As in `vjp`.
+        As in `differentiate`; the tangent has every element that `y` has, or those
+        of the range that is stated.
 
     Raises
     ------
     TypeError
         As `differentiate`, or if the tangent is no element.
     ValueError
-        If tangent and `wrt` differ in their indices, or a range is unclear.
+        If tangent and `wrt` differ in their indices.
 
     Examples
     --------
@@ -126,65 +166,35 @@ def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Stated | None = None) -> Expr
     >>> abbreviate(jvp(rmsnorm(), x[j], xdot[j]), {r: rms()})
     gamma[i]*xdot[i]/r - gamma[i]*x[i]*Sum(x[j]*xdot[j], (j, 1, n))/(n*r**3)
     """
-    y, wrt = as_expression(y, "the output"), as_expression(wrt, "the variable")
-    tangent = as_expression(tangent, "the tangent")
-    ranges = as_ranges(ranges)
-    inputs = _plain_indices(tangent, "tangent")
+    y, tangent = as_expression(y, "the output"), as_vector(tangent, "tangent")
+    wrt, ranges = as_variable(wrt), as_ranges(ranges)
+    inputs = as_indices(tangent, "tangent")
     if list(getattr(wrt, "indices", ())) != inputs:
         raise Refused(f"the tangent {tangent} of {wrt} needs the same indices as {wrt}.")
-    return _product(y, wrt, tangent, inputs, ranges, tangent=True)
+    inner = entered(y, ranges, wrt, tangent)
+    spans = [declared_span(index, survey([], ranges)) for index in inputs]
+    own = [Dummy(integer=True) for _ in inputs]  # y may have another index of the same name
+    by = wrt.base[own] if inputs else wrt
+    stated = ranges | {index: span for index, span in zip(own, spans, strict=True) if span}
+    bounds = known_ranges(survey([inner, by], stated))
 
+    def change(element: Indexed) -> Expr:
+        places = zip(element.indices, spans, strict=True)
+        there = [bracket(within(place, *span, bounds)) for place, span in places if span]
+        return times(*there, tangent.base[element.indices])
 
-def _product(
-    y: Expr, wrt: Expr, vector: Expr, summed: list[Expr], ranges: Ranges, *, tangent: bool
-) -> Expr:
-    """Sum the derivative of `y`, times `vector`, over the indices in `summed`.
-
-    They are those of the output or, if `vector` is a `tangent`, of the variable.
-    """
-    refuse_variable(y, wrt)
-    refuse_expression(y)
-    refuse_expression(vector)
-    inner, factor = enter(y), enter(vector)
-    refuse_lookalikes(inner, factor, wrt, *ranges)
-    shown, by = survey([inner, factor], ranges), wrt
-    if not tangent:
-        _refuse_missing(y, vector, shown)
-    axes = {index: (wrt.base, at) for at, index in enumerate(summed)} if tangent else {}
-    spans = {index: span_or_refusal(index, shown, axes.get(index)) for index in summed}
-    limits = [(Dummy(index.name, integer=True), *span) for index, span in spans.items()]
-    for index, limit in zip(summed, limits, strict=True):
-        factor = put(factor, index, limit[0])
-        if tangent:
-            by = put(by, index, limit[0])
-        else:
-            inner = put(inner, index, limit[0])
-    stated = ranges | {index: (first, last) for index, first, last in limits}
-    bounds = known_ranges(survey([inner, factor, by], stated))
-    factor = contracted(factor, bounds)
-    terms = terms_of_derivative(contracted(inner, bounds), by, bounds)
-    result = Add(*(times(factor, term) for term in terms))
-    for limit in reversed(limits):
-        result = total(result, limit, bounds)
-    return finished(result, [y, wrt, vector], ranges, [*dummies_of(y), *map(plain, summed)])
+    result = derivative(contracted(inner, bounds), wrt, bounds, change if inputs else None)
+    if not inputs:
+        result = times(result, contracted(enter(tangent), bounds))
+    elif not depends(y, tangent):
+        result = named_like(tangent, result)
+    return finished(result, [y, wrt, tangent], ranges, [*dummies_of(y), *map(plain, inputs)])
 
 
 def _refuse_missing(y: Expr, cotangent: Expr, shown: Survey) -> None:
     indices = [s for s in free_indices(y) if not is_length(s, shown)]
     if missing := [str(s) for s in indices if s not in getattr(cotangent, "indices", ())]:
         raise Refused(
-            f"y has the free index {', '.join(missing)}, and the cotangent {cotangent} lacks it: "
-            f"the sum over it would be missing. Give the cotangent all of {indices}."
+            f"y has the free index {', '.join(missing)}, and the cotangent {cotangent} is no "
+            f"element with it: the sum over it would be missing. Give ybar[{str(indices)[1:-1]}]."
         )
-
-
-def _plain_indices(element: Expr, role: str) -> list[Expr]:
-    indices = list(element.indices) if isinstance(element, Indexed) else []
-    if isinstance(element, IndexedBase):
-        raise Refused(f"the {role} {element} stands without an index: write {element}[i].")
-    if not all(isinstance(s, Idx | Symbol) for s in indices) or len(set(indices)) < len(indices):
-        raise Refused(
-            f"the indices of the {role} {element} must be different symbols, "
-            f"such as {element.base}[i]."
-        )
-    return indices

@@ -6,8 +6,10 @@ from typing import Any, TypeAlias
 
 from sympy import (
     Expr,
+    FunctionClass,
     I,
     Idx,
+    Indexed,
     IndexedBase,
     MatrixBase,
     MatrixExpr,
@@ -21,6 +23,7 @@ from sympy import (
     sympify,
     zoo,
 )
+from sympy.algebras.quaternion import Quaternion
 from sympy.core.relational import Relational
 
 from rmsnorm_math.errors import Refused
@@ -39,21 +42,37 @@ INSTEAD: tuple[tuple[tuple[type, ...], str], ...] = (
         (list, tuple, Tuple, set, dict, MatrixBase, MatrixExpr, NDimArray),
         "Give one element, with an index for its place: x = IndexedBase('x'), then x[i].",
     ),
-    ((object,), "Give an expression in index notation, such as Sum(x[k]**2, (k, 1, n))."),
+    ((FunctionClass,), "Give its value at something: f(x[i])."),
 )
+EXPRESSION = "Give an expression in index notation, such as Sum(x[k]**2, (k, 1, n))."
 
 
-def as_expression(given: Any, role: str = "the expression") -> Expr:
+def as_expression(given: Any, role: str = "the expression", advice: str = EXPRESSION) -> Expr:
     """Return `given` as a SymPy expression; `role` is what a message calls it."""
+    if (expr := _expression(given)) is not None:
+        _refuse_what_is_not_real(expr, role)
+        return expr
+    advice = next((text for kinds, text in INSTEAD if isinstance(given, kinds)), advice)
+    raise Refused(f"{role} {_short(given)} is of type {type(given).__name__}. {advice}")
+
+
+def as_variable(given: Any) -> Expr:
+    """Return `given` as a SymPy expression: what a derivative is by."""
+    return as_expression(given, "the variable", "Give an element such as x[j], or a plain symbol.")
+
+
+def as_vector(given: Any, role: str) -> Expr:
+    """Return `given` as a SymPy expression: what a derivative is multiplied with."""
+    bar = {"cotangent": "ybar[i]", "tangent": "xdot[j]"}[role]
+    return as_expression(given, f"the {role}", f"Give an element such as {bar}, or a plain symbol.")
+
+
+def _expression(given: Any) -> Expr | None:
     try:
         expr = sympify(given, strict=True)
     except SympifyError:
-        expr = given
-    if isinstance(expr, Expr) and not isinstance(expr, MatrixExpr):
-        _refuse_what_is_not_real(expr, role)
-        return expr
-    advice = next(text for kinds, text in INSTEAD if isinstance(given, kinds))
-    raise Refused(f"{role} {_short(given)} is of type {type(given).__name__}. {advice}")
+        return None
+    return expr if isinstance(expr, Expr) and not isinstance(expr, MatrixExpr) else None
 
 
 def _refuse_what_is_not_real(expr: Expr, role: str) -> None:
@@ -66,8 +85,14 @@ def _refuse_what_is_not_real(expr: Expr, role: str) -> None:
                 f"order here. Create it without commutative=False."
             )
         label = node.label if isinstance(node, IndexedBase) else node
-        if node is I or (
-            isinstance(label, Symbol) and label.is_complex and label.is_extended_real is not True
+        if (
+            node is I
+            or isinstance(node, Quaternion)
+            or (
+                isinstance(label, Symbol)
+                and label.is_complex
+                and label.is_extended_real is not True
+            )
         ):
             raise Refused(
                 f"{node} in {role} {_short(expr)} is not real: elements and symbols are real here. "
@@ -95,10 +120,24 @@ def as_index(given: Any) -> Expr:
     return given
 
 
+def as_indices(element: Expr, role: str) -> list[Expr]:
+    """Return the indices of an element, if they are different symbols; a scalar has none."""
+    indices = list(element.indices) if isinstance(element, Indexed) else []
+    if isinstance(element, IndexedBase):
+        raise Refused(f"the {role} {element} stands without an index: write {element}[i].")
+    if not all(isinstance(s, Idx | Symbol) for s in indices) or len(set(indices)) < len(indices):
+        raise Refused(
+            f"the indices of the {role} {element} must be different symbols, "
+            f"such as {element.base}[i]."
+        )
+    return indices
+
+
 def as_length(given: Any, role: str) -> Expr:
     """Return `given`, if it may be the length of an axis."""
-    length = as_expression(given, role)
-    if length.is_Float or length.is_integer is False or length.is_positive is False:
+    length = _expression(given)
+    wrong = length is None or length.is_Float or length.has(Idx, Indexed)
+    if length is None or wrong or length.is_integer is False or length.is_positive is False:
         raise Refused(f"{role} {_short(given)} is no length: give a symbol such as n, or a number.")
     return length
 
@@ -106,10 +145,12 @@ def as_length(given: Any, role: str) -> Expr:
 def as_number(given: Any, role: str) -> Expr:
     """Return `given`, a text such as "1/3" too, unless it is a number without a finite value."""
     try:
-        number = Rational(given) if isinstance(given, str) else given
+        number = Rational(given) if isinstance(given, str) else _expression(given)
     except TypeError:
-        number = given
-    number = as_expression(number, role)
+        number = None
+    if number is None:
+        raise Refused(f"{role} {_short(given)} is no number: give one, such as 2, 0.5 or '1/3'.")
+    _refuse_what_is_not_real(number, role)
     if number.is_infinite:
         raise Refused(f"{role} {_short(given)} is not finite.")
     return number
@@ -125,13 +166,25 @@ def as_ranges(given: Any) -> Ranges:
                 f"the range of {index} is {_short(span)}. Write its first and its last value, "
                 f"{{{index}: (1, n)}}."
             )
-        first, last = (as_expression(end, f"in the range of {index}") for end in span)
-        for end in (first, last):
-            if end.is_Float or end.is_integer is False:
-                raise Refused(f"{end} in the range of {index} is no whole number.")
-        ranges[as_index(index)] = first, last
+        first, last = (_end(end, as_index(index), span) for end in span)
+        if (first - last).is_positive or (first.free_symbols and (first - last).is_nonnegative):
+            raise Refused(f"the range of {index} ends before it begins: it is {_short(span)}.")
+        ranges[index] = first, last
     return ranges
 
 
+def _end(given: Any, index: Expr, span: Any) -> Expr:
+    end = _expression(given)
+    wrong = end is None or end in UNDEFINED or end.is_Float or end.has(index)
+    if end is None or wrong or end.is_integer is False:
+        raise Refused(
+            f"the range of {index} is {_short(span)}: its ends are whole numbers or lengths. "
+            f"Write {{{index}: (1, n)}}."
+        )
+    return end
+
+
 def _short(given: Any) -> str:
-    return shorten(repr(given) if isinstance(given, str) else str(given), 60, placeholder=" ...")
+    return shorten(
+        repr(str(given)) if isinstance(given, str) else str(given), 60, placeholder=" ..."
+    )

@@ -87,7 +87,7 @@ def _matrix(entry: Expr, row: Expr, column: Expr, sizes: Sizes) -> MatrixExpr:
 
 
 def _term(term: Expr, row: Expr, column: Expr, sizes: Sizes) -> MatrixExpr:
-    scalar, inside = term.as_independent(row, column)
+    scalar, inside = term.as_independent(row, column, as_Add=False)
     factors = Mul.make_args(inside) if inside != 1 else ()
     if (delta := KroneckerDelta(row, column)) in factors:
         diagonal = [f.xreplace({column: row}) for f in factors if f != delta]
@@ -167,7 +167,7 @@ def _vector(factor: Expr, index: Expr, sizes: Sizes) -> MatrixExpr:
     if isinstance(factor, Add):
         return MatAdd(*(_vector(arg, index, sizes) for arg in factor.args))
     if isinstance(factor, Mul):
-        scalar, inside = factor.as_independent(index)
+        scalar, inside = factor.as_independent(index, as_Add=False)
         vectors = [_vector(arg, index, sizes) for arg in Mul.make_args(inside)]
         return scalar * (HadamardProduct(*vectors) if len(vectors) > 1 else vectors[0])
     if isinstance(factor, Pow) and factor.exp.is_number:

@@ -10,7 +10,7 @@ from sympy.core.function import AppliedUndef
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.explicit import named
 from rmsnorm_math.index.names import freshen
-from rmsnorm_math.inputs import as_expression, as_mapping, as_number
+from rmsnorm_math.inputs import as_expression, as_mapping, as_number, as_variable
 from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
 from rmsnorm_math.writing import written
 
@@ -26,8 +26,8 @@ def evaluate(expr: Expr, values: Values, **sizes: int) -> Expr:
         An expression in index notation.
     values
         A number for each symbol, and for each base its elements: a sequence
-        for ``x[i]``, a sequence of rows for ``x[b, i]``. A text such as
-        ``"1/3"`` is an exact number.
+        for ``x[i]``, from ``x[1]`` on, a sequence of rows for ``x[b, i]``.
+        ``x[0]`` is a key by itself. A text such as ``"1/3"`` is an exact number.
     **sizes
         The lengths and the free indices, as in `instantiate`.
 
@@ -60,8 +60,10 @@ def _value(expr: Expr, elements: Mapping[Expr, Expr], sizes: Mapping[str, Any]) 
         )
     result = written(fresh, {**elements, **named(fresh, sizes)})
     if result.free_symbols:
-        missing = result.atoms(Indexed) or result.free_symbols
-        raise Refused(f"{expr} needs a value for {', '.join(sorted(map(str, missing)))}.")
+        missing = sorted(result.atoms(Indexed) or result.free_symbols, key=str)
+        before = [e for e in missing if any(at.is_nonpositive for at in getattr(e, "indices", ()))]
+        advice = f" A list begins at 1: give each by itself, {{{before[0]}: 2}}." if before else ""
+        raise Refused(f"{expr} needs a value for {', '.join(map(str, missing))}.{advice}")
     return result.doit()
 
 
@@ -98,11 +100,11 @@ def finite_difference(
     >>> finite_difference(mean_square(), x[3], {x: [1, 2, 3]}, digits=12, n=3)
     2.00000000000
     """
-    expr, wrt = as_expression(expr), as_expression(wrt, "the variable")
+    expr, wrt = as_expression(expr), as_variable(wrt)
     refuse_expression(expr)
     given: Any = digits
     if not isinstance(given, int) or given < 1:
-        raise Refused(f"{given} are no digits: give a whole number, such as 30.")
+        raise Refused(f"{given!r} is no number of digits: give a whole number, such as 30.")
     elements = {key: _precise(number, 3 * digits) for key, number in _numbers(values).items()}
     if wrt not in elements:
         raise Refused(
@@ -138,7 +140,8 @@ def _numbers(values: Values) -> dict[Expr, Expr]:
 
 
 def _elements(name: Any, value: Any, indices: tuple[int, ...] = ()) -> Iterator[tuple[Expr, Any]]:
-    many = hasattr(value, "__len__") and not isinstance(value, str | bytes | Mapping | AbstractSet)
+    one = isinstance(value, str | bytes | Mapping | AbstractSet) or getattr(value, "shape", 1) == ()
+    many = hasattr(value, "__len__") and not one
     if isinstance(name, IndexedBase) and many:
         for position, entry in enumerate(value, 1):
             yield from _elements(name, entry, (*indices, position))

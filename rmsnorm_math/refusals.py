@@ -106,12 +106,6 @@ def refuse_variable(expr: Expr, wrt: Expr) -> None:
     _refuse_rank(expr, wrt)
 
 
-def _refuse_limits(total: Expr) -> None:
-    for end in (end for _, *ends in total.limits for end in ends):
-        if end.is_Float or (end.is_integer is False and end.is_finite):
-            raise Refused(f"{total} has the limit {end}, which is no whole number.")
-
-
 def _refuse_places(element: Indexed) -> None:
     for index in element.indices:
         if index.is_Float or index.is_integer is False:
@@ -149,7 +143,7 @@ def refuse_lookalikes(*exprs: Basic) -> None:
         if not same:
             raise Refused(
                 f"two different objects print as {label}: {srepr(other)} and {srepr(node)}. "
-                f"SymPy takes them for unrelated, and the derivative would silently be wrong. "
+                f"SymPy takes them for unrelated, and the result would silently be wrong. "
                 f"Create {label} once and use that object everywhere" + _advice(other, node)
             )
 

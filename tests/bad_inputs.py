@@ -5,6 +5,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 from sympy import (
     Derivative,
     Eq,
@@ -18,6 +19,7 @@ from sympy import (
     Matrix,
     MatrixSymbol,
     Poly,
+    Quaternion,
     S,
     Sum,
     Symbol,
@@ -111,6 +113,10 @@ DERIVATIVES: dict[str, Bad] = {
     "a range of None": lambda: differentiate(square, x[j], {j: (1, None)}),
     "a range by name": lambda: differentiate(square, x[j], {"j": (1, n)}),
     "a range of a number": lambda: differentiate(square, x[j], {1: (1, n)}),
+    "a range from its end": lambda: differentiate(square, x[j], {j: (n, 1)}),
+    "a range to its own index": lambda: differentiate(square, x[j], {j: (1, j)}),
+    "a quaternion": lambda: differentiate(Quaternion(1, 2, 3, 4), x[j]),
+    "a vjp of a scalar along a vector": lambda: vjp(square, x[j], ybar[i]),
     "a contraction of a list": lambda: contract([x[i]]),
     "a contraction of an equation": lambda: contract(Eq(x[i], x[j])),
     "a Jacobian of two outputs": lambda: jacobian((x[i], x[j]), x[k]),
@@ -119,7 +125,7 @@ DERIVATIVES: dict[str, Bad] = {
     "a vjp with another index": lambda: vjp(rmsnorm(), x[j], ybar[j]),
     "a vjp along a number": lambda: vjp(rmsnorm(), x[j], ybar[1]),
     "a vjp along a repeated index": lambda: vjp(A[i, j], A[k, b], ybar[i, i]),
-    "a vjp of an unclear range": lambda: vjp(x[i] ** 2, x[j], ybar[i]),
+    "a vjp of an unclear range": lambda: vjp(x[i] * x[i + 1], x[j], ybar[i]),
     "a vjp along a sum": lambda: vjp(rmsnorm(), x[j], ybar[i] + 1),
     "a vjp along a text": lambda: vjp(rmsnorm(), x[j], "ybar"),
     "a vjp by a base": lambda: vjp(rmsnorm(), x, ybar[i]),
@@ -168,7 +174,9 @@ NUMBERS: dict[str, Bad] = {
     "elements in a set": lambda: evaluate(square, {x: {1, 2, 3}}, n=3),
     "a number for a vector": lambda: evaluate(square, {x: 3}, n=3),
     "a text for a vector": lambda: evaluate(square, {x: "123"}, n=3),
+    "an array that is a number": lambda: evaluate(square, {x: np.array(3.0)}, n=3),
     "too few elements": lambda: evaluate(square, {x: [1, 2]}, n=3),
+    "elements that begin at 0": lambda: evaluate(x[0] * square, {x: [1, 2]}, n=1),
     "rows for a vector": lambda: evaluate(square, {x: [[1, 2], [3, 4]]}, n=2),
     "ragged rows": lambda: evaluate(Sum(A[1, k], (k, 1, n)), {A: [[1], [2, 3]]}, n=2),
     "a value that is no number": lambda: evaluate(x[1], {x: ["one"]}),
@@ -223,6 +231,8 @@ FORMS: dict[str, Bad] = {
     "a size in a text": lambda: matrix_form(x[i] * x[j], i, j, "n"),
     "a size that is negative": lambda: matrix_form(x[i] * x[j], i, j, -2),
     "a size that is a fraction": lambda: matrix_form(x[i] * x[j], i, j, 2.5),
+    "a size that is an index": lambda: matrix_form(x[i] * x[j], n, i, j),
+    "a size of elements": lambda: matrix_form(x[i] * x[j], i, j, square),
     "a function of a product": lambda: matrix_form(f(x[i] * x[j]), i, j, n),
     "a matrix of a whole vector": lambda: matrix_form(x, i, j, n),
     "a part that is a text": lambda: mean_square(part="n"),

@@ -159,7 +159,7 @@ class Domain:
             touch(wrt, {**scope, **known}, self.stated)
         by = {key[:2]: found for key, found in self.axes.items() if key[2:] == ("shown",) and found}
         self.shown, self.summed = set(by), {key for key, found in by.items() if found - set(looped)}
-        self.whole = span(world.whole, scope)
+        self.whole, self.shaped = span(world.whole, scope), bool(world.bases[0].shape)
 
     def on(self, index: Expr, shown: set[tuple[Any, ...]]) -> list[set[int]]:
         """Return what is shown of each axis on which an index stands."""
@@ -179,6 +179,13 @@ class Domain:
         if index in self.known:
             return self.known[index]
         found = {tuple(sorted(axis)) for axis in self.on(index, self.summed)}
+        if not found and not self.shaped:
+            every = {key[:2] for key in self.axes if key[2:] == ("free",)}
+            if all(axis <= {*self.whole} for axis in self.on(index, every)) and all(
+                axis == {*self.whole} for axis in self.on(index, self.shown)
+            ):
+                return self.whole  # a result that needs no range is right for each
+            raise Unjudged
         lengths = [s[axis] for (base, axis) in self.summed if (s := base.shape)]
         short = any(len(axis) < value(length, self.scope) for axis in found for length in lengths)
         if len(found) != 1 or short or self.contradicts_a_shape():

@@ -4,6 +4,7 @@ Each promise takes a drawn case and returns at how many points it was compared; 
 through to the caller.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -29,6 +30,7 @@ from tests.judge import (
     DIGITS,
     SIZES,
     UNDEFINED,
+    Axes,
     Domain,
     Unjudged,
     assert_close,
@@ -37,6 +39,7 @@ from tests.judge import (
     numbers,
     slope,
     told,
+    touch,
 )
 from tests.matrix_values import rows
 
@@ -156,16 +159,25 @@ def along(
     compared = 0
     for scope in scopes(y, wrt, result, bar):
         of_y = summed is y
-        whole = Domain(case.world, y, S.One if of_y else wrt, ranges, scope)
+        whole = Domain(case.world, y, wrt, ranges, scope)
+        at = {s: (wrt.base, axis) for axis, s in enumerate(getattr(wrt, "indices", ()))}
+        every = {} if of_y or whole.shaped else {s: at[s] for s in at if s not in whole.known}
         try:
-            spans = {s: whole.only(s) for s in getattr(bar, "indices", ())}
+            spans = {s: whole.only(s) for s in getattr(bar, "indices", ()) if s not in every}
         except Unjudged:
             continue
 
-        def expected(point: Scope, spans: dict[Expr, list[int]] = spans) -> Any:
+        def expected(
+            point: Scope,
+            spans: dict[Expr, list[int]] = spans,
+            every: Mapping[Expr, Any] = every,
+        ) -> Any:
             total = mpmath.mpf(0)
-            for chosen in product(*spans.values()):
-                inside = {**point, **dict(zip(spans, chosen, strict=True))}
+            met: Axes = defaultdict(set)
+            touch(y, point, met)
+            runs = spans | {s: sorted(met[axis]) for s, axis in every.items()}
+            for chosen in product(*runs.values()):
+                inside = {**point, **dict(zip(runs, chosen, strict=True))}
                 of_y, of_wrt = (inside, point) if summed is y else (point, inside)
                 target = wrt
                 if isinstance(wrt, Indexed):
@@ -177,9 +189,9 @@ def along(
             domain = Domain(case.world, y, wrt, ranges, scope, spans)
         else:
             domain = Domain(case.world, y, S.One, ranges, scope)
-            for axis, s in enumerate(getattr(wrt, "indices", ())):  # the tangent shows the axis
-                domain.axes[wrt.base, axis] |= {*spans[s]}
-                domain.shown.add((wrt.base, axis))
+            for s, values in spans.items():  # the tangent shows the axis
+                domain.axes[at[s]] |= {*values}
+                domain.shown.add(at[s])
         compared += compare(domain, result, expected, f"{y} by {wrt} along {bar}")
     return compared
 

@@ -38,6 +38,11 @@ def test_names_for_parts_are_written_out_and_no_index_is_captured():
     assert (instantiate(shared) - (x[1] + x[2]) ** 2).expand() == 0
 
 
+def test_a_name_for_a_number_is_that_number():
+    found = json.loads(answer("c = 2*pi\nd = c\ny[i] = d*x[i]"))
+    assert found["formulas"][0] == ["the layer", r"{y}_{i} = 2 \pi {x}_{i}"]
+
+
 def test_a_choice_and_a_chain_of_comparisons_are_read_as_python_reads_them():
     formula = read("y[i] = exp(x[i]) if 0 < x[i] <= 1 else x[i]/4").formula
     assert formula.subs(x[i], 1) == exp(1)
@@ -102,6 +107,49 @@ def test_a_message_names_the_line():
     with pytest.raises(Unreadable, match="has elements elsewhere") as caught:
         read("r = 1\ny[i] = x*x[i]")
     assert caught.value.line == 2
+
+
+HINTS = {
+    "y[i] = x[i]^2": "x[i]**2",
+    "y[i] = np.exp(x[i])": "exp(x[i])",
+    "y[i] = x[i]/mean(x)": "Sum(x[k], (k, 1, n))/n",
+    "y[i] = torch.sigmoid(x[i])": "1/(1 + exp(-x[i]))",
+    "y[i] = \\frac{x}{r}": "LaTeX is not read",
+    "y[i] = exp(x[i]": "a bracket",
+    "a[i] = c[i]\nc[i] = x[i]**2\ny[i] = a[i]": "defined below",
+    "y[i] = x[i]*Sum(x[k], (k, 1, oo))": "an end",
+    "y[i] = x[i]*Sum(x[k]*x[k + 1], (k, 1, n - 1))": "Add the line i: (1, n)",
+}
+
+
+@pytest.mark.parametrize(("text", "hint"), HINTS.items())
+def test_a_message_says_what_to_write_instead_and_where(text, hint):
+    found = json.loads(answer(text))
+    assert hint in found["error"]
+    assert found["line"] == 1
+
+
+def test_a_definition_may_be_a_number_or_unused():
+    found = json.loads(answer("c = 1/2\nd = sqrt(c)\nr = Sum(x[k], (k, 1, n))\ny[i] = d*x[i]**2"))
+    assert found["formulas"][2][1] == r"\bar{x}_{i} = \sqrt{2} {x}_{i} {\bar{y}}_{i}"
+
+
+BOMBS = {
+    "definitions that double": "\n".join(
+        [
+            "a0 = x[1] + 1",
+            *(f"a{k} = a{k - 1}*a{k - 1} + a{k - 1}" for k in range(1, 14)),
+            "y[i] = a13*x[i]",
+        ]
+    ),
+    "a choice of many": f"y[i] = max({', '.join(f'{k}*x[i]' for k in range(1, 30))})",
+    "choices in choices": "y[i] = " + "max(x[i], " * 12 + "0" + ")" * 12,
+}
+
+
+@pytest.mark.parametrize("text", BOMBS.values(), ids=BOMBS)
+def test_what_grows_too_large_is_refused_before_it_does(text):
+    assert "error" in json.loads(answer(text))
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -73,6 +73,13 @@ def test_the_repository_s_address_adds_its_links_and_is_what_is_installed(site: 
     assert not (result := site.build()).returncode, result.stderr
     assert f"pip install git+{repository}" in re.sub("<[^>]*>", "", site.html("index"))
     assert f'href="{repository}/issues"' in site.html("index")
+
+    site.write("pyproject.toml", known.replace("on-index = false", "on-index = true"))
+    assert not (result := site.build()).returncode, result.stderr
+    assert "pip install rmsnorm_math\n" in re.sub("<[^>]*>", "", site.html("index"))
+
+    site.write("pyproject.toml", known)
+    assert not (result := site.build()).returncode, result.stderr
     assert f'href="{repository}/blob/main/LICENSE"' in site.html("index")
 
 

@@ -59,7 +59,10 @@ NO_EXPRESSIONS = {
         None,
         "None is of type NoneType. Give an expression in index notation, ",
     ),
-    "a Function without its argument": (f, "f is of type UndefinedFunction. Give an expression"),
+    "a Function without its argument": (
+        f,
+        "f is of type UndefinedFunction. Give its value at something: f(x[i]).",
+    ),
     "a truth value": (True, "True is of type bool. Give an expression"),
 }
 TAKES_ONE = {
@@ -91,13 +94,24 @@ TAKES_ONE = {
     "the tangent": [lambda given: jvp(a[i] / r, a[j], given)],
     "the entry": [lambda given: matrix_form(given, i, j, n)],
     "the size": [lambda given: matrix_form(a[i] * a[j], i, j, given)],
-    "in the range of j": [lambda given: differentiate(r, a[j], {j: (1, given)})],
+    "the range of j": [lambda given: differentiate(r, a[j], {j: (1, given)})],
     "y in the outputs:": [lambda given: source({"y": given}, {a: "a"})],
     "c in the definitions:": [
         lambda given: abbreviate(r, {Symbol("c"): given}),
         lambda given: source({"y": r}, {a: "a"}, {Symbol("c"): given}),
     ],
     "the value of epsilon:": [lambda given: evaluate(r, {a: [1], Symbol("epsilon"): given}, n=1)],
+}
+
+
+ADVICE = {  # where a number, a length or what a derivative is by is asked for
+    "the part": "is no length: give a symbol such as n, or a number.",
+    "the size": "is no length: give a symbol such as n, or a number.",
+    "the value of epsilon:": "is no number: give one, such as 2, 0.5 or '1/3'.",
+    "the range of j": "its ends are whole numbers or lengths. Write {j: (1, n)}.",
+    "the variable": "Give an element such as x[j], or a plain symbol.",
+    "the cotangent": "Give an element such as ybar[i], or a plain symbol.",
+    "the tangent": "Give an element such as xdot[j], or a plain symbol.",
 }
 
 
@@ -108,7 +122,9 @@ def test_what_is_no_expression_is_refused_wherever_one_is_taken(case, role):
     for call in TAKES_ONE[role]:
         with pytest.raises(TypeError) as refused:
             call(given)
-        assert str(refused.value).startswith(f"{role} {message}")
+        said = str(refused.value)
+        assert said.startswith(f"{role} ")
+        assert said.startswith(f"{role} {message}") or said.endswith(ADVICE[role])
 
 
 @pytest.mark.parametrize("number", [2, 2.5, S.Half])
@@ -140,7 +156,7 @@ MISUSED = {
     ),
     "a range that ends at a fraction": (
         lambda: differentiate(r, a[j], {j: (1, 2.5)}),
-        "2.5",
+        "the range of j is (1, 2.5): its ends are whole numbers or lengths. Write {j: (1, n)}.",
     ),
     "a range for a look-alike": (
         lambda: differentiate(r, a[j], {Symbol("j"): (1, n)}),

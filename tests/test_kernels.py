@@ -128,7 +128,7 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ctypes.CDLL
         name = function_name(layer, what)
         text = source(*layers()[layer][what], framework="c", name=name)
         texts.append(text if not texts else text.replace(HEAD.format(name=name), ""))
-    (command,) = re.findall(r"^// cc (.*) \S+\.c -o", texts[0])
+    (command,) = re.findall(r"^// cc (.*)\n// +\S+\.c -o", texts[0])
     (folder / "kernels.c").write_text("\n".join(texts), "utf-8")
     found = {}
     for dtype, real in (("float32", "float"), ("float64", "double")):

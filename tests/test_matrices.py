@@ -15,6 +15,7 @@ from sympy import (
     Matrix,
     MatrixSymbol,
     Ne,
+    OneMatrix,
     Piecewise,
     S,
     Sum,
@@ -25,7 +26,7 @@ from sympy import (
     tanh,
 )
 
-from rmsnorm_math import abbreviate, instantiate, jacobian, matrix_form, rms, rmsnorm
+from rmsnorm_math import abbreviate, contract, instantiate, jacobian, matrix_form, rms, rmsnorm
 from rmsnorm_math.notation import b, gamma, i, j, k, m, n, r, x
 from tests.refusals import refusal
 
@@ -55,6 +56,13 @@ def test_matrix_form_of_what_has_no_row_or_no_column_repeats_it(entry):
     vectors = {MatrixSymbol(str(v), 3, 1): Matrix([v[at] for at in (1, 2, 3)]) for v in (x, gamma)}
     explicit = matrix_form(entry, i, j, n).subs(n, 3).subs(vectors).doit()
     assert Matrix(explicit) == instantiate(entry, i, j, n=3)
+
+
+def test_a_condition_on_a_part_leaves_the_other_terms_what_they_are():
+    entry = r + 2 * Piecewise((1, Ne(i, j)), (0, True))
+    assert matrix_form(entry, i, j, n) == (r + 2) * OneMatrix(n, n) - 2 * Identity(n)
+    again = contract(entry)
+    assert again == again.func(*again.args), "a sum stands in a sum"
 
 
 A, B = IndexedBase("A"), IndexedBase("B")

@@ -1,5 +1,6 @@
 """The wrong ways stay wrong as the pages say, and their numbers mean what the pages say."""
 
+import doctest
 import inspect
 import json
 from importlib.metadata import version
@@ -14,29 +15,37 @@ from rmsnorm_math import (
     finite_difference,
     instantiate,
     jacobian,
-    pitfalls,
     rms,
     rmsnorm,
 )
 from rmsnorm_math.notation import epsilon, i, j, k, n, x
-from rmsnorm_math.pitfalls import (
-    answers,
-    bound_index,
-    function_of_index,
-    ignored_subs,
-    late_index,
-    lookalike_indices,
-    matrix_norm,
-    matrix_square,
-    plain_symbol,
-    real_base,
-    shaped_base,
-    transposed_array,
-    unindexed_numerator,
-)
+
+with pytest.MonkeyPatch.context() as patch:
+    patch.syspath_prepend(Path(__file__).parents[1] / "docs")
+    import pitfalls
+    from pitfalls import (
+        answers,
+        bound_index,
+        function_of_index,
+        ignored_subs,
+        late_index,
+        lookalike_indices,
+        matrix_norm,
+        matrix_square,
+        plain_symbol,
+        real_base,
+        shaped_base,
+        transposed_array,
+        unindexed_numerator,
+    )
 
 RECORD = Path(__file__).parent.parent / "docs/data/traps.json"
 POINT = {x: [1, 2, 3], epsilon: 0}
+
+
+def test_the_examples_are_right():
+    assert doctest.testmod(pitfalls).attempted
+    assert not doctest.testmod(pitfalls).failed
 
 
 def test_each_trap_is_in_the_record():

@@ -1,7 +1,7 @@
 """Where an index runs: stated, declared, shown by the sums over its axis, or asked for."""
 
 import pytest
-from sympy import Idx, IndexedBase, KroneckerDelta, Piecewise, Sum, Symbol, exp
+from sympy import Idx, IndexedBase, KroneckerDelta, Piecewise, Sum, Symbol, exp, sin
 
 from rmsnorm_math import contract, differentiate, jacobian, jvp, vjp
 from rmsnorm_math.index.ranges import known_range
@@ -9,6 +9,8 @@ from rmsnorm_math.notation import gamma, i, j, k, m, n, x, xdot, ybar
 from tests.refusals import refusal
 
 l = Idx("l")
+A = IndexedBase("A")
+whole_sum = Sum(x[k], (k, 1, n))
 part = Sum(x[k], (k, 1, 2))
 beyond_the_first = Sum(KroneckerDelta(j, k) * gamma[k], (k, 2, n))
 STATED = {
@@ -46,8 +48,44 @@ def test_a_sum_over_a_part_does_not_show_where_the_axis_ends():
     ):
         with pytest.raises(ValueError, match=r"range of the index \w is not clear"):
             vjp(y, x[j], ybar[i])
-        with pytest.raises(ValueError, match=r"range of the index \w is not clear"):
-            jvp(y, x[j], xdot[j])
+
+
+def test_a_tangent_has_every_element_that_the_output_has():
+    assert jvp(x[i] * Sum(x[k], (k, 1, i)), x[j], xdot[j]) == (
+        xdot[i] * Sum(x[k], (k, 1, i)) + x[i] * Sum(xdot[j], (j, 1, i))
+    )
+    assert jvp(x[0] * whole_sum, x[j], xdot[j]) == (
+        xdot[0] * whole_sum + x[0] * Sum(xdot[j], (j, 1, n))
+    )
+    assert jvp(x[i] * x[i + 1], x[j], xdot[j]) == x[i + 1] * xdot[i] + x[i] * xdot[i + 1]
+    assert jvp(gamma[2], A[i, j], xdot[i, j]) == 0
+    assert jvp(Sum(x[k], (k, 1, n)), x[j], xdot[j], {j: (2, n)}) == Sum(xdot[j], (j, 2, n))
+
+
+def test_no_range_is_asked_for_where_no_sum_is_left():
+    assert vjp(x[i] ** 2, x[j], ybar[i]) == 2 * x[j] * ybar[j]
+    assert vjp(Sum(A[i, k] * x[k], (k, 1, n)), A[j, l], ybar[i]) == x[l] * ybar[j]
+    assert vjp(sin(gamma[i]), x[j], ybar[i]) == 0
+    for y in (x[i] * x[i + 1], x[0] * x[i], x[n - i + 1], x[2 * i], x[i] * x[k]):
+        bar = ybar[i, k] if y.has(k) else ybar[i]
+        with pytest.raises(ValueError, match="range of the index i is not clear"):
+            vjp(y, x[j], bar)
+    with pytest.raises(ValueError, match="range of the index i is not clear"):
+        vjp(gamma[i] * whole_sum, x[i], ybar[i])  # the i of x[i] says nothing of the output's
+
+
+def test_an_element_by_which_is_differentiated_shows_no_range():
+    assert vjp(x[i] * whole_sum, x[2], ybar[i], {j: (1, n)}).has(Sum)
+    assert (
+        vjp(x[i] ** 2, x[Idx("v", (1, n))], ybar[i])
+        == 2 * x[Idx("v", (1, n))] * ybar[Idx("v", (1, n))]
+    )
+
+
+def test_an_element_outside_the_sums_of_an_axis_shows_another_range():
+    y = A[i + 1, j] * A[i, i] * x[i] * x[j] * Sum(x[k + 1], (k, 1, n))
+    with pytest.raises(ValueError, match="range of the index j is not clear: several"):
+        vjp(y, x[i], ybar[i, j], {i: (1, n)})
 
 
 X, G = IndexedBase("x", shape=(n,)), IndexedBase("g", shape=(n,))

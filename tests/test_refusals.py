@@ -80,7 +80,7 @@ REFUSED = {
         (
             "Refused: two different objects print as a: IndexedBase(Symbol('a')) and "
             "IndexedBase(Symbol('a'), Tuple(Symbol('n', integer=True, positive=True))). SymPy takes"
-            " them for unrelated, and the derivative would silently be wrong. Create a once and use"
+            " them for unrelated, and the result would silently be wrong. Create a once and use"
             " that object everywhere; shape and assumptions are part of an IndexedBase's identity."
         ),
     ),
@@ -90,7 +90,7 @@ REFUSED = {
         (
             "Refused: two different objects print as a: IndexedBase(Symbol('a')) and "
             "IndexedBase(Symbol('a', real=True)). SymPy takes them for unrelated, and the "
-            "derivative would silently be wrong. Create a once and use that object everywhere; "
+            "result would silently be wrong. Create a once and use that object everywhere; "
             "shape and assumptions are part of an IndexedBase's identity."
         ),
     ),
@@ -99,7 +99,7 @@ REFUSED = {
         a[j],
         (
             "Refused: two different objects print as a: Symbol('a') and "
-            "IndexedBase(Symbol('a')). SymPy takes them for unrelated, and the derivative would "
+            "IndexedBase(Symbol('a')). SymPy takes them for unrelated, and the result would "
             "silently be wrong. Create a once and use that object everywhere, with its index: a[i]."
         ),
     ),
@@ -109,7 +109,7 @@ REFUSED = {
         (
             "Refused: two different objects print as a: Function('a')(Idx(Symbol('i', "
             "integer=True))) and IndexedBase(Symbol('a')). SymPy takes them for unrelated, and the "
-            "derivative would silently be wrong. Create a once and use that object everywhere, with"
+            "result would silently be wrong. Create a once and use that object everywhere, with"
             " its index: a[i]."
         ),
     ),
@@ -118,7 +118,7 @@ REFUSED = {
         a[i],
         (
             "Refused: two different objects print as i: Symbol('i') and Idx(Symbol('i', "
-            "integer=True)). SymPy takes them for unrelated, and the derivative would silently be "
+            "integer=True)). SymPy takes them for unrelated, and the result would silently be "
             "wrong. Create i once and use that object everywhere."
         ),
     ),

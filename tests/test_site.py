@@ -178,3 +178,27 @@ def test_without_python_for_the_browser_the_build_says_so_and_goes_on(site: Site
     assert "the pages get no Run button" in result.stdout
     assert "run.js" not in site.html("index")
     assert "notebooks/index.ipynb" in site.html("index")
+
+
+def test_kernels_that_start_warm_give_what_others_give(site: Site) -> None:
+    cell = code(
+        "import matplotlib, os, sys\nfrom figures import plt, show\nfrom sympy import Symbol"
+    )
+    cell += code("fig, ax = plt.subplots()\nax.plot([1, 2])\nshow(fig, alt='a line')")
+    cell += code("1/Symbol('a'), sys.path, matplotlib.get_backend(), __name__")
+    cell += code("with open('../executed', 'a') as log:\n    log.write(f'{os.getppid()} ')")
+    site.page("index", cell)  # by itself: its kernel is not forked
+    assert not (result := site.build()).returncode, result.stderr
+    alone, page = site.executed(), site.html("index")
+    shutil.rmtree(site.root / "docs/_cache/notebooks")
+
+    site.page("index", "```{toctree}\ntwo\nthree\n```\n")
+    site.page("two", cell)
+    site.page("three", cell + code("3"))
+    assert not (result := site.build()).returncode, result.stderr
+    first, second = site.executed().split()
+    assert first == second != alone.strip(), "the kernels were not forked from one process"
+    outputs = re.compile(
+        r'<div class="cell_output.*?(?=<div class="cell docutils|<p class="take")', re.DOTALL
+    )
+    assert outputs.findall(page) == outputs.findall(site.html("two")) != []

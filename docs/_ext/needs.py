@@ -1,6 +1,7 @@
 """Which cells of a page need what a browser does not have: NumPy and what is built on it."""
 
 import ast
+import symtable
 import sys
 from functools import cache
 from pathlib import Path
@@ -32,11 +33,16 @@ def imported(node):
     return {}
 
 
-def bound(node):
-    """Return the names that a statement binds."""
-    names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and type(n.ctx) is ast.Store}
-    defined = (ast.FunctionDef, ast.ClassDef)
-    return names | {n.name for n in ast.walk(node) if isinstance(n, defined)}
+def names(node):
+    """Return the names that a statement reads from the page, and those that it binds there."""
+    top = symtable.symtable(ast.unparse(node), "cell", "exec")
+    used = {s.get_name() for s in top.get_symbols() if s.is_referenced()}
+    inner = top.get_children()
+    while inner:
+        table = inner.pop()
+        used |= {s.get_name() for s in table.get_symbols() if s.is_global() and s.is_referenced()}
+        inner += table.get_children()
+    return used, {s.get_name() for s in top.get_symbols() if s.is_assigned()}
 
 
 def needs(sources):
@@ -49,8 +55,9 @@ def needs(sources):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 lost |= {name for name, module in imported(node).items() if absent(module)}
                 continue
-            used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-            failed = failed or bool(used & lost)
-            lost = lost | bound(node) if failed else lost - bound(node)
+            used, bound = names(node)
+            fails = bool(used & lost)
+            failed = failed or (fails and not isinstance(node, ast.FunctionDef))  # not yet called
+            lost = lost | bound if failed or fails else lost - bound
         found.append(failed)
     return found

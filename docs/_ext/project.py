@@ -1,7 +1,8 @@
 """How the project is installed, where it is found and how it is cited, from its own metadata.
 
-`repository-url` in pyproject.toml adds the links to source, issues and licence; while it is empty,
-the package is installed from the zip file that the site itself brings.
+`repository-url` in pyproject.toml adds the links to source, issues and licence. The package is
+installed from the index once `on-index` is true, before that from the repository where it has an
+address, and else from the zip file that the site itself brings.
 """
 
 import tomllib
@@ -25,6 +26,8 @@ def setting(name):
 
 def install():
     """Return as Markdown what to type."""
+    if setting("on-index"):
+        return f"```console\npip install {pyproject()['project']['name']}\n```"
     if repository := setting("repository-url").rstrip("/"):
         return f"```console\npip install git+{repository}\n```"
     if site := setting("site-url"):

@@ -80,9 +80,9 @@ def add_button(app, pagename, templatename, context, doctree):  # noqa: ARG001
     files = ["pyodide.asm.wasm", "python_stdlib.zip", "packages.zip"]
     static = Path(app.srcdir) / "_cache/run/static/pyodide"
     size = sum((static / name).stat().st_size for name in files)
-    lost = [str(number) for number, needed in enumerate(context["needs"]) if needed]
+    lost = [number for number, needed in enumerate(context["needs"]) if needed]
     data = {"data-program": context["program"], "data-bytes": str(size)}
-    data["data-needs"] = " ".join(lost)  # the numbers of the cells that a browser cannot run
+    data["data-needs"] = json.dumps(lost)  # the numbers of the cells that a browser cannot run
     app.add_js_file("python.js", loading_method="defer")
     for found, name in ((runs, "run"), (derives, "derive")):
         if found:
@@ -96,5 +96,5 @@ def setup(app):
     app.connect("config-inited", provide)
     app.connect(
         "html-page-context", add_button, priority=600
-    )  # after take, which writes the notebook
+    )  # after downloads, which writes the notebook
     return {"parallel_read_safe": True, "parallel_write_safe": True}

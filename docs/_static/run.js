@@ -5,7 +5,7 @@
   const program = new URL(script.dataset.program, location.href);
   const total = Number(script.dataset.bytes);
   const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
-  const lacking = new Set(script.dataset.needs.split(' ').map(Number));   // cells that need what a browser has not
+  const lacking = new Set(JSON.parse(script.dataset.needs));   // cells that need what a browser has not
   const make = (tag, properties, parent) => parent.appendChild(Object.assign(document.createElement(tag), properties));
 
   let running;   // the cell, if one runs
@@ -90,7 +90,8 @@
       const wrong = failed && !tags.includes('raises-exception');
       const absent = wrong && /^ModuleNotFoundError/.test(outputs.at(-1)[1]);
       if (wrong && i < index && (absent || !shown)) missing.push(outputs.at(-1));
-      if (box && wrong && !shown && !edited) clear(box);   // what the page shows is right
+      const here = i === index || shown?.edited() !== undefined;
+      if (box && wrong && (shown ? absent && !here : !edited)) clear(box);   // what the page shows is right
       else if (box) {
         const note = i === index && wrong && !absent && missing.length ? [['text', 'Above it, this could not run:'], ...missing] : [];
         await show(box, [...outputs, ...note]);
@@ -132,7 +133,7 @@
     const lacks = lacking.has(boxes.indexOf(box));
     const mark = () => {
       button.disabled = lacks && cell.edited() === undefined;
-      if (lacks) bytes.textContent = 'needs NumPy, which is not here: the notebook below has it';
+      if (lacks) bytes.textContent = 'needs NumPy: see the notebook below';
     };
     if (kept[first] !== undefined) { pre.textContent = kept[first]; reset.hidden = false; }
     mark();

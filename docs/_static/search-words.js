@@ -1,4 +1,6 @@
 // On the search page: what is shown of a page found is words; a formula in a line is shown once, and none of the displayed ones.
+// A page that explains a word comes before the sentence that the glossary has for it.
+Scorer.score = ([page, , , , score]) => (page === 'glossary' ? score - 0.5 : score);
 const ABOVE = { '^': '\u0302', ˉ: '\u0304', '¯': '\u0304', '˙': '\u0307' };
 Search.htmlToText = (text, anchor) => {
   const found = new DOMParser().parseFromString(text, 'text/html');

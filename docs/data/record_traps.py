@@ -1,11 +1,13 @@
 """Put into traps.json what each trap answers under the SymPy that runs this."""
 
 import json
+import sys
 from pathlib import Path
 
 import sympy
 
-from rmsnorm_math.pitfalls import answers
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from pitfalls import answers
 
 path = Path(__file__).with_name("traps.json")
 record = json.loads(path.read_text("utf-8")) if path.exists() else {}

@@ -3,12 +3,13 @@
 //
 //   y = gamma * x / sqrt(mean(x**2) + eps)
 //
-// cc -std=c99 -O3 -march=native -ffp-contract=fast -fopenmp -shared -fPIC rmsnorm.c -o librmsnorm.so -lm
+// cc -std=c99 -O3 -march=native -ffp-contract=fast -fopenmp -shared -fPIC
+//    rmsnorm.c -o librmsnorm.so -lm
 //
-// Arrays are float, or what -DREAL=double says, and what is computed is double, rounded once. x, y,
-// dy and dx have rows * n elements, gamma and dgamma n, or they are NULL; rstd has one double a row.
-// The results do not depend on how many threads there are. A row of zeros has no gradient at
-// eps = 0: it gives NaN.
+// Arrays are float, or what -DREAL=double says, and what is computed is double, rounded once.
+// x, y, dy and dx have rows * n elements, gamma and dgamma n, or they are NULL; rstd has one
+// double a row. The results do not depend on how many threads there are. A row of zeros has no
+// gradient at eps = 0: it gives NaN.
 
 #include <math.h>
 #include <stdint.h>

@@ -17,9 +17,10 @@ from rmsnorm_math.codegen.jax import Jax
 from rmsnorm_math.codegen.kernels import PRINTERS, kernel
 from rmsnorm_math.codegen.names import is_name
 from rmsnorm_math.codegen.numpy import NumPy
-from rmsnorm_math.codegen.program import program
+from rmsnorm_math.codegen.program import Program, program
 from rmsnorm_math.codegen.spell import Spelling
 from rmsnorm_math.codegen.torch import Torch
+from rmsnorm_math.codegen.wrap import wrapped
 from rmsnorm_math.errors import Refused
 
 Framework = Literal["numpy", "torch", "jax", "numba", "triton", "c"]
@@ -116,16 +117,20 @@ def source(
         raise Refused(f"there is no framework {framework!r}: choose one of {known}.")
     if not is_name(name):
         raise Refused(f"{name!r} is no name in Python: call the function otherwise.")
-    recorded = program(outputs, arguments, where)
+    return printed(program(outputs, arguments, where), framework, name)
+
+
+def printed(recorded: Program, framework: Framework, name: str) -> str:
+    """Return the source text of a function that computes what a program records."""
+    docstring = docstring_of(recorded, {p.key: p.name for p in recorded.parameters})
     if framework in PRINTERS:
-        return kernel(recorded, framework, name, docstring_of(recorded, arguments))
+        return wrapped(kernel(recorded, framework, name, docstring))
     spelling = SPELLINGS[framework](recorded)
     lines = body(spelling)
     imports = "\n".join([*dict.fromkeys(spelling.needs), *spelling.imports])
-    docstring = docstring_of(recorded, arguments)
     block = indent("\n".join([docstring, *lines]), "    ")
     parameters = ", ".join(parameter.name for parameter in recorded.parameters)
-    return f"{imports}\n\n\ndef {name}({parameters}):\n{block}\n"
+    return wrapped(f"{imports}\n\n\ndef {name}({parameters}):\n{block}\n")
 
 
 def function(
@@ -158,7 +163,11 @@ def function(
     """
     if framework == "c":
         raise Refused("a function in C has to be compiled: print it with source, and load it.")
-    text = source(outputs, arguments, where, framework, name)
+    return compiled(source(outputs, arguments, where, framework, name), name)
+
+
+def compiled(text: str, name: str) -> Callable[..., Any]:
+    """Return the function called `name` in a source text, whose lines a traceback shows."""
     file = f"<{name} {next(NUMBERS)}>"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
     namespace: dict[str, Any] = {}

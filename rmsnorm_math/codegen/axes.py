@@ -6,7 +6,7 @@ definition's key. An axis is as long as the sums over all of it say.
 
 from collections.abc import Hashable, Iterable, Mapping
 
-from sympy import Dummy, Expr, S, Symbol
+from sympy import Dummy, Expr, Max, Min, S, Symbol
 
 from rmsnorm_math.codegen.names import fresh, identifier
 from rmsnorm_math.errors import Refused
@@ -29,6 +29,11 @@ class Groups:
     def join(self, one: Hashable, other: Hashable) -> None:
         """Say that both are one."""
         self.parent[self.find(other)] = self.find(one)
+
+
+def _ends(end: Expr, kind: type) -> tuple[Expr, ...]:
+    """Return what is compared where a limit is a maximum or a minimum."""
+    return end.args if isinstance(end, kind) else (end,)
 
 
 class Axes:
@@ -61,9 +66,12 @@ class Axes:
         self.lengths: dict[Hashable, Symbol] = {}
         self.first: dict[Hashable, int] = {}
         for index, (lower, upper) in limits.items():
-            length = upper + 1 - lower
-            if lower in (0, 1) and length.is_Symbol and not {length} & given:
-                self._measure(groups.find(index), length, int(lower), index.name)
+            starts = [end for end in _ends(lower, Max) if end in (0, 1)]
+            for start in starts:
+                lengths = {end + 1 - start for end in _ends(upper, Min)} - given
+                found = [length for length in lengths if length.is_Symbol]
+                if len(found) == 1:
+                    self._measure(groups.find(index), found[0], int(start), index.name)
         for place, length in shapes.items():
             if length.is_Symbol and length not in given:
                 self._measure(groups.find(place), length, None, str(place))
@@ -88,11 +96,6 @@ class Axes:
             raise Refused(
                 f"sums over the axis of the index {label} count from 0 and from 1: count alike."
             )
-
-    def is_whole(self, index: Dummy, lower: Expr, upper: Expr) -> tuple[bool, bool]:
-        """Return whether a sum from `lower` to `upper` begins and ends where the axis does."""
-        length, start = self.length(index), self.start(index)
-        return lower == start, length is not None and upper == length + start - 1
 
     def length(self, index: Hashable) -> Symbol | None:
         """Return the length of the axis of an index, if a sum shows it."""

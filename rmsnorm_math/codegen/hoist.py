@@ -196,4 +196,5 @@ class Hoister:
 
 def _expanded(body: Expr) -> Expr:
     """Return a product multiplied out, its powers of sums, too."""
-    return expand(body, deep=False, power_base=False, power_exp=False, log=False, basic=False)
+    options = dict.fromkeys(("deep", "power_base", "power_exp", "log", "basic"), False)
+    return expand(Mul(*(expand(f, **options) for f in Mul.make_args(body))), **options)

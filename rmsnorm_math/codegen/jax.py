@@ -20,7 +20,7 @@ class Jax(NumPy):
         "Logistic": "jax.nn.sigmoid",
         "Softplus": "jax.nn.softplus",
     }
-    einsum = Spelling.einsum
+    einsum, over_rows = Spelling.einsum, Spelling.over_rows
 
     def prelude(self) -> list[str]:
         """Return nothing: a number of Python's takes the type of what it meets."""

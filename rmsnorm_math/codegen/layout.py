@@ -9,7 +9,15 @@ from typing import ClassVar
 
 from sympy import Basic, Indexed, Symbol
 
-from rmsnorm_math.codegen.nodes import Axes, Contraction, Position, Reduction, axes_of, in_order
+from rmsnorm_math.codegen.lines import valued
+from rmsnorm_math.codegen.nodes import (
+    Axes,
+    Contraction,
+    Position,
+    Reduction,
+    axes_of,
+    in_order,
+)
 from rmsnorm_math.codegen.program import Program
 from rmsnorm_math.errors import Refused
 
@@ -31,6 +39,7 @@ class Layouts:
     imports: ClassVar[tuple[str, ...]] = ("import numpy as np",)
     options: ClassVar[str] = "axis={}, keepdims=True"
     over: ClassVar[str] = "axis={}"
+    words: ClassVar[dict[str, str]] = {}  # what is not called sum, mean or max
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -145,6 +154,7 @@ class Layouts:
 
     def reduction(self, word: str, text: str, places: str | None, drops: bool) -> Text:
         """Return a reduction over axes; None is over all."""
+        word = self.words.get(word, word)
         if places is None:
             return f"{self.module}.{word}({text})", TIGHT
         options = (self.over if drops else self.options).format(places)
@@ -181,7 +191,9 @@ class Layouts:
 
     def like(self) -> str:
         """Return the name of an argument that is an array."""
+        names = {name for s in self.program.statements for name in valued(s.expr)}
         arrays = [p.name for p in self.program.parameters if p.axes]
+        arrays.sort(key=lambda name: name not in names)  # labels stand in comparisons alone
         if not arrays:
             raise Refused("no argument is an array: add one that has the type of the result.")
         return arrays[0]

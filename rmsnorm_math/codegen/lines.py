@@ -2,8 +2,10 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 
 from sympy import Basic, Expr, Indexed, Symbol
+from sympy.core.relational import Relational
 
 from rmsnorm_math.codegen.names import fresh
 from rmsnorm_math.codegen.nodes import (
@@ -32,6 +34,15 @@ def uses(lines: list[Line]) -> Counter[str]:
     for _, _, expr in lines:
         count(expr)
     return counts
+
+
+def valued(node: Basic) -> Iterator[str]:
+    """Yield the names of the arrays in an expression, but for those in comparisons."""
+    if isinstance(node, Indexed):
+        yield str(node.base.name)
+    elif not isinstance(node, Relational):
+        for arg in node.args:
+            yield from valued(arg)
 
 
 def settled(

@@ -11,7 +11,6 @@ from sympy import (
     And,
     Basic,
     Dummy,
-    Eq,
     Expr,
     Indexed,
     KroneckerDelta,
@@ -24,6 +23,7 @@ from sympy import (
 from sympy.core.relational import Relational
 
 from rmsnorm_math.codegen.axes import Axes
+from rmsnorm_math.codegen.choices import as_choices, decided, left_out, outside
 from rmsnorm_math.codegen.nodes import Position, Reduction, Total, another, axes_of, parts, rebuilt
 from rmsnorm_math.codegen.read import Reader
 from rmsnorm_math.errors import Refused
@@ -40,25 +40,25 @@ def settle(node: Basic, reader: Reader, axes: Axes) -> Basic:
         if isinstance(node, Total):
             (dummy,) = node.over
             body = walk(node.body) * guard(dummy)
-            return named(_as_choices(_sum_over(body, dummy, axes), axes, dummy), dummy)
+            return named(as_choices(_sum_over(body, dummy, axes), axes, dummy), dummy)
         if isinstance(node, Relational):
-            return _decided(rebuilt(node, map(walk, node.args)), axes)
+            return decided(rebuilt(node, map(walk, node.args)), axes)
+        if isinstance(node, Mul):
+            return left_out(Mul(*map(walk, node.args)), axes)
         return rebuilt(node, map(walk, node.args))
 
     def guard(dummy: Dummy) -> Expr:
         if dummy not in reader.limits:
             return S.One
-        lower, upper = reader.limits[dummy]
-        begins, ends = axes.is_whole(dummy, lower, upper)
+        lower, upper = map(walk, reader.limits[dummy])
         here = Position(dummy, axes.start(dummy))
-        conditions = [] if begins else [here >= walk(lower)]
-        conditions += [] if ends else [here <= walk(upper)]
-        return Piecewise((1, And(*conditions)), (0, True)) if conditions else S.One
+        within = And(decided(here >= lower, axes), decided(here <= upper, axes))
+        return Piecewise((1, within), (0, True))
 
     def named(expr: Expr, dummy: Dummy) -> Expr:
         return in_place(expr, {dummy: axes.name(dummy)})
 
-    return _as_choices(_outside(walk(node)), axes)
+    return as_choices(outside(walk(node)), axes)
 
 
 def in_place(expr: Basic, names: Mapping[Dummy, Symbol]) -> Basic:
@@ -72,26 +72,10 @@ def in_place(expr: Basic, names: Mapping[Dummy, Symbol]) -> Basic:
     return expr
 
 
-def _decided(relation: Basic, axes: Axes) -> Basic:
-    """Return whether a place lies on its axis, where that is what is asked."""
-    if isinstance(relation, Relational) and relation.rel_op in ("<=", ">="):
-        place, end = relation.args
-        if isinstance(end, Position):
-            place, end, relation = end, place, relation.reversed
-        if isinstance(place, Position):
-            index, start = place.args
-            length = axes.length(index)
-            if relation.rel_op == ">=" and (start - end).is_nonnegative:
-                return S.true
-            if relation.rel_op == "<=" and length and (end - length - start + 1).is_nonnegative:
-                return S.true
-    return relation
-
-
 def _sum_over(body: Expr, axis: Dummy, axes: Axes) -> Expr:
     """Return the sum of `body`: deltas contracted, what does not depend on the axis before it."""
     total = []
-    for term in Add.make_args(_distributed(_outside(body))):
+    for term in Add.make_args(_distributed(outside(body))):
         factors = Mul.make_args(term)
         delta = next((f for f in factors if _meets(f, axis)), None)
         if delta is not None:
@@ -139,29 +123,6 @@ def _has_delta(expr: Expr) -> bool:
     )
 
 
-def _outside(expr: Expr) -> Expr:
-    """Return `expr` with what every branch of a choice has before the choice.
-
-    That is its deltas, and everything where the choice is between something and 0 by a position.
-    """
-
-    def out(choice: Piecewise) -> Expr:
-        (value, condition), *others = choice.args
-        if others == [(0, True)] and condition.has(Position):
-            return _outside(value) * Piecewise((1, condition), (0, True))
-        common: set[Expr] | None = None
-        for value, _ in choice.args:
-            deltas = {f for f in Mul.make_args(value) if isinstance(f, KroneckerDelta)}
-            if value != 0:
-                common = deltas if common is None else common & deltas
-        if not common:
-            return choice
-        ones = dict.fromkeys(common, S.One)
-        return Mul(*common) * Piecewise(*((v.xreplace(ones), c) for v, c in choice.args))
-
-    return expr.replace(lambda node: isinstance(node, Piecewise), out)
-
-
 def _distributed(expr: Expr) -> Expr:
     """Expand just enough of `expr` to make every delta of two axes a factor of its term."""
     if not _has_delta(expr):
@@ -178,15 +139,3 @@ def _distributed(expr: Expr) -> Expr:
             if len(terms) > 1:
                 return Add(*(_distributed(rest * term) for term in terms))
     return expr
-
-
-def _as_choices(expr: Basic, axes: Axes, axis: Dummy | None = None) -> Basic:
-    """Return `expr` with each delta that is left, or is left of an axis, as a choice."""
-
-    def place(arg: Expr) -> Expr:
-        return Position(arg, axes.start(arg)) if isinstance(arg, Dummy) else arg
-
-    return expr.replace(
-        lambda node: isinstance(node, KroneckerDelta) and (axis is None or node.has(axis)),
-        lambda node: Piecewise((1, Eq(*map(place, node.args[:2]))), (0, True)),
-    )

@@ -2,9 +2,10 @@
 
 from typing import ClassVar
 
-from sympy import Basic
+from sympy import Basic, Indexed
 
 from rmsnorm_math.codegen.layout import TIGHT, Layout, Text
+from rmsnorm_math.codegen.nodes import Largest, Reduction, parts
 from rmsnorm_math.codegen.spell import Spelling
 
 #: SymPy's functions that NumPy, PyTorch and JAX have under the same names.
@@ -21,6 +22,16 @@ class NumPy(Spelling):
     """Code for NumPy's arrays."""
 
     functions: ClassVar[dict[str, str]] = {name: f"np.{NUMPY.get(name, name)}" for name in ALIKE}
+
+    exact_rows = True  # whether sums over rows are taken in float64: NumPy adds row after row
+
+    def over_rows(self, node: Reduction, call: str) -> str:
+        """Return a sum over rows that loses no digits, in the type that it would have."""
+        if not self.exact_rows or isinstance(node, Largest):
+            return call
+        names = sorted({part.base.name for part in parts(node.body) if isinstance(part, Indexed)})
+        kind = f"{names[0]}.dtype" if len(names) == 1 else f"np.result_type({', '.join(names)})"
+        return f"{call[:-1]}, dtype=np.float64).astype({kind})"
 
     def _max(self, node: Basic, want: Layout) -> Text:
         return self._extreme("maximum", node, want)

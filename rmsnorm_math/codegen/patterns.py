@@ -1,6 +1,6 @@
 """Which exponentials are divided by their sum, or stand in a logarithm of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sympy import Basic, Expr, Mul, Piecewise, Pow, S, exp, log
 
@@ -21,7 +21,10 @@ from rmsnorm_math.codegen.nodes import (
 
 
 class Pattern:
-    """Exponents u over axes k, the array of the largest, and that of exp(u - largest)."""
+    """Exponents u over axes k, the array of the largest, and that of exp(u - largest).
+
+    A mask says which count: where it is 0, so is exp(u - largest), whatever u is.
+    """
 
     def __init__(self, exponent: Expr, mask: Expr, over: Axes, sort: Callable[..., Axes]) -> None:
         self.exponent, self.mask, self.over = exponent, mask, over
@@ -31,6 +34,7 @@ class Pattern:
     def called(self, taken: set[str]) -> "Pattern":
         """Take names for the arrays."""
         self.largest, self.shifted = fresh("largest", taken), fresh("e", taken)
+        self.all = fresh("e", taken) if self.mask != 1 else self.shifted
         self.scale = f"exp({self.largest})"
         return self
 
@@ -40,19 +44,31 @@ class Pattern:
         if self.mask != 1:
             chosen = Piecewise((chosen, self.mask.args[0].cond), (S.NegativeInfinity, True))
         top = element(self.largest, self.outer)
-        return [
-            (self.largest, self.outer, Largest(chosen, *self.over)),
-            (self.shifted, (*self.outer, *self.over), exp(self.exponent - top)),
-        ]
+        axes = (*self.outer, *self.over)
+        lines = [(self.largest, self.outer, Largest(chosen, *self.over))]
+        if self.mask != 1:
+            lines.append((self.all, axes, exp(self.exponent - top)))
+        return [*lines, (self.shifted, axes, exp(chosen - top))]
 
-    def shifts(self, exponent: Expr) -> tuple[Expr, Expr] | None:
-        """Return exp(u - m) and the factor exp(m) of an exponential, if it is one of these."""
+    def shifts(self, exponent: Expr, beside: Sequence[Expr] = ()) -> tuple[Expr, ...] | None:
+        """Return exp(u - m) and the factor exp(m) of an exponential, if it is one of these.
+
+        The mask follows, if that stands `beside` the exponential, so that it is no longer needed.
+        """
+        every = {*axes_of(exponent)}.union(*map(axes_of, beside))
         for found in renamings(self.axes, axes_of(exponent)):
-            names = {axis: found.get(axis, axis) for axis in (*self.outer, *self.axes)}
-            if canonical(rename(self.exponent, names)) == canonical(exponent):
+            rest = [axis for axis in self.outer if axis not in self.axes]
+            for others in renamings(rest, every - {*found.values()}):
+                names = {**others, **found}
+                if canonical(rename(self.exponent, names)) != canonical(exponent):
+                    break
                 axes = [tuple(names[a] for a in own) for own in (self.outer, self.over)]
                 scale = element(self.scale, axes[0])
-                return element(self.shifted, axes[0] + axes[1]), scale
+                mask = rename(self.mask, names)
+                if mask == 1 or mask in beside:
+                    return element(self.shifted, axes[0] + axes[1]), scale, mask
+                if not rest:
+                    return element(self.all, axes[0] + axes[1]), scale, S.One
         return None
 
 

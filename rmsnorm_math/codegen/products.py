@@ -102,9 +102,11 @@ class Products(Layouts):
         batch = self.program.batch
         if batch in node.over and {slot for slot in body if slot} - {*node.over}:
             lengths = [self.length(slot) if slot else "1" for slot in body[1:]]
-            return f"{tight(text, TIGHT)}.reshape(-1, {', '.join(lengths)}).{word}(0)", TIGHT
+            rows = f"{tight(text, TIGHT)}.reshape(-1, {', '.join(lengths)})"
+            return self.over_rows(node, f"{rows}.{self.words.get(word, word)}(0)"), TIGHT
         places, drops = self._places(body, node.over), self._drops(body, node.over)
-        return self.reduction(word, text[0], places, drops or node is self.alone)
+        value, tightness = self.reduction(word, text[0], places, drops or node is self.alone)
+        return self.over_rows(node, value) if places == "0" else value, tightness
 
     def _places(self, body: Layout, over: Axes) -> str | None:
         """Return the numbers of the axes that are reduced, or None for all."""
@@ -114,6 +116,10 @@ class Products(Layouts):
         if self.program.batch is None and self._drops(body, over):
             places = [at + len(body) for at in places]
         return str(places[0]) if len(places) == 1 else f"({', '.join(map(str, places))})"
+
+    def over_rows(self, node: Reduction, call: str) -> str:  # noqa: ARG002
+        """Return the code of a reduction over rows, with the digits that it should have."""
+        return call
 
     def length(self, axis: Symbol) -> str:
         """Return the length of an axis, as an array's shape has it."""

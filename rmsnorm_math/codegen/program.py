@@ -28,6 +28,7 @@ from sympy import Expr, Indexed, Symbol
 from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.codegen.build import label_of, lower
 from rmsnorm_math.codegen.hoist import Hoister
+from rmsnorm_math.codegen.join import joined
 from rmsnorm_math.codegen.lines import numbered, ordered, settled
 from rmsnorm_math.codegen.means import means
 from rmsnorm_math.codegen.names import is_name, refuse_names
@@ -132,7 +133,9 @@ def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
         if hoister.excess([expr]) > 0:
             raise Refused(_too_large(name, expr))
     given = {name for name, _, _ in (*lowered.definitions, *lowered.outputs)}
-    lines = share(hoister.lines, lowered.sort, lowered.taken)
+    new = {name for name, _, _ in hoister.lines} - given
+    lines = joined(hoister.lines, new, lowered.sort, lowered.taken)
+    lines = share(lines, lowered.sort, lowered.taken)
     results = {name for name, _, _ in lowered.outputs}
     new = {name for name, _, _ in lines} - given
     lines, values = settled(lines, new, results, given - results)

@@ -46,12 +46,14 @@ class Statement:
 class Result:
     """What is returned as `label`: the array called `name`, its axes in the order `axes`.
 
-    Where that array lacks one of the axes, it is the same all along it.
+    Where that array lacks one of the axes, it is the same all along it; its length there is 1
+    if the value is only `added` to others that have the axis.
     """
 
     label: str
     name: str
     axes: Axes
+    added: bool = False
 
 
 @dataclass(frozen=True)

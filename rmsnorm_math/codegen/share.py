@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations
 
-from sympy import Add, Basic, Expr, Indexed, Mul, Number, Pow, Symbol, factor_terms
+from sympy import Add, Basic, Expr, Indexed, Mul, Number, Piecewise, Pow, Symbol, factor_terms
 from sympy.core.relational import Relational
 
 from rmsnorm_math.codegen.constants import marked
@@ -63,11 +63,16 @@ def _worth(node: Basic) -> bool:
         return False
     if not isinstance(node, Expr) or not node.free_symbols or isinstance(node, BINDERS):
         return False
-    if isinstance(node, Pow) and node.exp == -1:
-        return False
+    if (isinstance(node, Pow) and node.exp == -1) or is_mask(node):
+        return False  # a mask chooses: 0 times what has no value has none
     if isinstance(node, Mul):
         return bool(axes_of(node))
     return bool(axes_of(node)) or not (node.is_Add or node.is_Pow)
+
+
+def is_mask(node: Basic) -> bool:
+    """Return whether a node is 1 under a condition, else 0."""
+    return isinstance(node, Piecewise) and [value for value, _ in node.args] == [1, 0]
 
 
 def _again(lines: list[Line]) -> Expr | None:
@@ -114,6 +119,8 @@ def _pair(lines: list[Line]) -> Expr | None:
         factors = sorted((f for f in node.args if axes_of(f)), key=str)
         for one, other in combinations(factors, 2):
             under = all(isinstance(f, Pow) and f.exp.is_negative for f in (one, other))
+            if is_mask(one) or is_mask(other):
+                continue
             if len(axes_of(one) | axes_of(other)) == most and not under:
                 found[Mul(one, other)] += 1
     again = [pair for pair, times in found.items() if times > 1 and len(pair.args) == 2]

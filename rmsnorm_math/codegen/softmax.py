@@ -6,7 +6,7 @@ factors exp(m) of a product cancel, as in a softmax and its derivatives, nothing
 
 from collections.abc import Callable
 
-from sympy import Add, Basic, Expr, Indexed, Mul, S, Symbol, exp, log
+from sympy import Add, Basic, Expr, Indexed, Mul, Piecewise, S, Symbol, exp, log
 
 from rmsnorm_math.codegen.logistic import log_of
 from rmsnorm_math.codegen.nodes import (
@@ -27,6 +27,10 @@ def shifted(
     definitions: list[Line], outputs: list[Line], sort: Callable[..., Axes], taken: set[str]
 ) -> tuple[list[Line], list[Line], list[Line]]:
     """Return the lines with the largest exponents off, and the lines that are made for it."""
+    definitions, outputs = (
+        [(name, axes, _masked(expr)) for name, axes, expr in lines]
+        for lines in (definitions, outputs)
+    )
     lines = definitions + outputs
     patterns = patterns_of(lines, {name for name, _, _ in definitions}, sort)
     if not patterns:
@@ -45,6 +49,21 @@ def shifted(
         done.append((name, axes, _unscaled(value, patterns)))
     made = [line for pattern in patterns for line in pattern.lines()]
     return done[: len(definitions)], done[len(definitions) :], made
+
+
+def _masked(node: Basic) -> Basic:
+    """Write the exponentials in a choice between something and 0 before it, beside a mask."""
+    if isinstance(node, Indexed | Position):
+        return node
+    node = rebuilt(node, map(_masked, node.args))
+    if isinstance(node, Piecewise) and node.args[1:] == ((S.Zero, S.true),):
+        value, condition = node.args[0]
+        powers = [f for f in Mul.make_args(value) if isinstance(f, exp)]
+        if powers:
+            rest = Mul(*(f for f in Mul.make_args(value) if f not in powers))
+            choices = [Piecewise((v, condition), (0, True)) for v in {rest, S.One}]
+            return Mul(*powers, *choices)
+    return node
 
 
 def _is_scale(factor: Expr, patterns: list[Pattern]) -> bool:
@@ -66,6 +85,13 @@ def _shift(node: Basic, patterns: list[Pattern], scales: dict[str, tuple[Axes, E
             for pattern in patterns:
                 if (found := pattern.shifts(node.exp)) is not None:
                     return found[0] * found[1]
+        if isinstance(node, Mul) and any(isinstance(f, Piecewise) for f in node.args):
+            for power in node.args:
+                for pattern in patterns if isinstance(power, exp) else ():
+                    found = pattern.shifts(power.exp, node.args)
+                    if found is not None and found[2] != 1:
+                        rest = Mul(*(f for f in node.args if f not in (power, found[2])))
+                        return found[0] * found[1] * walk(rest)
         if isinstance(node, Total):
             return _taken_out(walk(node.body), node.over)
         if isinstance(node, log):

@@ -1,5 +1,6 @@
 """Statements over arrays with named axes, as array code; a subclass is a framework."""
 
+import math
 from typing import ClassVar
 
 from sympy import (
@@ -121,7 +122,7 @@ class Spelling(Arithmetic):
             text = self.aligned((result.name, TIGHT), have, tuple(slots))[0]
             text = self.squeezed(result.name, have)
             text = self.aligned((text, TIGHT), tuple(slots), result.axes)[0]
-        if missing:
+        if missing and not result.added:
             shape = self.shape(result.axes)
             if have:
                 return f"{self.module}.broadcast_to({text}, {shape})"
@@ -152,9 +153,12 @@ class Spelling(Arithmetic):
                 f"Add it, as in FUNCTIONS['{self.word}']['{name}'] = 'module.function'."
             )
         word = self.functions[name]
-        if not all(map(is_name, word.split("."))):
+        if node.free_symbols <= {*self.program.lengths} and hasattr(math, name):
+            self.needs.append("import math")  # of a number of Python's, such as a length
+            word = f"math.{name}"
+        elif not all(map(is_name, word.split("."))):
             raise Refused(f"{word!r} is no name of a function: write it as 'module.function'.")
-        if word.split(".")[0] not in (self.module, "jnp"):
+        elif word.split(".")[0] not in (self.module, "jnp"):
             self.needs.append(f"import {word.rpartition('.')[0]}")
         return f"{word}({', '.join(self.text(arg, want)[0] for arg in node.args)})", TIGHT
 

@@ -25,6 +25,7 @@ class Torch(Spelling):
     }
     options = "dim={}, keepdim=True"
     over = "dim={}"
+    words: ClassVar[dict[str, str]] = {"max": "amax"}
 
     def _max(self, node: Basic, want: Layout) -> Text:
         return self._bounded(node, want, "maximum", "min")
@@ -55,10 +56,6 @@ class Torch(Spelling):
         array = next((p.name for p in self.program.parameters if p.axes), None)
         options = f", dtype={array}.dtype, device={array}.device" if array else ""
         return f"torch.as_tensor({name}{options})"
-
-    def reduction(self, word: str, text: str, places: str | None, drops: bool) -> Text:
-        """Return a reduction over dimensions; None is over all."""
-        return super().reduction("amax" if word == "max" else word, text, places, drops)
 
     def transposed(self, text: Text, order: list[int]) -> Text:
         """Return a tensor with its dimensions in another order."""

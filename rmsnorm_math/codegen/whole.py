@@ -5,19 +5,20 @@ from dataclasses import replace
 from textwrap import indent
 from typing import Any
 
-from sympy import Expr, Indexed, IndexedBase, Mul, Sum, Symbol
+from sympy import Expr
 
 from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.codegen import SPELLINGS, Framework, body
 from rmsnorm_math.codegen.derived import Derived, derive
 from rmsnorm_math.codegen.files import FILES
 from rmsnorm_math.codegen.names import is_name
+from rmsnorm_math.codegen.numpy import NumPy
 from rmsnorm_math.codegen.passes import mixes_rows, passes, trimmed
 from rmsnorm_math.codegen.places import filled
-from rmsnorm_math.codegen.program import Program, Result, program
+from rmsnorm_math.codegen.program import Program, program
 from rmsnorm_math.codegen.spell import Spelling
+from rmsnorm_math.codegen.through import longer, tangent_of, through
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.index.walk import free_indices
 from rmsnorm_math.inputs import as_expressions, as_mapping, as_ranges
 
 Names = list[str] | None
@@ -93,20 +94,22 @@ def layer_source(
     layer = derive(output, arguments, wrt, as_ranges(ranges))
     names = None if kept is None else [arguments.get(k, str(getattr(k, "base", k))) for k in kept]
     forward, backward = _passes(layer, arguments, where or {}, names)
-    tangent = layer.tangent
     if framework == "jax":
         if kept is not None or blocks:
             raise Refused("JAX chooses itself what it keeps, and its blocks: leave both out.")
-        forward, tangent = replace(forward, results=forward.results[:1]), layer.output | tangent
+        forward = replace(forward, results=forward.results[:1])
     if blocks and mixes_rows(forward, backward):
         raise Refused(f"{name} cannot be computed in blocks: a row's result needs other rows.")
     texts = filled(layer, arguments, framework, name, (forward, backward), blocks)
     defined = {
         "forward": forward,
         "backward": backward,
-        "tangent": program(tangent, {**layer.dots, **arguments}, where),
+        "tangent": tangent_of(layer, arguments, where or {}, with_output=framework == "jax"),
     }
     spellings = {k: SPELLINGS[framework](recorded) for k, recorded in defined.items()}
+    for spelling in spellings.values():
+        if isinstance(spelling, NumPy):
+            spelling.exact_rows = not blocks  # a block's few rows are added up in float64
     texts |= {k: _definition(spelling, f"_{k}") for k, spelling in spellings.items()}
     needs = dict.fromkeys(line for spelling in spellings.values() for line in spelling.needs)
     texts["imports"] = "".join(f"{line}\n" for line in needs) + "\n" * bool(needs)
@@ -121,15 +124,8 @@ def _passes(
     given = {**layer.cotangent, **arguments}
     joint = program({**layer.output, **layer.gradients}, given, where)
     choices = [(where, passes(joint, label, cotangents, kept))]
-    if kept is None and isinstance(layer.element, Indexed):
-        (y,) = layer.output.values()
-        longer = {**where, **_divisors(y), layer.element: y}
-        through = program(layer.gradients, given, longer)
-        for line in through.statements:
-            if line.name == label:
-                results = (Result(label, label, line.axes), *through.results)
-                whole = replace(through, results=results)
-                choices.append((longer, passes(whole, label, cotangents)))
+    if kept is None and (whole := through(layer, layer.gradients, given, where)) is not None:
+        choices.append((longer(layer, where), passes(whole, label, cotangents)))
 
     def cost(choice: tuple[Any, tuple[Program, Program]]) -> tuple[int, int]:
         _, (_, backward) = choice
@@ -170,18 +166,6 @@ def _alone(
         return trimmed(program(gradients, arguments, rest))
     except Refused:  # a length that only the forward pass shows
         return backward
-
-
-def _divisors(y: Expr) -> dict[Expr, Expr]:
-    """Return a name for each sum that `y` is divided by, as softmax is."""
-    powers = [f for f in Mul.make_args(y) if f.is_Pow and f.exp == -1 and isinstance(f.base, Sum)]
-    sums = [power.base for power in powers]
-    names = [f"divisor_{at}" if at > 1 else "divisor" for at, _ in enumerate(sums, 1)]
-    indices = [free_indices(total) for total in sums]
-    return {
-        IndexedBase(name)[tuple(own)] if own else Symbol(name): total
-        for name, own, total in zip(names, indices, sums, strict=True)
-    }
 
 
 def _definition(spelling: Spelling, name: str) -> str:

@@ -20,6 +20,7 @@ from sympy import (
     Ne,
     S,
     Symbol,
+    exp,
     false,
     true,
 )
@@ -138,7 +139,7 @@ def _limited(conditions: Boolean, term: Expr, limit: Limit, bounds: Bounds) -> E
         return S.Zero
     limit = index, lower, upper
     apart = next((c for c in kept if is_apart(c, index, here)), None)
-    if apart is None:
+    if apart is None or _is_between(apart, term, index):
         rest = _plain(bracket(And(*kept)) if kept else S.One, term, limit, bounds)
     else:
         others = times(term, *(bracket(c) for c in kept if c is not apart))
@@ -154,6 +155,16 @@ def _limited(conditions: Boolean, term: Expr, limit: Limit, bounds: Bounds) -> E
                 )
             )
     return times(bracket(And(*before)), rest) if before else rest
+
+
+def _is_between(apart: Basic, term: Expr, index: Expr) -> bool:
+    """Return whether `apart` leaves out the one term where the two that a factor joins are one.
+
+    It stays in its sum: the sum of all less that term has lost its digits where that term is large.
+    """
+    others = apart.free_symbols - {index} if isinstance(apart, Ne) else set()
+    joint = [f for f in Mul.make_args(term) if occurs(f, index) and f.has(exp)]
+    return any(occurs(factor, other) for factor in joint for other in others)
 
 
 def _plain(kept: Expr, term: Expr, limit: Limit, bounds: Bounds) -> Expr:

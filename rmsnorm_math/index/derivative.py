@@ -4,7 +4,7 @@ An expression is a function of its elements, sums and products: `slopes` are its
 those, found once for each, and the derivative of each stands beside them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sympy import Add, Expr, Indexed, KroneckerDelta, Mul, Pow, S, Symbol, exp, log
 
@@ -24,23 +24,31 @@ from rmsnorm_math.index.partial import partial
 from rmsnorm_math.index.rebuild import closed, occurs, opened
 from rmsnorm_math.index.terms import times
 
+Along = Callable[[Indexed], Expr] | None
 
-def derivative(expr: Expr, wrt: Expr, bounds: Bounds) -> Expr:
+
+def derivative(expr: Expr, wrt: Expr, bounds: Bounds, along: Along = None) -> Expr:
     """Differentiate `expr`, in the inner form, and contract the deltas."""
-    return Add(*terms_of_derivative(expr, wrt, bounds))
+    return Add(*terms_of_derivative(expr, wrt, bounds, along))
 
 
-def terms_of_derivative(expr: Expr, wrt: Expr, bounds: Bounds) -> Iterator[Expr]:
-    """Yield a term for each element, sum and product in `expr`."""
+def terms_of_derivative(
+    expr: Expr, wrt: Expr, bounds: Bounds, along: Along = None
+) -> Iterator[Expr]:
+    """Yield a term for each element, sum and product in `expr`.
+
+    `along` gives what each element of the base of `wrt` changes by, without it, deltas say which
+    element it is.
+    """
     for part, slope in _slopes(expr, wrt).items():
-        yield times(slope, _of_part(part, wrt, bounds))
+        yield times(slope, _of_part(part, wrt, bounds, along))
 
 
-def _of_part(part: Expr, wrt: Expr, bounds: Bounds) -> Expr:
+def _of_part(part: Expr, wrt: Expr, bounds: Bounds, along: Along) -> Expr:
     if isinstance(part, Indexed):
-        return Mul(*map(KroneckerDelta, part.indices, wrt.indices))
+        return along(part) if along else Mul(*map(KroneckerDelta, part.indices, wrt.indices))
     if isinstance(part, log):
-        return _logarithmic(part.args[0], wrt, bounds)
+        return _logarithmic(part.args[0], wrt, bounds, along)
     if not isinstance(part, Binder):
         return S.One
     sought = wrt.base if isinstance(wrt, Indexed) else wrt
@@ -49,33 +57,33 @@ def _of_part(part: Expr, wrt: Expr, bounds: Bounds) -> Expr:
     here = {**bounds, index: (lower, upper)}
     limit = index, lower, upper
     if isinstance(part, BoundSum):
-        return total(_outside(derivative(body, wrt, here), wrt, index), limit, bounds)
+        return total(_outside(derivative(body, wrt, here, along), wrt, index), limit, bounds)
     if all(_is_never_zero(factor) or not occurs(factor, sought) for factor in Mul.make_args(body)):
-        return times(part, total(_logarithmic(body, wrt, here), limit, bounds))
+        return times(part, total(_logarithmic(body, wrt, here, along), limit, bounds))
     others = [
         closed(BoundProduct, index, body, *ends)
         for ends in ((lower, index - 1), (index + 1, upper))
     ]
-    return total(times(derivative(body, wrt, here), *others), limit, bounds)
+    return total(times(derivative(body, wrt, here, along), *others), limit, bounds)
 
 
-def _logarithmic(expr: Expr, wrt: Expr, bounds: Bounds) -> Expr:
+def _logarithmic(expr: Expr, wrt: Expr, bounds: Bounds, along: Along) -> Expr:
     """Return the derivative of the logarithm of `expr`: of a product, the sum of its factors'."""
     if isinstance(expr, Mul):
-        return Add(*(_logarithmic(factor, wrt, bounds) for factor in expr.args))
+        return Add(*(_logarithmic(factor, wrt, bounds, along) for factor in expr.args))
     if isinstance(expr, exp):
-        return derivative(expr.args[0], wrt, bounds)
+        return derivative(expr.args[0], wrt, bounds, along)
     if isinstance(expr, Pow):
         base, exponent = expr.args
-        return times(exponent, _logarithmic(base, wrt, bounds)) + times(
-            log(base), derivative(exponent, wrt, bounds)
+        return times(exponent, _logarithmic(base, wrt, bounds, along)) + times(
+            log(base), derivative(exponent, wrt, bounds, along)
         )
     if isinstance(expr, BoundProduct):
         index, body = opened(expr)
         limit = index, *expr.args[2:]
-        inner = _logarithmic(body, wrt, {**bounds, index: limit[1:]})
+        inner = _logarithmic(body, wrt, {**bounds, index: limit[1:]}, along)
         return total(_outside(inner, wrt, index), limit, bounds)
-    return times(1 / expr, derivative(expr, wrt, bounds))
+    return times(1 / expr, derivative(expr, wrt, bounds, along))
 
 
 def _is_never_zero(factor: Expr) -> bool:

@@ -9,8 +9,6 @@ from sympy import (
     Dummy,
     Expr,
     Heaviside,
-    Idx,
-    IndexedBase,
     KroneckerDelta,
     Mul,
     Ne,
@@ -28,7 +26,7 @@ from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.inner import BoundProduct, BoundSum, Partial, bracket, choice
 from rmsnorm_math.index.rebuild import closed, renamed, substituted
 from rmsnorm_math.index.signs import without_positive
-from rmsnorm_math.index.walk import BINDERS, limits_of, name, nodes
+from rmsnorm_math.index.walk import BINDERS, limits_of, name, nodes, remembering
 
 Names = Mapping[Expr, Dummy]
 
@@ -39,15 +37,6 @@ def enter(expr: Expr) -> Expr:
 
 
 def _enter(expr: Basic, names: Names, *, inside: bool = False) -> Basic:
-    memo: dict[Basic, Basic] = {}
-
-    def walk(node: Basic) -> Basic:
-        if not node.args or isinstance(node, IndexedBase | Idx):
-            return names.get(node, node)
-        if (known := memo.get(node)) is None:
-            known = memo[node] = convert(node)
-        return known
-
     def convert(node: Basic) -> Basic:
         if isinstance(node, BINDERS):
             return _binder(node, names)
@@ -67,12 +56,11 @@ def _enter(expr: Basic, names: Names, *, inside: bool = False) -> Basic:
             return bracket(args[0] > 0 if args[1] == 0 else args[0] >= 0)
         if isinstance(node, Add):
             return excluded(renamed(node, args))
-        if isinstance(node, Mul) and any(isinstance(arg, Mul) for arg in args):
-            return Mul(*args)  # a condition has come out of a factor
         if isinstance(node, sign):
             return sign(without_positive(args[0]), evaluate=False)
         return renamed(node, args)
 
+    walk = remembering(convert, names)
     return walk(expr)
 
 

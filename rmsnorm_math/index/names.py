@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable
 
-from sympy import Basic, Dummy, Expr, Idx, IndexedBase
+from sympy import Basic, Dummy, Expr, Idx, Indexed
+from sympy.core.symbol import Str
 
 from rmsnorm_math.index.enter import enter
+from rmsnorm_math.index.inner import BoundSum
 from rmsnorm_math.index.leave import leave
-from rmsnorm_math.index.rebuild import renamed
-from rmsnorm_math.index.walk import BINDERS
+from rmsnorm_math.index.rebuild import opened, rebuilt, renamed
+from rmsnorm_math.index.walk import BINDERS, nodes, remembering
 
 
 def freshen(expr: Expr) -> Expr:
@@ -25,16 +27,22 @@ def anonymous(expr: Expr) -> Expr:
     return _renamed(expr, {}, lambda _, depth: Idx(f"_{depth}"))
 
 
+def named_like(tangent: Indexed, expr: Expr) -> Expr:
+    """Return `expr`, its sums over elements of `tangent` named like the indices of that."""
+
+    def named(node: Expr) -> Expr | None:
+        if not isinstance(node, BoundSum):
+            return None
+        index, body = opened(node)
+        elements = (e for e in nodes(body) if isinstance(e, Indexed) and e.base == tangent.base)
+        places = (at for e in elements for at, place in enumerate(e.indices) if place == index)
+        name = index.name if (at := next(places, None)) is None else tangent.indices[at].name
+        return BoundSum(Str(name), rebuilt(node.args[1], named), *node.args[2:])
+
+    return rebuilt(expr, named)
+
+
 def _renamed(expr: Basic, names: dict[Expr, Expr], new: Callable[[Expr, int], Expr]) -> Basic:
-    memo: dict[Basic, Basic] = {}
-
-    def walk(node: Basic) -> Basic:
-        if not node.args or isinstance(node, IndexedBase | Idx):
-            return names.get(node, node)
-        if (known := memo.get(node)) is None:
-            known = memo[node] = convert(node)
-        return known
-
     def convert(node: Basic) -> Basic:
         if not isinstance(node, BINDERS):
             return renamed(node, tuple(map(walk, node.args)))
@@ -46,4 +54,5 @@ def _renamed(expr: Basic, names: dict[Expr, Expr], new: Callable[[Expr, int], Ex
             limits.insert(0, (here[index], *written))
         return node.func(_renamed(node.function, here, new), *limits)
 
+    walk = remembering(convert, names)
     return walk(expr)

@@ -5,6 +5,8 @@ n-1); what the sums over that axis of that base show. A shape says how long an a
 where it begins. What the sums show counts only where every element of that axis lies within it.
 """
 
+from typing import NoReturn
+
 from sympy import Add, Dummy, Expr, Idx, S, Symbol
 
 from rmsnorm_math.errors import Refused
@@ -56,17 +58,21 @@ def span_of(index: Expr, shown: Survey) -> Span | None:
     return _only(_spans_of_index(index, shown))
 
 
-def span_or_refusal(index: Expr, shown: Survey, axis: Axis | None = None) -> Span:
-    """Return where `index`, or an axis, runs; if that is not known, refuse."""
-    found = _spans_of_index(index, shown)
-    if axis and not _declared(index, shown):
-        found = _spans_of_axis(axis, shown)
-    if (span := _only(found)) is None:
-        what = "several ranges are possible" if found else "no sum over a whole axis shows it"
-        raise Refused(
-            f"the range of the index {index} is not clear: {what}. Pass ranges={{{index}: (1, n)}}."
-        )
-    return span
+def refuse_unclear(index: Expr, shown: Survey, y: Expr) -> NoReturn:
+    """Raise because a sum over `index` is left, and nothing says where it runs."""
+    what = "no sum over a whole axis shows it"
+    if _spans_of_index(index, shown):
+        what = "several ranges are possible"
+    elif index not in y.free_symbols:
+        what = "the output does not have it, and a sum over it is left"
+    raise Refused(
+        f"the range of the index {index} is not clear: {what}. Pass ranges={{{index}: (1, n)}}."
+    )
+
+
+def declared_span(index: Expr, shown: Survey) -> Span | None:
+    """Return where `index` runs by what is stated of it, or what it declares itself."""
+    return _only(_declared(index, shown))
 
 
 def _only(spans: set[Span]) -> Span | None:
@@ -102,7 +108,7 @@ def _is_shown(axis: Axis, shown: Survey) -> bool:
 
 
 def _spans_of_axis(axis: Axis, shown: Survey) -> set[Span]:
-    """Return the ranges of an axis that are possible; none, if an element may lie outside them."""
+    """Return the ranges of an axis that are possible: several, if an element may lie outside."""
     places = shown.places[axis]
     bounds = shown.limits | shown.stated
     if axis[0].shape:
@@ -117,8 +123,10 @@ def _spans_of_axis(axis: Axis, shown: Survey) -> set[Span]:
         lengths = {s: Dummy(integer=True, positive=True) for s in span[1].free_symbols}
         lengths = {s: dummy for s, dummy in lengths.items() if s.is_positive is None}
         free = {p: span for p in places if _is_index(p, shown)}
-        gaps = _gaps(span, places, free | bounds)
-        return spans if all(gap.xreplace(lengths).is_nonnegative for gap in gaps) else set()
+        for place in places:  # an element outside that range shows another one
+            gaps = _gaps(span, {place}, free | bounds)
+            if not all(gap.xreplace(lengths).is_nonnegative for gap in gaps):
+                spans.add((extreme(place, bounds, 0), extreme(place, bounds, 1)))
     return spans
 
 

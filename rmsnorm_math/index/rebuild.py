@@ -70,12 +70,13 @@ def with_leaves(expr: Expr, leaf: Callable[[Basic, int], Basic]) -> Expr:
 def renamed(node: Basic, args: tuple[Basic, ...]) -> Basic:
     """Return `node` with other `args`, that differ in names alone: SymPy finds nothing new there.
 
-    Where an argument is a calculation with indices, SymPy calculates.
+    Where an argument is a calculation with indices, or a sum in a sum, SymPy calculates.
     """
     if args == node.args:
         return node
     if isinstance(node, Add | Mul | Pow | Function | MinMaxBase) and not (
         isinstance(node, KroneckerDelta)
+        or (isinstance(node, Add | Mul) and any(isinstance(new, node.func) for new in args))
         or any(new is not old and is_count(new) for old, new in zip(node.args, args, strict=True))
     ):
         if isinstance(node, Add | Mul):

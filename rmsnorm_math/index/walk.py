@@ -1,12 +1,28 @@
 """One walk through an expression as SymPy writes it: its names, its bound and its free indices."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from sympy import Basic, Dummy, Expr, Idx, Indexed, IndexedBase, Product, Subs, Sum, Symbol
 from sympy.core.function import AppliedUndef
 
 Ranges = dict[Expr, tuple[Expr, Expr]]
 BINDERS = (Sum, Product)
+
+
+def remembering(
+    convert: Callable[[Basic], Basic], names: Mapping[Expr, Expr]
+) -> Callable[[Basic], Basic]:
+    """Return a walk that converts each part once, and gives a leaf its name in `names`."""
+    memo: dict[Basic, Basic] = {}
+
+    def walk(node: Basic) -> Basic:
+        if not node.args or isinstance(node, IndexedBase | Idx):
+            return names.get(node, node)
+        if (known := memo.get(node)) is None:
+            known = memo[node] = convert(node)
+        return known
+
+    return walk
 
 
 def nodes(expr: Basic) -> Iterator[Basic]:

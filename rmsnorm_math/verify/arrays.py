@@ -36,7 +36,7 @@ Array = NDArray[Any]
 REMEMBERED = 100_000  # elements: larger values are computed again, not kept
 
 
-def labels_of(exprs: Iterable[Expr]) -> list[str]:
+def indices_of(exprs: Iterable[Expr]) -> list[str]:
     """Return the names of all indices, free and bound, in the order of their axes."""
     found = {s.name for e in exprs for s in e.atoms(Idx)}
     for expr in exprs:

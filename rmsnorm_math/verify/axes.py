@@ -1,140 +1,90 @@
-"""The axes of a layer's arrays, and what a layer of one row is for many."""
+"""The axes of a layer's arrays, as its program has them, and how long each is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from sympy import Add, Expr, Idx, Indexed, IndexedBase, Mul, Pow, Product, Sum, Symbol
+from sympy import Expr, Indexed, Sum, Symbol
 
-from rmsnorm_math.index.names import anonymous, freshen
+from rmsnorm_math.codegen.nodes import family
+from rmsnorm_math.codegen.program import Program
 from rmsnorm_math.index.walk import free_indices
 
-#: The end of an axis: the symbol that a sum over it ends at, or a base with the axis's place.
+#: The length of an axis, a symbol or a number, or its name where none is shown.
 Axis = Any
 
 #: The number of rows, where no sum runs over them.
 ROWS = Symbol("rows", integer=True, positive=True)
 
 
-def axes_of(
-    exprs: Sequence[Expr], definitions: Mapping[Expr, Expr]
-) -> dict[Expr, tuple[Axis, ...]]:
-    """Return the axes of each base; what is summed by one index is one axis."""
-    same: dict[Axis, Axis] = {}
+@dataclass(frozen=True)
+class Axes:
+    """The axes of each base, and what they are.
 
-    def root(item: Axis) -> Axis:
-        while item in same:
-            item = same[item]
-        return item
-
-    def join(a: Axis, b: Axis) -> None:
-        a, b = root(a), root(b)
-        if a != b:  # the symbol of a length stands for the others
-            a, b = (b, a) if isinstance(a, Symbol) and a.is_integer else (a, b)
-            same[a] = b
-
-    counts: dict[Expr, int] = {}
-
-    def walk(node: Expr, scope: dict[Expr, Axis], number: int) -> None:
-        if isinstance(node, Indexed):
-            counts[node.base] = len(node.indices)
-            for at, index in enumerate(node.indices):
-                if index.is_Symbol or index in scope or not index.args or index.is_symbol:
-                    join((node.base, at), scope.get(index, (number, index)))
-        elif isinstance(node, Sum | Product):
-            inner = dict(scope)
-            for index, _, end in node.limits:
-                inner[index] = (object(), index)
-                if isinstance(end, Symbol):
-                    join(inner[index], end)
-            walk(node.function, inner, number)
-        else:
-            for arg in node.args:
-                walk(arg, scope, number)
-
-    for number, expr in enumerate(exprs):
-        walk(expr, {}, number)
-    for number, (key, definition) in enumerate(definitions.items(), len(exprs)):
-        walk(key, {}, number)
-        walk(definition, {}, number)
-    return {base: tuple(root((base, at)) for at in range(count)) for base, count in counts.items()}
-
-
-def rows_of(found: Mapping[Expr, tuple[Axis, ...]]) -> Axis | None:
-    """Return the axis that stands for any number of leading ones, if there is such an axis."""
-    many = [axes for axes in found.values() if len(axes) > 1]
-    first = {axes[0] for axes in many}
-    if len(first) != 1 or any(len(axes) > 2 or axes[1] in first for axes in many):
-        return None
-    return first.pop()
-
-
-def in_rows(outputs: Any, arguments: Any, where: Any) -> tuple[Any, Any, Any]:
-    """Give every element of a layer of one row an index of rows, where all arrays have that row.
-
-    Where there are more than a cotangent and an input, some may be the same for every row: then
-    the layer is that of one row.
+    Attributes
+    ----------
+    of
+        ``{base: axes}``; those that an index has in common are the same.
+    rows
+        The axis that stands for any number of leading ones, if there is such an axis.
+    parts
+        The arguments that say how many elements of an axis a sum is over, with the axis.
+    indices
+        The free indices of each output, in the order of its axes.
     """
+
+    of: dict[Expr, tuple[Axis, ...]]
+    rows: Axis | None
+    parts: dict[Symbol, Axis]
+    indices: dict[Any, tuple[Expr, ...]]
+
+
+def axes_of(
+    program: Program,
+    outputs: Mapping[Any, Expr],
+    where: Mapping[Expr, Expr],
+    arguments: Container[Expr],
+) -> Axes:
+    """Return the axes of a layer whose `outputs` are the first results of a program."""
     exprs = [*outputs.values(), *where.values()]
-    elements = {node for expr in exprs for node in expr.atoms(Indexed)}
-    bases = {node.base for node in elements} & {*arguments}
-    if len(bases) > 2 or not bases or any(len(node.indices) > 1 for node in elements):
-        return outputs, arguments, where
-    if any(
-        len(free_indices(expr)) != 1 or isinstance(key, Indexed) for key, expr in outputs.items()
-    ):
-        return outputs, arguments, where
-    taken = {s.name for expr in exprs for s in expr.free_symbols | expr.atoms(Idx)}
-    row = next(index for index in map(Idx, ("b", "b_1", "b_2")) if index.name not in taken)
-    scalars = {key: IndexedBase(key.name)[row] for key in where if isinstance(key, Symbol)}
+    counts = {e.base: len(e.indices) for expr in (*exprs, *where) for e in expr.atoms(Indexed)}
+    names: dict[Expr, tuple[Any, ...]] = {}
+    for parameter in program.parameters:
+        base = getattr(parameter.key, "base", parameter.key)
+        if count := counts.get(base):  # a layer of one row may have any number of them
+            names[base] = tuple(map(family, parameter.axes[-count:]))
+    for key, definition in where.items():
+        if isinstance(key, Indexed):
+            at = enumerate(key.indices)
+            names[key.base] = tuple(axis_of(s, [definition], names) or (key, k) for k, s in at)
 
-    def of_row(expr: Expr) -> Expr:
-        raised = expr.replace(
-            lambda node: isinstance(node, Indexed),
-            lambda node: node.base[(row, *node.indices)],
-        )
-        return raised.xreplace(scalars)
+    limits = [(limit, s.function) for e in exprs for s in e.atoms(Sum) for limit in s.limits]
+    limits = [(end, axis_of(index, [body], names)) for (index, _, end), body in limits]
+    ends = [(end, axis) for end, axis in limits if end.is_Atom and axis is not None]
+    # of two sums over an axis, that which ends at a number or an argument is over a part of it
+    ends.sort(key=lambda p: (bool(p[0].is_Symbol), p[0] not in arguments, str(p)))
+    leading = any(program.batch in axes for axes in names.values())
+    lengths: dict[Any, Axis] = {program.batch: ROWS} if leading else {}
+    lengths |= {axis: end for end, axis in ends}
 
-    return (
-        {key: of_row(expr) for key, expr in outputs.items()},
-        {scalars.get(key, key): name for key, name in arguments.items()},
-        {of_row(key): of_row(expr) for key, expr in where.items()},
+    indices = {}
+    for (key, expr), result in zip(outputs.items(), program.results, strict=False):
+        order = [*map(family, result.axes)]
+        place = {s: order.index(axis_of(s, [expr], names)) for s in free_indices(expr)}
+        free = sorted(place, key=place.__getitem__)
+        indices[key] = tuple(key.indices) if isinstance(key, Indexed) else tuple(free)
+    return Axes(
+        of={b: tuple(lengths.get(axis, str(axis)) for axis in axes) for b, axes in names.items()},
+        rows=lengths.get(program.batch),
+        parts={end: lengths[axis] for end, axis in ends if lengths[axis] != end and end.is_Symbol},
+        indices=indices,
     )
 
 
-def compound_powers(exprs: Sequence[Expr]) -> dict[Expr, Expr]:
-    """Return what is divided by or has a root, and has a sum in it: base and the power to name."""
-    found: dict[Expr, Expr] = {}
+def axis_of(index: Expr, exprs: Iterable[Expr], axes: Mapping[Expr, tuple[Any, ...]]) -> Any:
+    """Return the axis that an index runs along, as elements in `exprs` show it."""
     for expr in exprs:
-        for node in sorted(expr.atoms(Pow), key=lambda p: p.count_ops()):
-            if node.base.has(Sum) and (node.exp.is_negative or not node.exp.is_integer):
-                part = Pow(2, -1) if node.exp.is_integer is False else Pow(1, 1)
-                known = next((b for b in found if _same(b, node.base)), node.base)
-                found[known] = min(found.get(known, part), part)
-    return found
-
-
-def numbers_in(expr: Expr) -> set[Expr]:
-    """Return the symbols in `expr` that are no indices."""
-    indices = {s for node in expr.atoms(Indexed) for i in node.indices for s in i.free_symbols}
-    bases = {s for base in expr.atoms(IndexedBase) for s in base.free_symbols}
-    return {s for s in expr.free_symbols if isinstance(s, Symbol)} - indices - bases
-
-
-def _same(left: Expr, right: Expr) -> bool:
-    a, b = free_indices(left), free_indices(right)
-    names = dict(zip(b, a, strict=False))
-    return len(a) == len(b) and anonymous(left) == anonymous(freshen(right).xreplace(names))
-
-
-def is_linear(expr: Expr, base: Expr) -> bool:
-    """Whether `expr` is linear in the array `base`, where it depends on it."""
-    if not expr.has(base):
-        return True
-    if isinstance(expr, Add):
-        return all(is_linear(arg, base) for arg in expr.args)
-    if isinstance(expr, Mul):
-        with_base = [arg for arg in expr.args if arg.has(base)]
-        return len(with_base) == 1 and is_linear(with_base[0], base)
-    if isinstance(expr, Sum):
-        return is_linear(expr.function, base)
-    return isinstance(expr, Indexed) and expr.base == base
+        for node in sorted(expr.atoms(Indexed), key=str):
+            if index in node.indices and node.base in axes:
+                return axes[node.base][node.indices.index(index)]
+    return None

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sympy import Expr, Indexed, cosh, exp, sinh
+from sympy import Expr, Indexed
 
 from rmsnorm_math.verify.layer import Layer
 from rmsnorm_math.verify.sampling import (
@@ -14,7 +14,10 @@ from rmsnorm_math.verify.sampling import (
     extents_of,
     laid_out,
     rounded,
+    scalars_of,
+    scales_of,
     shape_of,
+    values_of,
     weights_of,
 )
 
@@ -27,14 +30,14 @@ SMALL = (
 LARGE = (
     *((3, n) for n in (100, 130, 256)),
     *((2, n) for n in (255, 513, 1024, 1030, 1031, 2048)),
-    *((300, 3), (300, 8), (40, 64), (1, 4096), (1, 8200), (0, 8), (2, 0, 5)),
+    *((300, 3), (300, 8), (1500, 4), (40, 64), (1, 4096), (1, 8200), (0, 8), (2, 0, 5)),
 )
-SCALES = (1.0, 1e-3, 1e3)
-EPS = (0.1, 0.0, 1e-6, 1e-5, 1.0)
 COTANGENTS = (1.0, 1e4, 1e-4)
 WEIGHTS = ("random", "with zeros", "ones", "up to 16", "twos", "mostly negative", "zeros")
+#: Then the terms of sums have one sign, so that a sum in half precision shows.
+ALONG = "along an input"
 LAYOUTS = ("plain", "transposed", "plain", "part of a wider array", "one row for all")
-COTANGENT_LAYOUTS = ("plain", "broadcast", "plain", "transposed")
+COTANGENT_LAYOUTS = ("plain", "broadcast", "plain", "transposed", ALONG)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -102,51 +105,30 @@ def makers(
 ) -> Iterator[Callable[[], Case]]:
     """Yield functions that make the designed inputs, the same at every call.
 
-    The first case of each shape hides nothing: random values near 1, eps = 0.1. In the others
-    sizes, kinds of weights and layouts are dealt out by chance, each as often as the others.
+    The first case of each shape hides nothing: random values near 1, eps = 0.1; in the third the
+    cotangent is along an input. In the others sizes, kinds of weights and layouts are dealt out by
+    chance, each as often as the others.
     """
     given = None if shapes is None else [as_shape(shape, shapes) for shape in shapes]
     plan: list[Any] = [(s, 12 if np.prod(s) < 1e5 else 3) for s in given or ()]
     plan = plan or [*((s, 6) for s in SMALL), *((s, 3) for s in LARGE)]
     deck = [(shape, number) for shape, count in plan for number in range(count)]
     choices: tuple[Sequence[Any], ...] = (
-        _scales(layer, dtype),
+        scales_of(layer, dtype),
         WEIGHTS,
         COTANGENTS if dtype != "float16" else (1.0, 64.0, 1 / 64),
         LAYOUTS,
         COTANGENT_LAYOUTS,
-        *(_values_of(symbol, values) for symbol in _scalars(layer)),
+        *(values_of(symbol, values) for symbol in scalars_of(layer)),
     )
     chance = np.random.default_rng(0)
     dealt = [chance.permutation(np.resize(np.arange(len(c)), len(deck))) for c in choices]
     for seed, (shape, number) in enumerate(deck):
         at = [0 if number == 0 else pile[seed] for pile in dealt]
+        if number == 2:
+            at[4] = COTANGENT_LAYOUTS.index(ALONG)
         chosen = [choice[place] for choice, place in zip(choices, at, strict=True)]
         yield partial(_case, layer, dtype, seed, shape, number == 1 and len(shape) == 2, *chosen)
-
-
-def _scales(layer: Layer, dtype: str) -> tuple[float, ...]:
-    """Return how large values are; exponentials leave float64 beyond a few hundred."""
-    exprs = [*layer.outputs.values(), *layer.where.values()]
-    if any(expr.has(exp, sinh, cosh) for expr in exprs):
-        return (1.0, 1e-3, 50.0)
-    return SCALES if dtype != "float16" else (1.0, 1e-3, 300.0)
-
-
-def _scalars(layer: Layer) -> list[Expr]:
-    known = {*layer.axes, *layer.derived, *layer.lengths}
-    return [key for key in layer.inputs if key not in known]
-
-
-def _values_of(symbol: Expr, values: Mapping[Expr, Sequence[float]] | None) -> Sequence[float]:
-    """Return the values that a number takes: those asked for, or such as its symbol allows."""
-    if values and symbol in values:
-        return tuple(float(v) for v in values[symbol])
-    if symbol.is_integer:
-        return (2.0, 1.0, 3.0)
-    if symbol.is_positive:
-        return (0.1, 1e-6, 1e-5, 1.0, 2.0)
-    return EPS if symbol.is_nonnegative else (0.7, -1.3, 0.1, 1.0)
 
 
 def _case(
@@ -163,12 +145,13 @@ def _case(
     *scalars: float,
 ) -> Case:
     random, extents = np.random.default_rng(seed), extents_of(layer, shape, seed)
-    numbers = dict(zip(_scalars(layer), scalars, strict=True))
+    numbers = dict(zip(scalars_of(layer), scalars, strict=True))
     zero_row = zero_row and shape[0] > 1 and any(v > 0 for v in numbers.values())
     values: dict[Expr, Any] = {}
     for key in layer.inputs:
         if key in numbers:
-            values[key] = numbers[key]
+            most = extents[layer.parts[key]] if key in layer.parts else np.inf
+            values[key] = min(numbers[key], float(most))
         elif key in layer.lengths:
             values[key] = float(extents[key])
         elif key in layer.axes:
@@ -184,16 +167,26 @@ def _case(
                 if zero_row and array.ndim > 1:
                     array[1] = 0
                 values[key] = laid_out(array, "plain" if zero_row else layout)
-    arrays = layer.arrays(values)
-    kept = "float32" if dtype in ("float16", "bfloat16") else dtype
-    for key, (element, definition) in layer.derived.items():
-        if not isinstance(element, Indexed):
-            values[key] = float(np.ravel(arrays.value(definition))[0])
-            continue
-        array = arrays.of(definition, element.indices).astype(kept)
-        if layer.axes[element.base][0] == layer.rows:
-            array = array.reshape((*shape[:-1], *array.shape[1:]))
-        of_rows = isinstance(key, Indexed) and set(layer.axes[key.base]) == {layer.rows}
-        values[key] = array.reshape((*array.shape, 1)) if of_rows else array
+    if cotangent_layout == ALONG:
+        for key in layer.cotangents:
+            alike = (k for k in values if k not in layer.cotangents and k in layer.axes)
+            if other := next((k for k in alike if layer.axes[k] == layer.axes[key]), None):
+                values[key] = rounded(cotangent / scale * values[other], dtype)
+    if layer.derived:
+        _derive(layer, values, dtype)
     plain = (weights, layout, cotangent_layout, cotangent) == ("random", "plain", "plain", 1.0)
     return Case(layer, values, shape, scale, zero_row, plain, extents)
+
+
+def _derive(layer: Layer, values: dict[Expr, Any], dtype: str) -> None:
+    """Add the arguments that follow from others; they have no less than float32's precision."""
+    exact = [np.float64(values[key]) for key in layer.inputs]
+    kept = "float32" if dtype in ("float16", "bfloat16") else dtype
+    derived = layer.truth(*exact)[len(layer.outputs) :]
+    for (key, (element, _)), result in zip(layer.derived.items(), derived, strict=True):
+        if not isinstance(element, Indexed):
+            values[key] = float(np.ravel(result)[0])
+            continue
+        array = np.asarray(result).astype(kept)
+        of_rows = isinstance(key, Indexed) and set(layer.axes[key.base]) == {layer.rows}
+        values[key] = array.reshape((*array.shape, 1)) if of_rows else array

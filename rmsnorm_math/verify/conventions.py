@@ -145,16 +145,17 @@ class Conventions:
     def _of_division(self, base: IndexedBase, weight: IndexedBase) -> Iterator[Convention]:
         """Yield what comes of an input that is recomputed from the output by a division."""
         by, indices = self.layer.inputs[weight], self._indices(base)
-        says = f"{self.layer.inputs[base]} is recomputed from the output by dividing by {by}, which"
-        for how, value in (
-            (f"fails where {by} is 0", nan),
-            (f"is clamped: wrong where {by} is 0", S.Zero),
+        name = self.layer.inputs[base]
+        how = f"as if it were recomputed from the output by dividing by {by}"
+        for says, value in (
+            (f"{name} is not a number where {by} is 0, {how}", nan),
+            (f"{name} counts as 0 where {by} is 0, {how}, clamped", S.Zero),
         ):
             self.count += 1
             fresh = self._fresh(base)
             zero = Eq(weight[indices[-1]], 0)
             other = Piecewise((value, zero), (base[indices], True))
-            yield Convention(f"{says} {how}", {base: fresh}, {fresh[indices]: other})
+            yield Convention(says, {base: fresh}, {fresh[indices]: other})
 
 
 def _normalised(base: IndexedBase, key: Indexed, definition: Expr) -> Callable[..., Expr]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sympy import Add, Expr, Max, Pow, S, Sum, Symbol, sqrt
+from sympy import Add, Expr, IndexedBase, Max, Mul, Pow, S, Sum, Symbol, sqrt
 
 from rmsnorm_math.verify.setting import Setting, Slip, padded
 
@@ -28,6 +28,16 @@ def other_definitions(setting: Setting, key: Expr, definition: Expr) -> Iterator
                 (f"the padded length for {length}", padded(length)),
             ):
                 yield f"{name} is taken with {says}", _in_factors(definition, length, other)
+        divided = {f.as_base_exp()[0] for a in Add.make_args(base) for f in Mul.make_args(a)}
+        totals = [s for s in base.atoms(Sum) if root and s.limits[0][2] == length]
+        if totals and length not in divided:
+            other = definition.xreplace({total: total / length for total in totals})
+            yield f"{name} is taken with the mean, not the sum", other
+    for old in sorted(definition.atoms(IndexedBase) & {*layer.inputs}, key=str):
+        for new, said in layer.inputs.items():
+            if new != old and layer.axes.get(new) == layer.axes[old]:
+                says = f"{name} is that of {said}, not of {layer.inputs[old]}"
+                yield says, definition.xreplace({old: new})
     yield from _over_rows(setting, key, definition)
     for inner in sorted((a for a in base.atoms(Add) if a != base), key=str):
         for part in inner.args:

@@ -1,5 +1,6 @@
 """The mistake by name: the one wrong formula that explains every case."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -16,6 +17,7 @@ from rmsnorm_math.verify.sampling import UNIT
 from rmsnorm_math.verify.search import Suspect, Suspects
 from rmsnorm_math.verify.setting import with_term
 from rmsnorm_math.verify.trial import Trial, held
+from rmsnorm_math.verify.words import words
 
 #: What else may be meant: a sentence, and the outputs that would be right then.
 Others = Callable[[], Sequence[tuple[str, Mapping[Any, Expr]]]]
@@ -38,7 +40,16 @@ def sentences(layer: Layer, trials: Sequence[Trial], others: Others) -> Iterator
             best = max(found, key=lambda says: sum(_within(says, other) for other in fitting))
             chosen.setdefault(best, []).append(layer.names[output])
     for says, names in chosen.items():
-        yield f"{' and '.join(names)}: {'; and '.join(says)}"
+        said = f"{' and '.join(names)}: {'; and '.join(says)}"
+        yield said + "".join(_explained(layer, said))
+
+
+def _explained(layer: Layer, said: str) -> Iterator[str]:
+    """Yield what a name stands for that nobody but the check has given."""
+    for key, definition in layer.definitions.items():
+        name = str(getattr(key, "base", key))
+        if key not in layer.where and re.search(rf"\b{name}\b", said):
+            yield f" ({name} is {words(definition, layer.inputs)})"
 
 
 def _within(says: Says, found: Sequence[Says]) -> bool:
@@ -93,7 +104,8 @@ def _named(evidence: Evidence, output: int, dtype: str, others: Others) -> list[
             matching.setdefault(names, made)
         small = trial.case.elements <= LARGE and not evidence.right_near_one(output)
         if small and not matching:
-            for found in (suspects.two(), suspects.crossed(near), suspects.scaled(got)):
+            two = suspects.two(), suspects.crossed(near), suspects.doubled(), suspects.scaled(got)
+            for found in two:
                 matching = matching or _verified(evidence, found, near, output, dtype)
         for at, slips in enumerate(suspects.slips) if small and not matching else ():
             for slip, wrong, _ in slips:

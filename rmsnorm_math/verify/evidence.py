@@ -26,7 +26,7 @@ class Evidence:
 
     def __init__(self, layer: Layer, trials: Sequence[Trial]) -> None:
         self.layer = layer
-        self.trials = [trial for trial in trials if not trial.raised]
+        self.trials = [t for t in trials if not t.raised and t.case.rows]
         self._arrays: dict[int, Arrays] = {}
         self._telling: dict[int, Trial | None] = {}
         self._fitting: dict[tuple[int, str], list[Array | None]] = {}

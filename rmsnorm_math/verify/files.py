@@ -138,7 +138,7 @@ def read_layer(
         values=values,
         factor=tolerance,
         others=others,
-        again=False,
+        folders=True,
     )
     expected = {f"{name}.npy" for name in (*layer.arguments.values(), *layer.names)}
     surplus = sorted(

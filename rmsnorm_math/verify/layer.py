@@ -1,29 +1,23 @@
 """What a check is of: the outputs, the arguments with their axes, and what is right."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 from sympy import Add, Expr, Indexed, IndexedBase, Sum, Symbol
 
 from rmsnorm_math.abbreviation import abbreviate
-from rmsnorm_math.codegen import function
+from rmsnorm_math.codegen import compiled, printed
+from rmsnorm_math.codegen.program import Program, program
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.walk import free_indices
 from rmsnorm_math.inputs import as_expressions, as_mapping
-from rmsnorm_math.verify.arrays import Arrays, labels_of
-from rmsnorm_math.verify.axes import (
-    ROWS,
-    Axis,
-    axes_of,
-    compound_powers,
-    in_rows,
-    is_linear,
-    numbers_in,
-    rows_of,
-)
+from rmsnorm_math.verify.arrays import Arrays, indices_of
+from rmsnorm_math.verify.axes import Axes, Axis, axes_of
+from rmsnorm_math.verify.formulas import compound_powers, is_linear, numbers_in
+from rmsnorm_math.verify.rows import in_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,23 +87,29 @@ class Layer:
     def labels(self) -> list[str]:
         """The names of all indices."""
         keys = [k for k in (*self.arguments, *self.definitions) if isinstance(k, Indexed)]
-        return labels_of([*self.short.values(), *self.definitions.values(), *keys])
+        return indices_of([*self.short.values(), *self.definitions.values(), *keys])
 
     @cached_property
+    def program(self) -> Program:
+        """What is computed: the outputs, and after them the arguments that follow from others."""
+        more = {
+            IndexedBase(f"derived_{at}")[key.indices] if isinstance(key, Indexed) else key: expr
+            for at, (key, expr) in enumerate(self.derived.values())
+        }
+        return program({**self.outputs, **more}, self.inputs, self.where)
+
+    @cached_property
+    def _axes(self) -> Axes:
+        """What `axes`, `rows` and `parts` are, as `Axes` says."""
+        return axes_of(self.program, self.outputs, self.where, self.inputs)
+
+    @property
     def axes(self) -> dict[Expr, tuple[Axis, ...]]:
         """The axes of each array: those that an index has in common are the same."""
-        found = axes_of(
-            [*self.outputs.values()],
-            {key: d for key, d in self.where.items() if isinstance(key, Indexed)},
-        )
-        rows = rows_of(found)
-        count = rows if rows is None or isinstance(rows, Symbol) else ROWS
-        return {b: tuple(count if a == rows else a for a in axes) for b, axes in found.items()}
+        return self._axes.of
 
-    @cached_property
-    def rows(self) -> Axis | None:
-        """The axis that stands for any number of leading ones, if there is such an axis."""
-        return rows_of(self.axes)
+    rows = property(lambda self: self._axes.rows)
+    parts = property(lambda self: self._axes.parts)
 
     @cached_property
     def column(self) -> Axis | None:
@@ -129,9 +129,14 @@ class Layer:
         }
 
     @cached_property
-    def truth(self) -> Any:
+    def compute(self) -> Callable[..., Any]:
         """The printed function of the arguments that do not follow from others."""
-        return function(self.outputs, self.inputs, self.where)
+        return compiled(printed(self.program, "numpy", "right"), "right")
+
+    def truth(self, *inputs: Any) -> tuple[Any, ...]:
+        """Return the outputs, and after them the arguments that follow from others."""
+        results = self.compute(*inputs)
+        return results if isinstance(results, tuple) else (results,)
 
     @cached_property
     def lengths(self) -> set[Symbol]:
@@ -163,26 +168,22 @@ class Layer:
 
     def indices(self, key: Any) -> tuple[Expr, ...]:
         """Return the free indices of an output, in the order of its axes."""
-        return self._indices[key]
-
-    @cached_property
-    def _indices(self) -> dict[Any, tuple[Expr, ...]]:
-        found: dict[Any, tuple[Expr, ...]] = {}
-        for key, expr in self.outputs.items():
-            leading = {n.indices[0] for n in expr.atoms(Indexed) if len(n.indices) > 1}
-            free = sorted(free_indices(expr), key=lambda s: (s not in leading, str(s)))
-            found[key] = tuple(key.indices) if isinstance(key, Indexed) else tuple(free)
-        return found
+        return self._axes.indices[key]
 
 
 def layer_of(outputs: Any, arguments: Any, where: Any) -> Layer:
     """Return the layer of the three arguments of `source`, which refuses what it must."""
     outputs = as_expressions(outputs, "the outputs", "{'dx': dx}")
-    arguments = dict(as_mapping(arguments, "the arguments", "{x: 'x'}"))
+    arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
     where = as_expressions({} if where is None else where, "the definitions", "{r: rms()}")
-    layer = Layer(*in_rows(dict(outputs), arguments, dict(where)))
-    layer.truth  # noqa: B018  what cannot be printed is refused here
-    unknown = [k for k in arguments if isinstance(k, Indexed) and k not in layer.derived]
+    return _layer_of(*(tuple(given.items()) for given in (outputs, arguments, where)))
+
+
+@lru_cache(16)
+def _layer_of(*given: tuple[tuple[Any, Any], ...]) -> Layer:
+    layer = Layer(*in_rows(*map(dict, given)))
+    layer.compute  # noqa: B018  what cannot be printed is refused here
+    unknown = [k for k in layer.arguments if isinstance(k, Indexed) and k not in layer.derived]
     if unknown:
         raise Refused(
             f"{unknown[0]} in the arguments is neither a base nor a symbol: say in where what it "

@@ -5,7 +5,7 @@ from typing import Any
 
 from rmsnorm_math.verify.of_layer import Shapes, asserted
 from rmsnorm_math.verify.report import Report
-from rmsnorm_math.verify.rmsnorm import backward_of, forward_of
+from rmsnorm_math.verify.rmsnorm import Convention, backward_of, forward_of
 from rmsnorm_math.verify.run import checked, run
 
 
@@ -69,17 +69,7 @@ def check_backward(
     dx: the second term is missing: the rms was taken for a constant, but it depends on x
     """
     convention = backward_of(eps, offset, gamma, residual, outputs)
-    call, title = checked(backward, convention.layer, "backward")
-    return run(
-        call,
-        convention.layer,
-        title,
-        dtype=dtype,
-        shapes=shapes,
-        values=convention.epsilons(epsilons),
-        factor=tolerance,
-        others=convention.others,
-    )
+    return _report(backward, "backward", convention, dtype, epsilons, shapes, tolerance)
 
 
 def assert_backward(backward: Callable[..., Any], **options: Any) -> None:
@@ -140,7 +130,24 @@ def check_forward(
     True
     """
     convention = forward_of(eps, offset, gamma, residual)
-    call, title = checked(forward, convention.layer, "forward")
+    return _report(forward, "forward", convention, dtype, epsilons, shapes, tolerance)
+
+
+def assert_forward(forward: Callable[..., Any], **options: Any) -> None:
+    """Raise AssertionError with the text of `check_forward`'s report unless all is right."""
+    asserted(check_forward(forward, **options))
+
+
+def _report(
+    function: Callable[..., Any],
+    name: str,
+    convention: Convention,
+    dtype: str,
+    epsilons: Sequence[float] | None,
+    shapes: Shapes,
+    tolerance: float,
+) -> Report:
+    call, title = checked(function, convention.layer, name)
     return run(
         call,
         convention.layer,
@@ -151,8 +158,3 @@ def check_forward(
         factor=tolerance,
         others=convention.others,
     )
-
-
-def assert_forward(forward: Callable[..., Any], **options: Any) -> None:
-    """Raise AssertionError with the text of `check_forward`'s report unless all is right."""
-    asserted(check_forward(forward, **options))

@@ -70,7 +70,7 @@ class Report:
             said = self.diagnosis or "no single known mistake fits, nor two at once"
             lines += [f"diagnosis: {line}" for line in said.splitlines()]
         return "\n".join(
-            "\n".join(wrap(line, 98, subsequent_indent="  ", break_long_words=False))
+            "\n".join(wrap(line, 79, subsequent_indent="  ", break_long_words=False))
             for line in lines
         )
 
@@ -107,7 +107,7 @@ def report(
     worst, text = min(numbers, default=0), ""
     if furthest:
         _, worst, output = max(furthest)
-        text = _element(dict(failed)[worst], output, layer.names[output])
+        text = _element(dict(failed)[worst], output, layer.names[output], cases[worst].text)
     named = sentences(layer, diagnosed, others) if failed and diagnosed else ()
     return Report(
         title=f"{title} in {dtype}",
@@ -140,7 +140,7 @@ def _where(indices: list[int], cases: Sequence[Ran], output: int | None) -> str:
     return f"{text}, {only}{first}"
 
 
-def _element(trial: Trial, output: int, name: str) -> str:
+def _element(trial: Trial, output: int, name: str, text: str) -> str:
     """Show the output's worst element beside the right one."""
     error, right = trial.error(output), trial.right[output]
     at = np.unravel_index(error.argmax(), error.shape)
@@ -149,4 +149,4 @@ def _element(trial: Trial, output: int, name: str) -> str:
     place = f"[{', '.join(map(str, at))}]" if at else ""
     digits = 17 if np.isclose(got[at], right[at], atol=0) else 6
     value, wanted = f"{got[at]:.{digits}g}", f"{right[at] + 0:.{digits}g}"
-    return f"{name}{place} is {value} where {wanted} is right, with {trial.case}"
+    return f"{name}{place} is {value} where {wanted} is right, with {text}"

@@ -32,24 +32,28 @@ def run(
     values: Mapping[Expr, Sequence[float]] | None = None,
     factor: float = 1,
     others: Others = tuple,
-    again: bool = True,
+    folders: bool = False,
 ) -> Report:
-    """Return the report on `call`, which is given a case and copies of its arguments."""
+    """Return the report on `call`, which is given a case and copies of its arguments.
+
+    With `folders` the results are read, not computed: once, each from a folder with a number.
+    """
     cases: list[Ran] = []
     kept: list[tuple[int, Trial]] = []
     before: tuple[Trial, Trial] | None = None
     with np.errstate(all="ignore"):
         for make, asked in asked_for(layer, dtype, shapes, values, factor):
             zero = tuple(not right.any() for right in asked.right)
-            cases.append(Ran(make, str(asked.case), facts(asked.case), zero))
+            text = f"{asked.case}, in folder {len(cases):03}" if folders else str(asked.case)
+            cases.append(Ran(make, text, facts(asked.case), zero))
             trial = attempt(call, asked)
             if before:  # called again, now that another case was in between
-                _keep(kept, len(cases) - 2, _again(call, *before) if again else before[1])
+                _keep(kept, len(cases) - 2, before[1] if folders else _again(call, *before))
             before = asked, trial
         if before:
-            _keep(kept, len(cases) - 1, _again(call, *before) if again else before[1])
+            _keep(kept, len(cases) - 1, before[1] if folders else _again(call, *before))
         small = [trial for _, trial in kept if trial.case.elements <= KEPT]
-        if kept and not small and again:
+        if kept and not small and not folders:
             made = asked_for(layer, dtype, DIAGNOSED, values, factor)
             small = [attempt(call, asked) for _, asked in made]
         return report(layer, title, dtype, cases, kept, small, others)

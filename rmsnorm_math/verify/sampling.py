@@ -1,9 +1,10 @@
 """The values of a case's arrays: their shapes, their kinds, and how they lie in memory."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sympy import Expr
+from sympy import Expr, Integer, cosh, exp, sinh
 
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.verify.arrays import Array
@@ -11,6 +12,10 @@ from rmsnorm_math.verify.layer import Layer
 
 #: The unit roundoff of each dtype that can be asked for.
 UNIT = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+
+
+SCALES = (1.0, 1e-3, 1e3)
+EPS = (0.1, 0.0, 1e-6, 1e-5, 1.0)
 
 
 def rounded(values: Array, dtype: str) -> Array:
@@ -31,7 +36,7 @@ def extents_of(layer: Layer, shape: tuple[int, ...], seed: int) -> dict[Any, int
         extents |= dict(zip(_widest(layer), shape, strict=False))
     extents[layer.column] = shape[-1]
     extents[layer.rows] = int(np.prod(shape[:-1]))
-    return extents
+    return extents | {axis: int(axis) for axis in axes if isinstance(axis, Integer)}
 
 
 def _widest(layer: Layer) -> tuple[Any, ...]:
@@ -103,3 +108,27 @@ def as_shape(shape: Any, shapes: Any) -> tuple[int, ...]:
             f"a shape is {tuple(shape)!r}; write the lengths of the axes, the last of them not 0."
         )
     return tuple(shape)
+
+
+def scales_of(layer: Layer, dtype: str) -> tuple[float, ...]:
+    """Return how large values are; exponentials leave float64 beyond a few hundred."""
+    if any(e.has(exp, sinh, cosh) for e in (*layer.outputs.values(), *layer.where.values())):
+        return (1.0, 1e-3, 50.0)
+    return SCALES if dtype != "float16" else (1.0, 1e-3, 300.0)
+
+
+def scalars_of(layer: Layer) -> list[Expr]:
+    """Return the arguments that are numbers."""
+    known = {*layer.axes, *layer.derived, *layer.lengths}
+    return [key for key in layer.inputs if key not in known]
+
+
+def values_of(symbol: Expr, values: Mapping[Expr, Sequence[float]] | None) -> Sequence[float]:
+    """Return the values that a number takes: those asked for, or such as its symbol allows."""
+    if values and symbol in values:
+        return tuple(float(v) for v in values[symbol])
+    if symbol.is_integer:
+        return (2.0, 1.0, 3.0)
+    if symbol.is_positive:
+        return (0.1, 1e-6, 1e-5, 1.0, 2.0)
+    return EPS if symbol.is_nonnegative else (0.7, -1.3, 0.1, 1.0)

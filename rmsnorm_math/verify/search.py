@@ -66,7 +66,7 @@ class Suspects:
                 yield self._suspect((says,), at, wrong, values)
 
     def two(self) -> Iterator[Suspect]:
-        """Yield every formula with two slips, but for those in two different terms."""
+        """Yield the formulas with two slips in one term or in what all are made of."""
         for at, found in enumerate(self.slips):
             for first, wrong, _ in found:
                 for second, worse, values in self._slips(wrong, at) if wrong != 0 else ():
@@ -77,7 +77,6 @@ class Suspects:
             terms = _followed(other, _followed(one, self.terms))
             values = self._total([self._laid(self.arrays, term) for term in terms])
             yield Suspect((one.says, other.says), partial(tuple, terms), values)
-        yield from self._wholes(list(self.one()))
 
     def crossed(self, near: Callable[[Array], Array]) -> Iterator[Suspect]:
         """Yield the formulas with a slip in each of two terms whose values are `near`."""
@@ -91,6 +90,10 @@ class Suspects:
                     other, worse, _ = lists[right][number]
                     terms = with_term(with_term(self.terms, left, wrong), right, worse)
                     yield Suspect((says, other), partial(tuple, terms), totals[number])
+
+    def doubled(self) -> Iterator[Suspect]:
+        """Yield every formula with one slip that is also wrong as a whole."""
+        yield from self._wholes(list(self.one()))
 
     def scaled(self, got: Array) -> Iterator[Suspect]:
         """Yield the formulas of which one term, or the whole, has some factor, as `got` shows."""

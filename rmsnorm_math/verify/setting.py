@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from sympy import Expr, Function, Indexed, S
+from sympy import Expr, Function, S
 
+from rmsnorm_math.verify.axes import axis_of
 from rmsnorm_math.verify.layer import Layer
 from rmsnorm_math.verify.words import words
 
@@ -26,17 +28,14 @@ class Setting:
         """Return `expr` in words."""
         return words(expr, self.names)
 
+    @cached_property
+    def _indices(self) -> dict[Any, Expr]:
+        exprs, axes = self.layer.short.values(), self.layer.axes
+        return {axis_of(index, exprs, axes): index for index in reversed(self.free)}
+
     def index_of(self, axis: Any) -> Expr | None:
         """Return the output's index along an axis."""
-        return next((s for s in self.free if self.axis_of_free(s) == axis), None)
-
-    def axis_of_free(self, index: Expr) -> Any:
-        """Return the axis that a free index runs along."""
-        for expr in self.layer.short.values():
-            for node in expr.atoms(Indexed):
-                if index in node.indices and node.base in self.layer.axes:
-                    return self.layer.axes[node.base][list(node.indices).index(index)]
-        return None
+        return self._indices.get(axis) if axis is not None else None
 
     def axes(self, node: Expr) -> tuple[Any, ...]:
         """Return the axes of an element."""

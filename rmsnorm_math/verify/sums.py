@@ -1,10 +1,10 @@
 """Slips in a sum and around it: what it is over, what stands in it, what it is multiplied by."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from sympy import Expr, Indexed, Mul, Sum, Symbol
 
+from rmsnorm_math.verify.axes import axis_of
 from rmsnorm_math.verify.setting import Setting, Slip
 
 
@@ -19,7 +19,7 @@ def of_sum(
     if len(limits) > 1:
         return
     ((index, _, high),) = limits
-    axis = _axis_of_bound(body, index, setting)
+    axis = axis_of(index, [body], setting.layer.axes)
     outside = setting.index_of(axis)
     if outside is not None and outside != index:
         for part in Mul.make_args(body):
@@ -49,13 +49,6 @@ def of_sum(
         yield "averaged over the rows; it is a sum", total / high
 
 
-def _axis_of_bound(body: Expr, index: Expr, setting: Setting) -> Any:
-    for node in sorted(body.atoms(Indexed), key=str):
-        if index in node.indices and (axes := setting.axes(node)):
-            return axes[list(node.indices).index(index)]
-    return None
-
-
 def _row_index(body: Expr, setting: Setting) -> Expr | None:
     """Return the index of rows that is free in `body`."""
     rows = setting.layer.rows
@@ -72,7 +65,7 @@ def across(factors: list[Expr], setting: Setting) -> Iterator[Slip]:
         if not isinstance(factor, Sum) or len(factor.limits) > 1:
             continue
         ((index, *_),) = factor.limits
-        axis = _axis_of_bound(factor.function, index, setting)
+        axis = axis_of(index, [factor.function], setting.layer.axes)
         outside = setting.index_of(axis)
         for other, part in enumerate(factors):
             if other == at or part.is_number or outside is None or not part.has(outside):
@@ -100,10 +93,11 @@ def foreign(term: Expr, setting: Setting) -> Iterator[Slip]:
             name = setting.say(key)
             yield f"{name} is a factor, where it has no place", term * key
             yield f"1/{name} is a factor, where it has no place", term / key
-    for length in sorted(setting.layer.lengths, key=str):
-        if not term.has(length) and length != setting.layer.rows:
-            yield f"{length} is a factor, where it has no place", term * length
-            yield f"1/{length} is a factor, where it has no place", term / length
+    bases = {factor.as_base_exp()[0] for factor in Mul.make_args(term)}
+    for length in sorted(setting.layer.lengths - bases - {setting.layer.rows}, key=str):
+        mean = " (a mean where the sum is right)" * term.has(length)
+        yield f"{length} is a factor, where it has no place", term * length
+        yield f"1/{length} is a factor, where it has no place{mean}", term / length
 
 
 def _fits(key: Expr, setting: Setting) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from rmsnorm_math.verify.arrays import Array
 from rmsnorm_math.verify.cases import Case
+from rmsnorm_math.verify.formulas import steepness
 from rmsnorm_math.verify.sampling import UNIT, rounded
 
 #: What is called with a case and copies of its arguments.
@@ -86,14 +87,13 @@ def prepared(case: Case, dtype: str, factor: float) -> Trial | None:
     """Return what is right in a case, or None where that is not finite or not held by `dtype`."""
     layer = case.layer
     exact = [v.astype(np.float64) if isinstance(v, np.ndarray) else v for v in case.inputs]
-    results = layer.truth(*exact)
-    results = (results,) if len(layer.outputs) == 1 else results
+    results = layer.truth(*exact)[: len(layer.outputs)]
     right = tuple(np.asarray(result, dtype=np.float64) for result in results)
     largest = float(np.finfo(np.float32 if dtype == "bfloat16" else dtype).max) / 4
     arrays = layer.arrays(case.values)
-    sizes = []
+    sizes, steep = [], steepness([*layer.outputs.values(), *layer.where.values()], arrays.value)
     for key, result in zip(layer.outputs, right, strict=True):
-        size = arrays.laid(arrays.size(layer.short[key]), layer.indices(key))
+        size = arrays.laid(steep * arrays.size(layer.short[key]), layer.indices(key))
         size = np.broadcast_to(size, _flat(layer, key, result)).reshape(result.shape)
         finite = np.isfinite(result) & np.isfinite(size)
         if result.size and (finite.mean() < 0.5 or size[finite].max(initial=0) > largest):

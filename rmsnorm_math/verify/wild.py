@@ -66,14 +66,10 @@ def _offset(expr: Expr) -> Expr:
     return expr.replace(lambda e: getattr(e, "base", None) == gamma, lambda e: 1 + e)
 
 
-LIGER = _file(
-    "linkedin/Liger-Kernel",
-    "43c5fe1bbfe72ddd8648cab7a5e470ab37158766",
-    "src/liger_kernel/ops/rms_norm.py",
-)
+LIGER = _file("linkedin/Liger-Kernel", "43c5fe1bbfe7", "src/liger_kernel/ops/rms_norm.py")
 MEGATRON = _file(
     "NVIDIA/Megatron-LM",
-    "00caa53",
+    "00caa53af309",
     "megatron/core/transformer/custom_layers/batch_invariant_kernels.py",
     "L917",
 )
@@ -84,27 +80,37 @@ WILD: tuple[Seen, ...] = (
         "gamma stands outside the sum: that is the Jacobian times dy, not its transpose; "
         "the sum is over gamma * dy * x",
         lambda right: {"dx": gamma[j] * _without_gamma(right["dx"])},
-        _file("chrisjob1021/transformer-examples", "cc9da9a", "norm/rmsnorm.ipynb"),
+        _file("chrisjob1021/transformer-examples", "cc9da9af1253", "norm/rmsnorm.ipynb"),
     ),
     Seen(
         "gamma twice in the second term",
         "gamma is applied twice in the second term: it belongs inside the sum only",
         _terms(lambda first, second: first + gamma[j] * second),
-        f"{MEGATRON}; " + _file("maderix/ANE", "d91c984", "training/stories_cpu_ops.h", "L46"),
+        f"{MEGATRON}; " + _file("maderix/ANE", "236e495a01bd", "training/stories_cpu_ops.h"),
     ),
     Seen(
         "r² for r³",
         "the second term is divided by r**2 where r**3 is right",
         _terms(lambda first, second: first + second * R[b]),
-        _file("BrantleighBunting/linalg", "2e699e3", "ai_comps/normalization.py", "L146")
+        _file(
+            "BrantleighBunting/linalg",
+            "2e699e3c142e",
+            "ai_comps/normalization.py",
+            "L146",
+        )
         + "; "
-        + _file("maderix/ANE", "d91c984", "training/backward.h", "L38-L40"),
+        + _file("maderix/ANE", "7ea45c2fabcb", "training/backward.h"),
     ),
     Seen(
         "r⁴ for r³",
         "the second term is divided by r**4 where r**3 is right",
         _terms(lambda first, second: first + second / R[b]),
-        _file("luengnat/rustane", "54adcb8", "src/layers/transformer_backward.rs", "L59-L63"),
+        _file(
+            "luengnat/rustane",
+            "54adcb8b3308",
+            "src/layers/transformer_backward.rs",
+            "L59-L63",
+        ),
     ),
     Seen(
         "rms as a constant",
@@ -112,9 +118,8 @@ WILD: tuple[Seen, ...] = (
         _terms(lambda first, _: first),
         _file(
             "AteniaEngine/ateniaengine",
-            "ecfeccaab947597d05f6eb2a8d6e86f12679e5a2",
+            "11286b2bd5ed",
             "src/simd_fused_kernels/fused_rmsnorm_backward.rs",
-            "L20",
         )
         + "; "
         + _thread("ooples/AiDotNet", "pull", 695),
@@ -127,7 +132,7 @@ WILD: tuple[Seen, ...] = (
                 first.xreplace({R[b]: WITHOUT_EPS + epsilon}) + second * R[b] / WITHOUT_EPS
             )
         ),
-        _file("kakaobrain/trident", "6c429c6", "trident/kernel/rms_norm.py", "L205-L213"),
+        _file("kakaobrain/trident", "0378ea2e1ce8", "trident/kernel/rms_norm.py"),
     ),
     Seen(
         "the mean square for 1/r",
@@ -147,9 +152,8 @@ WILD: tuple[Seen, ...] = (
         None,
         _file(
             "xiaobingling93-pixel/Ascend-mstt",
-            "99c2e0f990a17d328f487062acc9c490f7f6ff26",
+            "8401c942e6b6",
             "debug/accuracy_tools/msprobe/pytorch/bench_functions/rms_norm.py",
-            "L30",
         ),
     ),
     Seen(
@@ -168,18 +172,13 @@ WILD: tuple[Seen, ...] = (
         "gamma not in the sum",
         "gamma is forgotten inside the sum, which is over gamma * dy * x",
         _terms(lambda first, second: first + _without_gamma(second)),
-        _file(
-            "clocksmith/doppler",
-            "cf1a9a38b26f25363ffc297a07877dd46fdd01cb",
-            "tests/training/browser/test-page.js",
-            "L130-L140",
-        )
+        _file("clocksmith/doppler", "0dcb09136983", "tests/training/browser/test-page.js")
         + " (a page for tests; mended since)",
     ),
     Seen(
         "divided by gamma",
-        "x is recomputed from the output by dividing by gamma, which is clamped: "
-        "wrong where gamma is 0",
+        "x counts as 0 where gamma is 0, as if it were recomputed from the output by dividing by "
+        "gamma, clamped",
         _each(lambda expr: expr.xreplace(X)),
         _file("NVIDIA/apex", "6424da3b", "csrc/layer_norm_cuda_kernel.cu", "L755")
         + " (`memory_efficient`, which says so)",

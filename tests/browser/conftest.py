@@ -8,10 +8,12 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Response, sync_playwright
+from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
 
 SITE = Path(__file__).parents[2] / "docs/_build/html"
 PAGES = sorted(page.relative_to(SITE).as_posix() for page in SITE.rglob("*.html"))
+COLD = 120_000  # milliseconds: Python is fetched and started, on a machine that may be busy
+expect.set_options(timeout=30_000)  # what never comes is not waited for long
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync", "--no-first-run"]
 
@@ -59,7 +61,7 @@ def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
 
     def visit(path: str, **options: object) -> Page:
         page = browser.new_context(**options).new_page()  # type: ignore[arg-type]
-        page.set_default_timeout(120_000)  # a busy machine is slow, and no test is of speed
+        page.set_default_timeout(30_000)
         page.context.on("request", lambda request: requests.append(request.url))
         page.context.on("response", note)
         page.on("pageerror", lambda error: errors.append(f"{path}: {error}"))

@@ -130,6 +130,18 @@ FIRST = {
     "cite": "Install and cite",
     "double backward": "Differentiate the backward pass",
     "chain rule": "Derive it by hand",
+    "jacobian": "The Jacobian",
+    "softmax": "Derive the backward pass of your own layer",
+    "layernorm": "Variants, and who ships which",
+    "qk-norm": "Variants, and who ships which",
+    "llama": "Variants, and who ships which",
+    "bfloat16": "Keep the precision",
+    "all-reduce": "Split the hidden axis over devices",
+    "install": "Install and cite",
+    "indexedbase": "Why SymPy says 0",
+    "derive": "Derive yours, here",
+    "check": "Is your backward pass right?",
+    "speed": "Benchmarks",
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from .conftest import SITE
+from .conftest import COLD, SITE
 
 pytestmark = pytest.mark.skipif(
     not (SITE / "_static/pyodide").exists(), reason="the site was built without Python"
@@ -14,7 +14,6 @@ pytestmark = pytest.mark.skipif(
 Visit = Callable[..., Page]
 LOADED = "performance.getEntriesByType('resource').map(({ name }) => name).join(' ')"
 LAST = "(gamma*x/root).diff(x[j])"
-expect.set_options(timeout=120_000)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +55,7 @@ def cell(page: Page, code: str) -> Locator:
 def press(cell: Locator) -> None:
     button = cell.locator(".run-bar button").first
     button.dispatch_event("click")  # some cells are folded
-    expect(button).to_have_text("Run")
+    expect(button).to_have_text("Run", timeout=COLD)
 
 
 def edit(cell: Locator, code: str) -> None:

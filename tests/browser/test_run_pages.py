@@ -7,7 +7,7 @@ from playwright.sync_api import Page, Route, expect
 
 from . import test_run
 from .conftest import PAGES, SITE
-from .test_run import LOADED, edit, press
+from .test_run import LOADED, code_of, edit, press
 
 pytestmark = test_run.pytestmark
 Visit = Callable[..., Page]
@@ -39,6 +39,11 @@ def test_every_cell_gives_what_the_page_shows(visit: Visit, name: str) -> None:
     assert live
     for ours, built in live:
         assert ours == built
+    for number in range(cells.count()):  # what is said not to run does not
+        if cells.nth(number).locator(".run-bar button").first.is_disabled():
+            edit(cells.nth(number), code_of(cells.nth(number)) + "\n# edited")
+            press(cells.nth(number))
+            expect(cells.nth(number).locator(".run-output")).to_contain_text("No module named")
     page.context.close()
 
 

@@ -35,7 +35,7 @@ def test_function_of_tensors():
 def test_function_in_bfloat16():
     def function(dy, x, gamma, eps):
         dy, x, gamma = (torch.from_numpy(v).bfloat16().float() for v in (dy, x, gamma))
-        dx, dgamma = tensor_backward(dy, x, gamma, eps)  # your own function, in float32 inside
+        dx, dgamma = tensor_backward(dy, x, gamma, eps)  # your own function
         return dx.bfloat16().float(), dgamma.bfloat16().float()
 
     assert_backward(function, dtype="bfloat16")

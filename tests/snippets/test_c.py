@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no gcc")
 def build(folder: Path, real: str, source: Path = FILE) -> ctypes.CDLL:
     """Compile with the file's own command, and with every warning an error."""
     (command,) = re.findall(
-        r"^// cc (.+) rmsnorm\.c -o (?:.+?) -lm$", FILE.read_text("utf-8"), re.MULTILINE
+        r"^// cc (.+)\n// +rmsnorm\.c -o (?:.+?) -lm$", FILE.read_text("utf-8"), re.MULTILINE
     )
     target = folder / f"{source.stem}_{real}.so"
     warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Wno-unknown-pragmas", "-Werror"]

@@ -60,6 +60,15 @@ def suspects(name, key, seed=0, shape=(3, 7)):
     )
 
 
+def values_of_terms(name, key, terms, seed=1):
+    """Return what `terms` add up to at a point of their own, and what is right there."""
+    of, given = layer(name), values_of(seed)
+    arrays, indices = arrays_of(name, given), of.indices(key)
+    total = sum(np.asarray(arrays.value(term), dtype=float) for term in terms)
+    right = of.truth(*given.values())[list(of.outputs).index(key)]
+    return np.broadcast_to(arrays.laid(total, indices), right.shape), right
+
+
 def planted(name, key, terms):
     """Return a function that computes the sum of `terms` for one output, and the others right."""
     of = layer(name)

@@ -3,13 +3,14 @@
 import mpmath
 import numpy as np
 import pytest
-from sympy import Idx, IndexedBase, Sum, Symbol, exp
+from sympy import Idx, IndexedBase, Sum, Symbol, exp, sqrt
 
 from rmsnorm_math import layer_norm, rms, rmsnorm, vjp
 from rmsnorm_math.notation import b, epsilon, gamma, i, j, m, n, x, ybar
-from rmsnorm_math.verify.arrays import Arrays, labels_of
+from rmsnorm_math.verify import check
+from rmsnorm_math.verify.arrays import Arrays, indices_of
 from rmsnorm_math.verify.cases import LARGE, SMALL, makers
-from rmsnorm_math.verify.layer import Layer, layer_of
+from rmsnorm_math.verify.layer import layer_of
 from rmsnorm_math.verify.rmsnorm import backward_of, forward_of
 from rmsnorm_math.verify.sampling import UNIT, laid_out, rounded
 from rmsnorm_math.verify.traits import facts
@@ -110,12 +111,34 @@ def test_axes_are_the_same_where_an_index_is():
     layer = layer_of(*LAYERS["LayerNorm"])
     assert layer.axes == {x: (m, n), ybar: (m, n), gamma: (n,)}
     assert (layer.rows, layer.column, layer.cotangents) == (m, n, {ybar})
+    assert layer_of(*LAYERS["of one row"]).rows is None, "gamma may be the same for every row"
+
+
+def test_a_matrix_product_is_tried_with_any_number_of_rows():
     weight, o = IndexedBase("W"), Idx("o")
     y = Sum(weight[o, i] * x[b, i], (i, 1, n))
     dx = vjp(y, x[b, i], ybar[b, o], {b: (1, m), o: (1, 4)})
-    linear = Layer({"dx": dx}, {ybar: "dy", weight: "w"}, {})
-    assert linear.rows is None
-    assert linear.axes[weight][0] == linear.axes[ybar][1] != linear.axes[weight][1]
+    linear = {"dx": dx}, {ybar: "dy", weight: "w"}, None
+    layer = layer_of(*linear)
+    assert layer.axes[weight][0] == layer.axes[ybar][1] == 4
+    assert layer.rows == layer.axes[ybar][0]
+    assert check(lambda dy, w: dy @ w, *linear).ok
+    assert not check(lambda dy, w: dy.reshape(-1, 4) @ w, *linear).ok
+    assert not check(lambda dy, w: dy @ w / 2, *linear).ok
+
+
+def test_an_argument_may_say_how_many_elements_a_sum_is_over():
+    k, p = Symbol("k", integer=True, positive=True), Idx("p")
+    y = x[b, i] / sqrt(Sum(x[b, p] ** 2, (p, 1, k)) / k + epsilon) + Sum(x[b, p], (p, 1, n))
+
+    def partial_rms(x, eps, k):
+        part = x[..., : int(k)]
+        total = x.sum(-1, keepdims=True)
+        return x / np.sqrt(np.mean(part**2, -1, keepdims=True) + eps) + total
+
+    names = {x: "x", epsilon: "eps", k: "k"}
+    assert check(partial_rms, {"y": y}, names).ok
+    assert not check(lambda x, eps, k: partial_rms(x, eps, k + 1), {"y": y}, names).ok
 
 
 def test_what_follows_from_others_is_computed_from_what_is_hidden():
@@ -232,4 +255,4 @@ def test_a_forward_has_the_same_cases():
     layer = forward_of("inside", 0, weight=True, residual=False).layer
     assert [c.shape for c in cases(layer=layer)] == [c.shape for c in CASES]
     assert layer.cotangents == set()
-    assert labels_of([x[b, i]]) == ["b", "i"]
+    assert indices_of([x[b, i]]) == ["b", "i"]

@@ -6,8 +6,11 @@
 import numpy as np
 import pytest
 
-from rmsnorm_math.verify import check_backward
+from rmsnorm_math.verify import check, check_backward
 from tests.verify.backwards import by_xhat, rows, second_term, with_r
+from tests.verify.test_right_layers import layer
+
+FEW = [(5, 7), (3, 6), (1,), (8,), (2, 3, 5), (37, 7), (4, 64), (0, 8)]
 
 
 def mean(v):
@@ -19,6 +22,12 @@ def of_dgamma(change):
         by_xhat(dy, x, g, e)[0],
         change(dy * x / np.sqrt(mean(x * x) + e), np.sqrt(mean(x * x) + e), g),
     )
+
+
+def by_rstd_of(rms_of, dy, x, g, e):
+    rstd = 1 / np.sqrt(mean(rms_of * rms_of) + e)
+    xhat, v = x * rstd, g * dy
+    return (v - xhat * mean(v * xhat)) * rstd, rows(dy * xhat)
 
 
 #: What a report says, and the formula that it is true of, written by hand.
@@ -68,6 +77,16 @@ SAYS = {
     "dx and dgamma: it is evaluated at the normalised input, x divided by r": lambda dy, x, g, e: (
         by_xhat(dy, x / np.sqrt(mean(x * x) + e), g, e)
     ),
+    "dx and dgamma: r is that of dy, not of x": lambda dy, x, g, e: by_rstd_of(dy, dy, x, g, e),
+    "dgamma: averaged over the rows; it is a sum": lambda dy, x, g, e: (
+        by_xhat(dy, x, g, e)[0],
+        by_xhat(dy, x, g, e)[1] / max(x.size // g.size, 1),
+    ),
+    "dgamma: x counts as 0 where gamma is 0, as if it were recomputed from the output by dividing "
+    "by gamma, clamped": lambda dy, x, g, e: (
+        by_xhat(dy, x, g, e)[0],
+        np.where(g == 0, 0, by_xhat(dy, x, g, e)[1]),
+    ),
     "dx: gamma is left out": lambda dy, x, g, e: (
         by_xhat(dy, x, np.ones_like(g), e)[0],
         by_xhat(dy, x, g, e)[1],
@@ -89,4 +108,65 @@ SAYS = {
 @pytest.mark.parametrize("says", SAYS)
 def test_a_sentence_is_true_of_the_formula(says):
     with np.errstate(all="ignore"):
-        assert check_backward(SAYS[says]).diagnosis == says
+        assert check_backward(SAYS[says], shapes=FEW).diagnosis == says
+
+
+def softmax(x):
+    powers = np.exp(x - x.max(-1, keepdims=True, initial=-np.inf))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def q_norm(dy, q, gamma, eps):
+    rstd = 1 / np.sqrt(mean(q * q) + eps)
+    xhat, v = q * rstd, gamma * dy
+    return (v - xhat * mean(v * xhat)) * rstd
+
+
+def layer_norm(dy, x, gamma, eps, without=""):
+    centred = x - mean(x)
+    rstd = 1 / np.sqrt(mean(centred**2) + eps)
+    xhat, v = centred * rstd, gamma * dy
+    of_mean, of_variance = ("mean" not in without) * mean(v), xhat * mean(v * xhat)
+    dx = (v - of_mean - ("variance" not in without) * of_variance) * rstd
+    return dx * (rstd if "squared" in without else 1), rows(dy * xhat)
+
+
+#: What a report says of another layer, which layer, and the formula that it is true of.
+SAYS_OF = {
+    "dx: the second term is missing; and the third term is missing": (
+        "LayerNorm",
+        lambda *a: layer_norm(*a, without=("mean", "variance")),
+    ),
+    "dx: the second term is missing; and the whole is divided by r once too often "
+    "(r is sqrt(eps + sum((x - sum(x)/n)**2)/n))": (
+        "LayerNorm",
+        lambda *a: layer_norm(*a, without=("mean", "squared")),
+    ),
+    "dx: exp(x)/r is missing from the whole (r is sum(exp(x)))": (
+        "softmax",
+        lambda dy, x: dy - (softmax(x) * dy).sum(-1, keepdims=True),
+    ),
+    "dx: in the second term, 1/n is a factor, where it has no place "
+    "(a mean where the sum is right)": (
+        "softmax",
+        lambda dy, x: softmax(x) * (dy - mean(softmax(x) * dy)),
+    ),
+    "dq: 1/sqrt(n) is missing from the whole": ("q norm, scaled", q_norm),
+    "dq: gamma is left out; and 1/sqrt(n) is missing from the whole": (
+        "q norm, scaled",
+        lambda dy, q, gamma, eps: q_norm(dy, q, np.ones_like(gamma), eps),
+    ),
+    "dx: r is taken with the mean, not the sum (r is sqrt(eps + sum(x**2)))": (
+        "L2",
+        lambda dy, x, eps: (
+            (dy - x * (dy * x).sum(-1, keepdims=True) / (mean(x * x) + eps))
+            / np.sqrt(mean(x * x) + eps)
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("says", SAYS_OF)
+def test_a_sentence_of_another_layer_is_true_of_the_formula(says):
+    which, wrong = SAYS_OF[says]
+    assert check(wrong, *layer(which), shapes=FEW).diagnosis == says

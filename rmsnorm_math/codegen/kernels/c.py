@@ -9,11 +9,12 @@ from rmsnorm_math.codegen.kernels.text import indented, listed
 from rmsnorm_math.codegen.nodes import Largest, Mean
 
 HEAD = """\
-// cc -std=c99 -O3 -march=native -ffp-contract=fast -fopenmp -shared -fPIC {name}.c -o {name}.so -lm
+// cc -std=c99 -O3 -march=native -ffp-contract=fast -fopenmp -shared -fPIC
+//    {name}.c -o {name}.so -lm
 //
-// Arrays are REAL, and have rows * n elements, or n; what has one value a row, and a sum over all,
-// is double. What is computed is double, and rounded once; it does not depend on how many threads
-// there are.
+// Arrays are REAL, and have rows * n elements, or n; what has one value a row, and a sum over
+// all, is double. What is computed is double, and rounded once; it does not depend on how many
+// threads there are.
 
 #include <math.h>
 #include <stdint.h>

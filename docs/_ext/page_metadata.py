@@ -3,6 +3,8 @@
 What needs the site's address (html_baseurl) is left out as long as that is empty.
 """
 
+import shutil
+import tempfile
 from html import escape
 from pathlib import Path
 
@@ -34,7 +36,7 @@ def describe(app, page, template, context, doctree):  # noqa: ARG001
         return
     if not (text := described(app, page)):
         hint = "its front matter needs myst: {html_meta: {description: ...}}"
-        log.warning("%s has no description: %s", page, hint, type="discover")
+        log.warning("%s has no description: %s", page, hint, type="page_metadata")
         return
     title = app.env.titles[page].astext() if page in app.env.titles else page
     tags = {
@@ -74,11 +76,10 @@ def pages(app):
 def write(app, exception):
     if exception or app.builder.name != "html":
         return
-    from picture import card
-
-    out = Path(app.outdir)
-    card(out / CARD)
-    (out / "llms.txt").write_text(llms(app), "utf-8")
+    out, kept = Path(app.outdir), derived(Path(app.config.nb_execution_cache_path))
+    shutil.copy(kept / "card.png", out / CARD)
+    text = (kept / "llms.txt").read_text("utf-8")
+    (out / "llms.txt").write_text(llms(app, text), "utf-8")
     if app.config.html_baseurl:
         places = "\n".join(f"<url><loc>{escape(address)}</loc></url>" for _, address in pages(app))
         head = '<?xml version="1.0" encoding="utf-8"?>\n'
@@ -89,17 +90,34 @@ def write(app, exception):
         (out / "robots.txt").write_text(f"Sitemap: {app.config.html_baseurl}sitemap.xml\n", "utf-8")
 
 
-def llms(app):
-    """Return the formulas and the code, both from the derivation, and what each page is about."""
-    from formulas import backward, results
-    from sympy import latex
+def derived(folder):
+    """Return a folder with the card and what llms.txt derives, made once for each state of it all.
 
+    The name of the notebooks' cache is a hash of that state: see conf.py.
+    """
+    if not (kept := folder / "found").exists():
+        from formulas import backward, results
+        from picture import card
+        from sympy import latex
+
+        lines = ["## Formulas", ""]
+        lines += [f"- {name}: $${latex(formula)}$$" for name, formula in results().items()]
+        for framework in ("numpy", "torch", "jax"):
+            code = backward(framework).strip()
+            lines += ["", f"## Code, {framework}", "", "```python", code, "```"]
+        with tempfile.TemporaryDirectory(dir=folder) as new:
+            made = Path(new) / "made"
+            made.mkdir()
+            (made / "llms.txt").write_text("\n".join(lines), "utf-8")
+            card(made / "card.png")
+            made.rename(kept)
+    return kept
+
+
+def llms(app, formulas):
+    """Return the formulas and the code, both from the derivation, and what each page is about."""
     what = described(app, app.config.root_doc)
-    lines = [f"# {app.config.html_title}", "", f"> {what}", "", "## Formulas", ""]
-    lines += [f"- {name}: $${latex(formula)}$$" for name, formula in results().items()]
-    for framework in ("numpy", "torch", "jax"):
-        lines += ["", f"## Code, {framework}", "", "```python", backward(framework).strip(), "```"]
-    lines += ["", "## Pages", ""]
+    lines = [f"# {app.config.html_title}", "", f"> {what}", "", formulas, "", "## Pages", ""]
     for page, address in pages(app):
         title, text = app.env.titles[page].astext(), described(app, page)
         lines.append(f"- [{title}]({address}): {text}")

@@ -1,0 +1,59 @@
+"""Programs that go through a layer's output: its derivative in terms of what it returns."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sympy import Expr, Indexed, IndexedBase, Mul, Sum, Symbol
+
+from rmsnorm_math.codegen.derived import Derived
+from rmsnorm_math.codegen.program import Program, Result, program
+from rmsnorm_math.index.walk import free_indices
+
+
+def tangent_of(
+    layer: Derived, arguments: Mapping[Expr, str], where: Mapping[Expr, Expr], with_output: bool
+) -> Program:
+    """Return what each argument's tangent adds to the output's; with that, it goes through it."""
+    given = {**layer.dots, **arguments}
+    tangent = program(layer.output | layer.tangent if with_output else layer.tangent, given, where)
+    other = through(layer, layer.tangent, given, where) if with_output else None
+    if other is not None and len(other.statements) <= len(tangent.statements):
+        tangent = other
+    results = (replace(r, added=layer.added and r.label != layer.label) for r in tangent.results)
+    return replace(tangent, results=tuple(results))
+
+
+def through(
+    layer: Derived,
+    outputs: Mapping[Any, Expr],
+    given: Mapping[Expr, str],
+    where: Mapping[Expr, Expr],
+) -> Program | None:
+    """Return the program of the output, and of `outputs` in terms of it, if they use it."""
+    if not isinstance(layer.element, Indexed):
+        return None
+    found = program(outputs, given, longer(layer, where))
+    for line in found.statements:
+        if line.name == layer.label:
+            results = (Result(layer.label, layer.label, line.axes), *found.results)
+            return replace(found, results=results)
+    return None
+
+
+def longer(layer: Derived, where: Mapping[Expr, Expr]) -> dict[Expr, Expr]:
+    """Return the definitions, and names for the output and what it is divided by."""
+    (y,) = layer.output.values()
+    return {**where, **_divisors(y), layer.element: y}
+
+
+def _divisors(y: Expr) -> dict[Expr, Expr]:
+    """Return a name for each sum that `y` is divided by, as softmax is."""
+    powers = [f for f in Mul.make_args(y) if f.is_Pow and f.exp == -1 and isinstance(f.base, Sum)]
+    sums = [power.base for power in powers]
+    names = [f"divisor_{at}" if at > 1 else "divisor" for at, _ in enumerate(sums, 1)]
+    indices = [free_indices(total) for total in sums]
+    return {
+        IndexedBase(name)[tuple(own)] if own else Symbol(name): total
+        for name, own, total in zip(names, indices, sums, strict=True)
+    }
