@@ -116,7 +116,7 @@ class Hoister:
         return value, self.excess([value, *made])
 
     def _network(
-        self, body: Expr, over: set[Symbol], met: set[Symbol]
+        self, body: Expr, over: set[Symbol], taken: set[Symbol]
     ) -> tuple[list[Expr], set[Symbol]]:
         """Return the factors of a product, those of sums in it among them, and what is summed."""
         factors: list[Expr] = []
@@ -124,9 +124,9 @@ class Hoister:
             if isinstance(factor, Total):
                 names: dict[Symbol, Symbol] = {}
                 for axis in factor.over:
-                    names[axis] = another(axis, met)
-                    met |= {names[axis]}
-                inner, bound = self._network(rename(factor.body, names), {*names.values()}, met)
+                    names[axis] = another(axis, taken)
+                    taken |= {names[axis]}
+                inner, bound = self._network(rename(factor.body, names), {*names.values()}, taken)
                 factors += inner
                 over = over | bound
             else:

@@ -178,10 +178,10 @@ def canonical(node: Basic) -> Basic:
     if not isinstance(node, BINDERS):
         return node
     inner = {a for p in parts(Tuple(*node.args)) if isinstance(p, BINDERS) for a in p.over}
-    met = axes_of(node) | {a for a in inner if a not in node.over}
+    taken = axes_of(node) | {a for a in inner if a not in node.over}
     names: dict[Symbol, Symbol] = {}
     for axis in node.over:
-        names[axis] = another(axis, met | {*names.values()})
+        names[axis] = another(axis, taken | {*names.values()})
     if isinstance(node, Contraction):
         over, *factors = node.args
         new = Tuple(*(names[axis] for axis in over))

@@ -80,8 +80,7 @@ def passes(
             lacks = any(n not in choice for n in found if n in parameters and n in large)
             paid = {n for n in choice if n in lines and n != value}
             again = found & {*early} & {*lines} - {*choice, *small}
-            free = value in choice  # the output is there anyway
-            return lacks, len(choice) + len(paid) - free, len(paid), len(again)
+            return lacks, len(choice) + len(paid), len(paid), len(again)
 
         chosen = _best(large, cost)
 

@@ -131,7 +131,7 @@ def _passes(
     def cost(choice: tuple[Any, tuple[Program, Program]]) -> tuple[int, int]:
         _, (_, backward) = choice
         most = max(len(p.axes) for p in backward.parameters)
-        large = sum(len(p.axes) == most and p.name != label for p in backward.parameters)
+        large = sum(len(p.axes) == most for p in backward.parameters)
         return large, sum(len(recorded.statements) for recorded in choice[1])
 
     where, (forward, backward) = min(choices, key=cost)
