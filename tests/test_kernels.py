@@ -176,3 +176,11 @@ def test_c_is_what_is_derived(libraries: Any, layer: str, what: str, dtype: str)
         if shape[0] or "cross" not in layer:
             right = max(distances(got, expected(layer, what, given)))
             assert right <= {"float32": 2e-7, "float64": 1e-13}[dtype], shape
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e20])
+def test_c_is_right_as_far_as_is_said(libraries: Any, scale: float) -> None:
+    given = arguments("RMSNorm", "both", (3, 130), "float32")
+    given |= {"x": (given["x"] * scale).astype("f"), "eps": 0.0}
+    got = called(libraries["float32"], "RMSNorm", "both", given, "float32")
+    assert max(distances(got, expected("RMSNorm", "both", given))) < 2e-7

@@ -109,23 +109,25 @@ def _run(x, gamma, eps, dy, rstd, y=None, dx=None):
     shape, given, kind = x.shape, x.dtype, np.promote_types(x.dtype, np.float32)
     if not shape:
         raise ValueError("x has no axis: a row is the last one")
-    n, count, taken = shape[-1], x.size // shape[-1] if x.size else math.prod(shape[:-1]), [x]
-    required = ("gamma", gamma, (n,)), ("dy", dy, shape), ("rstd", rstd, (*shape[:-1], 1))
-    for name, a, wanted in required:
+    n, count, taken = shape[-1], x.size // shape[-1] if x.size else math.prod(shape[:-1]), []
+    arrays = [("x", x, shape, "fV"), ("gamma", gamma, (n,), "fV")]  # V is bfloat16's
+    if dy is not None:
+        arrays.append(("dy", dy, shape, "fVbiu"))
+    if rstd is not None:
+        arrays.append(("rstd", rstd, (*shape[:-1], 1), "fVbiu"))
+    for name, a, wanted, real in arrays:
         if a is not None:
             array = a if type(a) is np.ndarray else _array(name, a)
             if array.shape != wanted:
                 raise ValueError(f"{name} has the shape {array.shape}, but must have {wanted}")
+            if array.dtype.kind not in real:
+                about = f"{name} has dtype {array.dtype}, no floating-point type"
+                raise TypeError(f"{about}: pass {name}.astype(np.float32)")
             taken.append(array)
-    for name, a in (("x", x), ("gamma", gamma), ("dy", dy), ("rstd", rstd)):
-        real = "fV" if name in ("x", "gamma") else "fVbiu"  # V is bfloat16's
-        if a is not None and np.asarray(a).dtype.kind not in real:
-            about = f"{name} has dtype {np.asarray(a).dtype}, no floating-point type"
-            raise TypeError(f"{about}: pass {name}.astype(np.float32)")
     if kind.itemsize > 8:
         raise TypeError(f"x has dtype {given}, which Numba lacks: pass x.astype(np.float64)")
-    if np.ndim(eps):
-        raise ValueError(f"eps must be one number, not of shape {np.shape(eps)}")
+    if getattr(eps, "ndim", 0):
+        raise ValueError(f"eps must be one number, not of shape {eps.shape}")
     for out in (y, dx):
         if out is None:
             continue
@@ -135,7 +137,7 @@ def _run(x, gamma, eps, dy, rstd, y=None, dx=None):
                 f"out must be a contiguous array of {kind} and {shape}, as x must be, "
                 f"not {type(out).__name__} of {np.asarray(out).dtype} and {np.shape(out)}"
             )
-        if any(np.may_share_memory(out, a) for a in taken):
+        if any(overlap(out, a) for a in taken):
             raise ValueError("out shares memory with an argument or the other: pass a new array")
         taken.append(out)
     rows = lambda a, n=n: np.ascontiguousarray(a, kind).reshape(count, n)  # noqa: E731
@@ -157,6 +159,11 @@ def _run(x, gamma, eps, dy, rstd, y=None, dx=None):
         several = np.float64 if len(sums) > 256 else kind  # float32 may add up so many
         sums = sums.sum(0, dtype=several).astype(np.asarray(gamma).dtype)
     return y, dx, None if gamma is None else sums, rstd.reshape(*shape[:-1], 1)
+
+
+def overlap(a, b):
+    """Return whether two arrays may share memory; two that own theirs do not."""
+    return a is b or ((a.base is not None or b.base is not None) and np.may_share_memory(a, b))
 
 
 def _array(name, a):

@@ -20,7 +20,7 @@ def forward(x, gamma=None, eps=None, out=None):
     """Return y, shaped and typed like x, and rstd = 1 / rms of shape (..., 1), for backward."""
     x, gamma, kind = _arrays(x, gamma)
     eps = np.finfo(kind).eps if eps is None else eps
-    if np.ndim(eps):
+    if not isinstance(eps, float) and np.ndim(eps):
         raise ValueError(f"eps must be one number, not of shape {np.shape(eps)}")
     weight = kind.type(1) if gamma is None else np.asarray(gamma, kind)
     y, rstd = _result(out, x, gamma), np.empty((*x.shape[:-1], 1), kind)
@@ -129,9 +129,14 @@ def _result(out, x, *others):
             f"out must be a contiguous array of {x.dtype} and {x.shape}, as x is, "
             f"not a {layout} one of {out.dtype} and {out.shape}"
         )
-    if any(a is not None and np.may_share_memory(out, a) for a in (x, *others)):
+    if any(a is not None and overlap(out, a) for a in (x, *others)):
         raise ValueError("out shares memory with an argument: pass another array")
     return out
+
+
+def overlap(a, b):
+    """Return whether two arrays may share memory; two that own theirs do not."""
+    return a is b or ((a.base is not None or b.base is not None) and np.may_share_memory(a, b))
 
 
 def _blocks(kind, *arrays):

@@ -116,6 +116,16 @@ def test_triton_where_a_row_is_longer_than_a_tile(layer: str, what: str) -> None
     assert worst("triton", text, layer, what, (5, 130), "float64") <= LIMITS["float64"]
 
 
+@pytest.mark.parametrize(
+    ("framework", "scale"), [("numba", 1e-30), ("numba", 1e20), ("triton", 1e-18), ("triton", 1e18)]
+)
+def test_float32_is_right_as_far_as_is_said(framework: str, scale: float) -> None:
+    given = arguments("RMSNorm", "both", (3, 130), np.float32)
+    given |= {"x": (given["x"] * scale).astype("f"), "eps": 0.0}
+    got = run(framework, printed(framework, "RMSNorm", "both"), given)
+    assert max(distances(got, expected("RMSNorm", "both", given))) < 1e-6
+
+
 @pytest.mark.parametrize("narrow", [True, False])
 def test_triton_takes_any_strides_and_no_rows(narrow: bool) -> None:
     text = printed("triton", "RMSNorm", "both")

@@ -115,9 +115,9 @@ class Triton:
         for part in one.parts:
             value = f"tl.where(inside, {self.spell(part.expr)}, 0.0)"
             if self.wide:
-                at = f"sum_{part.name}_ptr + first * n + col[None, :]"
-                value = f"tl.load({at}, inside, 0.0) + {value}"
-                steps.append(f"tl.store({at}, {value}, inside)")
+                at = f"sum_{part.name}_at"
+                steps.append(f"{at} = sum_{part.name}_ptr + first * n + col[None, :]")
+                steps.append(f"tl.store({at}, tl.load({at}, inside, 0.0) + {value}, inside)")
             else:
                 steps.append(f"sum_{part.name} += {value}")
         for result in one.results:
