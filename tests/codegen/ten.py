@@ -5,6 +5,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 from sympy import (
     Idx,
@@ -21,6 +22,7 @@ from sympy import (
 )
 
 from rmsnorm_math import jvp, rms, rmsnorm, source, vjp
+from rmsnorm_math.codegen import Framework
 from rmsnorm_math.notation import epsilon, gamma, i, j, k, n, r, x, xhat, ybar
 
 W, t, z, dw, dx = map(IndexedBase, ("W", "t", "z", "dW", "dx"))
@@ -47,7 +49,7 @@ norms = {ybar: "dy", x: "x", gamma: "gamma", epsilon: "eps"}
 one = {ybar: "dy", x: "x"}
 
 # What is given to `source`: outputs, arguments, definitions, framework.
-TEN = {
+TEN: dict[str, tuple[Any, Any, Any, Framework]] = {
     "RMSNorm, both gradients": (
         {"dx": vjp(rmsnorm(), x[j], ybar[i]), "dgamma": vjp(rmsnorm(), gamma[j], ybar[i])},
         norms,
