@@ -21,7 +21,7 @@ from rmsnorm_math.codegen.nodes import (
     rebuilt,
     rename,
 )
-from rmsnorm_math.codegen.patterns import Pattern, divided, patterns_of
+from rmsnorm_math.codegen.patterns import Pattern, divided, factors_of, patterns_of
 
 
 def shifted(
@@ -85,10 +85,8 @@ def _shift(node: Basic, patterns: list[Pattern], scales: dict[str, tuple[Axes, E
                 axes, factor = scales[array_name(node)]
                 return node * rename(factor, dict(zip(axes, node.indices, strict=True)))
             return node
-        if isinstance(node, exp):
-            for pattern in patterns:
-                if (found := pattern.shifts(node.exp)) is not None:
-                    return found[0] * found[1]
+        if isinstance(node, exp) and (product := factors_of(node.exp, patterns)) is not None:
+            return product
         if isinstance(node, Mul) and any(isinstance(f, Piecewise) for f in node.args):
             for power in node.args:
                 for pattern in patterns if isinstance(power, exp) else ():
@@ -104,7 +102,14 @@ def _shift(node: Basic, patterns: list[Pattern], scales: dict[str, tuple[Axes, E
         return common(node) if isinstance(node, Add) else node
 
     def common(node: Add) -> Expr:
-        """Take the factors exp(m) that all terms have before the sum."""
+        """Take the factors exp(m) that all terms have before the sum: 1 is exp(-m)*exp(m)."""
+        number, rest = node.as_coeff_Add()
+        tops = [p for p in patterns if p.beside_number and number.is_positive]
+        for factor in Mul.make_args(rest):
+            for pattern in tops:
+                if array_name(factor) == pattern.scale:
+                    top = element(pattern.largest, getattr(factor, "indices", ()))
+                    return factor * (rest / factor + number * exp(-top))
         powers = [f for f in Mul.make_args(node.args[0]) if _is_scale(f, patterns)]
         kept = [f for f in powers if all(f in Mul.make_args(term) for term in node.args)]
         return Mul(*kept) * Add(*(term / Mul(*kept) for term in node.args)) if kept else node

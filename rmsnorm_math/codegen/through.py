@@ -18,7 +18,7 @@ def tangent_of(
     given = {**layer.dots, **arguments}
     tangent = program(layer.output | layer.tangent if with_output else layer.tangent, given, where)
     other = through(layer, layer.tangent, given, where) if with_output else None
-    if other is not None and len(other.statements) <= len(tangent.statements):
+    if other is not None and len(other.statements) < len(tangent.statements):
         tangent = other
     results = (replace(r, added=layer.added and r.label != layer.label) for r in tangent.results)
     return replace(tangent, results=tuple(results))

@@ -49,6 +49,8 @@ LAYERS = {
     "GeLU": x[i] * (1 + tanh(sqrt(2 / pi) * (x[i] + Rational(44715, 10**6) * x[i] ** 3))) / 2,
     "softmax": share,
     "softmax of negatives": exp(-x[i]) / Sum(exp(-x[k]), (k, 1, n)),
+    "softmax with one more": exp(x[i]) / (1 + total),
+    "softmax at a half": exp((x[i] + 1) / 2) / Sum(exp((x[k] + 1) / 2), (k, 1, n)),
     "log-softmax": log(share),
     "focal loss": -((1 - share) ** 2) * log(share),
 }
