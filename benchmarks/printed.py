@@ -1,7 +1,7 @@
 """Time printed layers, forward and backward, beside PyTorch's autograd and JAX's jit; record it.
 
 `nox -s bench` writes docs/data/printed.json. Contestants run in turn, and only ratios within a
-round count.
+round count. CPU time, of all threads: another process on the machine changes it least.
 """
 
 import argparse
@@ -286,7 +286,7 @@ def main() -> None:
     rounds = 3 if arguments.quick else ROUNDS
     load = os.getloadavg()[0]
     record = {
-        "about": "quartiles of the time in ms and of the ratio to the peer in the same round; "
+        "about": "quartiles of the CPU time in ms and of the ratio to the peer in the same round; "
         "peak memory of a call in arrays of the input",
         "versions": {"python": platform.python_version()}
         | {name: metadata.version(name) for name in ("jax", "numpy", "sympy", "torch")},

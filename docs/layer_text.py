@@ -93,7 +93,10 @@ def read(text):
         raise Unreadable(f"max and min choose from {CHOICES} on this page, all together")
     reader = Reader(tree)
     for statement in tree.body:
-        reader.statement(statement)
+        try:
+            reader.statement(statement)
+        except (TypeError, AttributeError, ArithmeticError) as error:  # SymPy's, of a wrong kind
+            raise reader.refused(f"this is no formula: {error}") from None
     if not reader.definitions:
         raise Unreadable("write the layer as y[i] = ..., its output on the left")
     *parts, (element, (line, value)) = reader.definitions.items()
@@ -279,8 +282,11 @@ class Reader:
                 raise self.refused(f"a {name} counts with an index, a plain letter: (k, 1, n)")
         if name in ("Sum", "Product") and len(given) < 2:
             raise self.refused(f"a {name} needs its limits: {name}(x[k], (k, 1, n))")
+        built = [self.build(part) for part in given]
+        if name in ("Sum", "Product") and not isinstance(built[0], sympy.Expr):
+            raise self.refused(f"{ast.unparse(given[0])[:60]} is no number to be counted")
         try:
-            return FUNCTIONS[name](*map(self.build, given))
+            return FUNCTIONS[name](*built)
         except (TypeError, ValueError, AttributeError) as error:
             what = str(error).strip().partition("\n")[0] or "it does not take this"
             raise self.refused(f"{ast.unparse(node)[:60]}: {what}") from None
@@ -299,7 +305,10 @@ class Reader:
         name = node.value.id
         if name in FUNCTIONS or name in self.indices:
             raise self.refused(f"{name} is a function or an index: give the array another name")
-        return IndexedBase(name)[tuple(map(self.build, parts))]
+        indices = tuple(map(self.build, parts))
+        if not all(isinstance(index, sympy.Expr) for index in indices):
+            raise self.refused(f"{ast.unparse(node)[:60]}: an index is a letter or a number")
+        return IndexedBase(name)[indices]
 
     def expand(self, expr, line):
         """Return a formula with the definitions in it written out, the last ones first."""

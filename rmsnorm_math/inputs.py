@@ -14,6 +14,7 @@ from sympy import (
     MatrixBase,
     MatrixExpr,
     NDimArray,
+    Piecewise,
     Poly,
     Rational,
     Symbol,
@@ -27,12 +28,17 @@ from sympy.algebras.quaternion import Quaternion
 from sympy.core.relational import Relational
 
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.index.walk import Ranges, nodes
+from rmsnorm_math.index.walk import BINDERS, Ranges, nodes
 
 #: Ranges as a caller states them; the keys of a Mapping would have to be of one type.
 Stated: TypeAlias = Mapping[Any, tuple[Expr | int, Expr | int]]
 
 UNDEFINED = {nan, zoo}
+FOLDED = (
+    "SymPy moves a condition out of nested sums and takes what is left, log(0) too "
+    "(https://github.com/sympy/sympy/issues/27359): write the condition as a limit, "
+    "Sum(..., (k, 1, i)), or as a factor, KroneckerDelta(i, k) or Heaviside(i - k, 1)."
+)
 #: What is given where an expression is asked for, and what to do instead.
 INSTEAD: tuple[tuple[tuple[type, ...], str], ...] = (
     ((str,), "Build it from SymPy's objects: x = IndexedBase('x'), then x[i]."),
@@ -78,7 +84,8 @@ def _expression(given: Any) -> Expr | None:
 def _refuse_what_is_not_real(expr: Expr, role: str) -> None:
     for node in nodes(expr):
         if node in UNDEFINED:
-            raise Refused(f"{role} {_short(expr)} has no value: there is {node} in it.")
+            folded = " " + FOLDED if expr.has(Piecewise) and expr.has(*BINDERS) else ""
+            raise Refused(f"{role} {_short(expr)} has no value: there is {node} in it.{folded}")
         if isinstance(node, Symbol) and not node.is_commutative:
             raise Refused(
                 f"{node} in {role} {_short(expr)} does not commute: products are taken in any "

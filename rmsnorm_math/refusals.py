@@ -1,7 +1,5 @@
 """What would silently be wrong is refused here, with what to write instead."""
 
-from itertools import chain
-
 from sympy import (
     Basic,
     Expr,
@@ -134,7 +132,7 @@ def _refuse_rank(expr: Expr, wrt: Expr) -> None:
 def refuse_lookalikes(*exprs: Basic) -> None:
     """Raise `ValueError` if two different free objects print alike."""
     seen: dict[str, Basic] = {}
-    for node in chain.from_iterable(map(nodes, exprs)):
+    for node in nodes(Basic(*exprs)):
         label = name(node)
         if label is None:
             continue
@@ -159,7 +157,7 @@ def _advice(*pair: Basic) -> str:
 
 def _refuse_bare_bases(expr: Expr) -> None:
     """Raise `ValueError` if an `IndexedBase` stands in `expr` without an index."""
-    for node in chain([Basic(expr)], nodes(expr)):
+    for node in nodes(Basic(expr)):
         for arg in node.args if not isinstance(node, Indexed | IndexedBase) else ():
             if isinstance(arg, IndexedBase):
                 raise Refused(

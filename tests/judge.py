@@ -159,6 +159,7 @@ class Domain:
             touch(wrt, {**scope, **known}, self.stated)
         by = {key[:2]: found for key, found in self.axes.items() if key[2:] == ("shown",) and found}
         self.shown, self.summed = set(by), {key for key, found in by.items() if found - set(looped)}
+        self.beside: Axes = defaultdict(set)  # what a variable shows whose indices are others
         self.whole, self.shaped = span(world.whole, scope), bool(world.bases[0].shape)
 
     def on(self, index: Expr, shown: set[tuple[Any, ...]]) -> list[set[int]]:
@@ -180,9 +181,12 @@ class Domain:
             return self.known[index]
         found = {tuple(sorted(axis)) for axis in self.on(index, self.summed)}
         if not found and not self.shaped:
-            every = {key[:2] for key in self.axes if key[2:] == ("free",)}
-            if all(axis <= {*self.whole} for axis in self.on(index, every)) and all(
-                axis == {*self.whole} for axis in self.on(index, self.shown)
+            on = [key[:2] for key, at in self.axes.items() if key[2:] == ("free",) and index in at]
+            whole = {*self.whole}
+            if all(self.axes[axis] <= whole for axis in on) and all(
+                met in (set(), whole)
+                for axis in on
+                for met in (self.beside[axis], self.axes[axis] if axis in self.shown else whole)
             ):
                 return self.whole  # a result that needs no range is right for each
             raise Unjudged

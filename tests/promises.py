@@ -159,7 +159,10 @@ def along(
     compared = 0
     for scope in scopes(y, wrt, result, bar):
         of_y = summed is y
-        whole = Domain(case.world, y, wrt, ranges, scope)
+        whole = Domain(case.world, y, S.One if of_y else wrt, ranges, scope)
+        if of_y:
+            whole.beside = Domain(case.world, S.One, wrt, ranges, scope).stated
+            touch(wrt, {}, whole.beside)
         at = {s: (wrt.base, axis) for axis, s in enumerate(getattr(wrt, "indices", ()))}
         every = {} if of_y or whole.shaped else {s: at[s] for s in at if s not in whole.known}
         try:

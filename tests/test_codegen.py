@@ -269,3 +269,14 @@ def test_a_derivative_that_is_zero_runs():
         )
         == 0
     )
+
+
+def test_a_sum_over_rows_takes_a_complex_step():
+    dgamma = vjp(rmsnorm(b), gamma[j], ybar[b, i], {b: (1, m)})
+    printed = function({"dgamma": dgamma}, NAMES)
+    place = np.zeros_like(X)
+    place[0, 1] = 1
+    slope = printed(DY, X + 1e-30j * place, GAMMA, EPS).imag / 1e-30
+    ahead, behind = (printed(DY, X + h * place, GAMMA, EPS) for h in (1e-6, -1e-6))
+    np.testing.assert_allclose(slope, (ahead - behind) / 2e-6, rtol=1e-7, atol=1e-9)
+    assert abs(slope[1]) > 0.01

@@ -93,6 +93,17 @@ REFUSED = {
     "assignment to a number": "1 = x[i]",
     "two targets": "y[i] = z[i] = x[i]",
     "numbers of indices": "y[i] = x[i, i]*x[i]",
+    "a number for a condition": "y[i] = x[i] and 1",
+    "a condition in a sum": "y[i] = (x[i] < 1) + x[i]",
+    "a range in a product": "y[i] = (1, n)*x[i]",
+    "a condition under a root": "y[i] = sqrt(x[i] < 1)",
+    "a negated element": "y[i] = not x[i]",
+    "a comparison of pairs": "y[i] = (1, 2) < x[i]",
+    "a pair as an index": "y[i] = x[(1, 2), 3]",
+    "a sum of pairs": "y[i] = Sum((x[k], k), (k, 1, n))",
+    "a product of conditions": "y[i] = Product(x[k] > 0, (k, 1, n))*x[i]",
+    "a condition as an index": "y[i] = x[i < 1]",
+    "a choice by a number": "y[i] = x[i] if x[i] else 1",
 }
 
 

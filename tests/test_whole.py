@@ -1,6 +1,7 @@
 """A whole layer's file for NumPy: right, and keeping what it says; PyTorch's and JAX's in peers."""
 
 import functools
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ def printed(name: str, blocks: bool = False) -> str:
 
 ALL = ["rmsnorm", "layer norm", "softmax", "swiglu", "cross-entropy of each row", "linear"]
 ALL += ["batch norm", "attention", "mean squared error", "softmax with a temperature"]
+ALL += ["pointwise convolution", "modulation by features", "causal attention"]
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -81,6 +83,24 @@ def test_blocks_change_nothing(shape: tuple[int, ...]) -> None:
     for one, other in zip(*results, strict=True):
         assert one.shape == other.shape
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-9)
+
+
+def test_attention_in_blocks_holds_no_array_of_queries_by_keys() -> None:
+    q, k, v, dy = RNG.normal(size=(4, 2000, 8))
+    file = run(printed("attention", blocks=True))
+    tracemalloc.start()
+    y, *kept = file["layer"](q, k, v)
+    takes = parameters(printed("attention", blocks=True), "layer_backward")
+    known = {"Q": q, "K": k, "V": v, "y": y, "dy": dy}
+    others = iter(kept)
+    gradients = file["layer_backward"](*(known[a] if a in known else next(others) for a in takes))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2000 * 2000 * 8 / 4
+    values = known | dict(zip((a for a in takes if a not in known), kept, strict=True))
+    whole = run(printed("attention"))["layer_backward"](*(values[a] for a in takes))
+    for one, other in zip(gradients, whole, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
 
 
 def test_sums_over_many_rows_keep_their_digits() -> None:

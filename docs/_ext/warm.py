@@ -58,6 +58,7 @@ def serve(listener, lifeline):
 
 def start():
     """Start the process, unless one is there; it ends with this one."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # what forks must have one thread
     if sys.platform != "linux" or ADDRESS in os.environ:
         return
     folder = tempfile.TemporaryDirectory()
@@ -71,7 +72,9 @@ def start():
 
     def end():  # Sphinx's processes that read pages beside others leave without it
         process.stdin.close()
-        process.wait()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
+        process.kill()  # a kernel that hangs ends with it
         folder.cleanup()
 
     atexit.register(end)
@@ -122,12 +125,13 @@ def setup(app):
 
     class Warm(LocalProvisioner):
         async def launch_kernel(self, cmd, **kwargs):
-            if ADDRESS not in os.environ:
-                return await super().launch_kernel(cmd, **kwargs)
-            arguments = cmd[cmd.index("ipykernel_launcher") + 1 :]
-            self.process = Process(arguments, kwargs["env"], kwargs.get("cwd"))
-            self.pid = self.process.pid
-            return self.connection_info
+            if ADDRESS in os.environ:
+                arguments = cmd[cmd.index("ipykernel_launcher") + 1 :]
+                with suppress(OSError, ValueError):  # where that process has ended
+                    self.process = Process(arguments, kwargs["env"], kwargs.get("cwd"))
+                    self.pid = self.process.pid
+                    return self.connection_info
+            return await super().launch_kernel(cmd, **kwargs)
 
     sys.modules[__name__].Warm = Warm
     KernelProvisionerFactory.provisioners["warm"] = EntryPoint("warm", f"{__name__}:Warm", "")

@@ -18,7 +18,7 @@
   function lead() {
     if (moved) return;
     layOut(Infinity);
-    document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView({ behavior: 'instant' });
+    document.querySelector(':target')?.scrollIntoView({ behavior: 'instant' });
   }
   lead();
   addEventListener('load', lead);

@@ -157,7 +157,7 @@
       for (const each of boxes) clear(each);
       for (const each of document.querySelectorAll('.run-restart')) each.hidden = true;
       for (const other of shown) other.say('');
-      cell.say('Python starts anew at the next Run.');
+      cell.say('Starts anew at the next Run.');
       button.focus();
     };
     button.onclick = async () => {

@@ -127,7 +127,8 @@ def printed(recorded: Program, framework: Framework, name: str) -> str:
         return wrapped(kernel(recorded, framework, name, docstring))
     spelling = SPELLINGS[framework](recorded)
     lines = body(spelling)
-    imports = "\n".join([*dict.fromkeys(spelling.needs), *spelling.imports])
+    imports = "\n".join(sorted({*spelling.needs, *spelling.imports}))
+    imports = imports.replace("import math\n", "import math\n\n")  # Python's own stand apart
     block = indent("\n".join([docstring, *lines]), "    ")
     parameters = ", ".join(parameter.name for parameter in recorded.parameters)
     return wrapped(f"{imports}\n\n\ndef {name}({parameters}):\n{block}\n")

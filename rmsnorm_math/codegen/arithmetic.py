@@ -4,7 +4,7 @@ from sympy import Expr, Mul, Piecewise, Rational, S, Symbol, pi
 
 from rmsnorm_math.codegen.constants import is_long
 from rmsnorm_math.codegen.layout import POWER, PRODUCT, SIGN, SUM, TIGHT, Layout, Text, tight
-from rmsnorm_math.codegen.nodes import axes_of
+from rmsnorm_math.codegen.nodes import axes_of, is_reciprocal
 from rmsnorm_math.codegen.products import Products
 
 
@@ -43,10 +43,10 @@ class Arithmetic(Products):
         if small and len(small) + (constant != 1) > 1:
             large = Mul(*(f for f in factors if f not in small))
             column = Mul(constant, *small)
-            if large.args and not _is_reciprocal(large):
+            if large.args and not is_reciprocal(large):
                 left = self.text(large, want)
                 return f"{tight(left, PRODUCT)}*{tight(self.text(column, want), POWER)}", PRODUCT
-        over = [f for f in factors if _is_reciprocal(f)]
+        over = [f for f in factors if is_reciprocal(f)]
         texts = [(f, tight(self.text(f, want), SIGN)) for f in factors if f not in over]
         texts.sort(key=lambda pair: (axes_of(pair[0]) == axes and pair[1][0] == "(", pair[1]))
         if all(axes_of(f) == axes for f, _ in texts):
@@ -100,7 +100,3 @@ class Arithmetic(Products):
             return f"{self.module}.e", TIGHT
         text = repr(float(value.evalf(17)))
         return text, SIGN if text.startswith("-") else TIGHT
-
-
-def _is_reciprocal(factor: Expr) -> bool:
-    return bool(factor.is_Pow and factor.base != S.Exp1 and factor.exp.is_negative)

@@ -31,7 +31,7 @@ class Groups:
         self.parent[self.find(other)] = self.find(one)
 
 
-def _ends(end: Expr, kind: type) -> tuple[Expr, ...]:
+def _ends(end: Expr, kind: type[Expr]) -> tuple[Expr, ...]:
     """Return what is compared where a limit is a maximum or a minimum."""
     return end.args if isinstance(end, kind) else (end,)
 

@@ -11,6 +11,17 @@ from rmsnorm_math.codegen.nodes import Contraction, Position, axes_of
 
 Best = tuple[tuple[float, float], frozenset[Symbol], tuple[int, int]]
 
+DIGITS = (
+    "Squares of differences are multiplied out, so that no array is larger than those passed and "
+    "returned: where the two are nearly equal, the result has lost its digits, and may be below 0."
+)
+
+
+def note(notes: list[str], factors: Sequence[Expr]) -> None:
+    """Note that digits are lost, once, if a square of a difference is among the factors."""
+    if DIGITS not in notes and any(f.is_Pow and f.base.is_Add for f in factors):
+        notes.append(DIGITS)
+
 
 def largest(expr: Basic, batch: Symbol | None) -> tuple[int, int]:
     """Return how many axes the arrays have, at most, that `expr` needs: all, and but the batch."""

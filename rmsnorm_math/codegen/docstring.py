@@ -24,7 +24,7 @@ def docstring_of(recorded: Program, arguments: Mapping[Expr, str]) -> str:
     plain = recorded.batch is not None and all(len(own) < 3 for own in axes.values())
     notes = [f"With {renamed}."] if renamed else []
     notes += [] if plain else [f"Shapes: {shapes}."]
-    notes += recorded.notes
+    notes += (fill(note, 92, break_long_words=False) for note in recorded.notes)
     text = quoted("\n\n".join([f"Return {labels}.", formulas, *notes]))
     return f'"""{text}\n"""'
 

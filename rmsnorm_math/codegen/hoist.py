@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from sympy import Add, Basic, Expr, Indexed, Integer, Mul, Symbol, Tuple, expand
 
-from rmsnorm_math.codegen.contract import components, has_vector, largest, pairs, spanning
+from rmsnorm_math.codegen.contract import components, has_vector, largest, note, pairs, spanning
 from rmsnorm_math.codegen.names import fresh
 from rmsnorm_math.codegen.nodes import (
     Axes,
@@ -46,7 +46,7 @@ class Hoister:
             max(len({*axes} - {self.batch}) for axes in shapes),
         )
         self.lengths, self.exact = lowered.sizes, lowered.batch is None
-        self.lines: list[Line] = []
+        self.lines, self.notes = list[Line](), lowered.notes
         self.names: dict[str, dict[Symbol, Symbol]] = {}  # the axes of each line that is given
 
     def add(self, name: str, axes: Axes, expr: Expr) -> None:
@@ -91,6 +91,7 @@ class Hoister:
             other, self.lines = self.lines, lines
             tries = [self._attempt(Total(term, *self.sort(over))) for term in terms]
             if max(n for _, n in tries) < need:
+                note(self.notes, factors)
                 return scale * Add(*(v for v, _ in tries))
             self.lines = other
         return value
@@ -115,7 +116,7 @@ class Hoister:
         return value, self.excess([value, *made])
 
     def _network(
-        self, body: Expr, over: set[Symbol], met: set[Symbol]
+        self, body: Expr, over: set[Symbol], taken: set[Symbol]
     ) -> tuple[list[Expr], set[Symbol]]:
         """Return the factors of a product, those of sums in it among them, and what is summed."""
         factors: list[Expr] = []
@@ -123,9 +124,9 @@ class Hoister:
             if isinstance(factor, Total):
                 names: dict[Symbol, Symbol] = {}
                 for axis in factor.over:
-                    names[axis] = another(axis, met)
-                    met |= {names[axis]}
-                inner, bound = self._network(rename(factor.body, names), {*names.values()}, met)
+                    names[axis] = another(axis, taken)
+                    taken |= {names[axis]}
+                inner, bound = self._network(rename(factor.body, names), {*names.values()}, taken)
                 factors += inner
                 over = over | bound
             else:
@@ -189,8 +190,7 @@ class Hoister:
         if isinstance(value, Total | Mean) and value.body.is_Mul:
             stem = "dot"
         name = fresh(stem, self.taken)
-        first = tuple(names[axis] for axis in axes)
-        self.lines.append((name, first, canonical(rename(value, names))))
+        self.lines.append((name, (*names.values(),), canonical(rename(value, names))))
         return element(name, axes)
 
 

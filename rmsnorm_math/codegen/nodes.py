@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, permutations
 
-from sympy import Basic, Expr, Function, Idx, Indexed, IndexedBase, Symbol, Tuple
+from sympy import Basic, Expr, Function, Idx, Indexed, IndexedBase, Pow, S, Symbol, Tuple
 
 Axes = tuple[Symbol, ...]
 Line = tuple[str, Axes, Expr]
@@ -97,6 +97,11 @@ def is_axis(node: Symbol) -> bool:
     return bool(node.is_integer and not node.is_positive)
 
 
+def is_reciprocal(factor: Basic) -> bool:
+    """Return whether a factor stands below the line of a fraction."""
+    return isinstance(factor, Pow) and factor.base != S.Exp1 and bool(factor.exp.is_negative)
+
+
 def parts(expr: Basic) -> Iterator[Basic]:
     """Yield every node of `expr`, those in front first; an element is one."""
     if not isinstance(expr, Indexed | Position):
@@ -173,10 +178,10 @@ def canonical(node: Basic) -> Basic:
     if not isinstance(node, BINDERS):
         return node
     inner = {a for p in parts(Tuple(*node.args)) if isinstance(p, BINDERS) for a in p.over}
-    met = axes_of(node) | {a for a in inner if a not in node.over}
+    taken = axes_of(node) | {a for a in inner if a not in node.over}
     names: dict[Symbol, Symbol] = {}
     for axis in node.over:
-        names[axis] = another(axis, met | {*names.values()})
+        names[axis] = another(axis, taken | {*names.values()})
     if isinstance(node, Contraction):
         over, *factors = node.args
         new = Tuple(*(names[axis] for axis in over))

@@ -31,7 +31,8 @@ class NumPy(Spelling):
             return call
         names = sorted({part.base.name for part in parts(node.body) if isinstance(part, Indexed)})
         kind = f"{names[0]}.dtype" if len(names) == 1 else f"np.result_type({', '.join(names)})"
-        return f"{call[:-1]}, dtype=np.float64).astype({kind})"
+        wide = f"np.result_type({', '.join(names)}, float)"  # complex arrays stay complex
+        return f"{call[:-1]}, dtype={wide}).astype({kind})"
 
     def _max(self, node: Basic, want: Layout) -> Text:
         return self._extreme("maximum", node, want)

@@ -45,7 +45,7 @@ def ordered(
         [reader.groups.find((base, at)) for at in range(reader.ranks.get(base, 0))]
         for base in map(array_of, arguments)
     ]
-    met = [group for axes in places for group in axes]
+    groups = [group for axes in places for group in axes]
 
     def before(p: Expr, q: Expr) -> bool:
         both = [axes.index(p) < axes.index(q) for axes in shown if p in axes and q in axes]
@@ -54,8 +54,8 @@ def ordered(
             both = [a.index(one) < a.index(other) for a in places if one in a and other in a]
             if one == other or not both:
                 both = [str(p) < str(q)]
-                if one in met and other in met and one != other:
-                    both.append(met.index(one) < met.index(other))
+                if one in groups and other in groups and one != other:
+                    both.append(groups.index(one) < groups.index(other))
                 else:
                     both.append(not both[0])
         if len({*both}) > 1:
@@ -105,16 +105,16 @@ def find_batch(result: Lowered, reader: Reader) -> None:
 def find_order(result: Lowered) -> None:
     """Put the axes in an order that agrees with as many arrays as can be."""
     lines = [*result.definitions, *result.outputs]
-    rows = [axes for _, axes, _ in result.outputs] + [axes for _, axes, _, _ in result.parameters]
-    rows += [axes for _, axes, _ in result.definitions]
-    rows += [n.indices for _, _, e in lines for n in parts(e) if isinstance(n, Indexed)]
-    rows = [tuple(dict.fromkeys(map(family, axes))) for axes in rows]
-    after: dict[Symbol, set[Symbol]] = {axis: set() for axes in rows for axis in axes}
+    orders = [axes for _, axes, _ in result.outputs] + [axes for _, axes, _, _ in result.parameters]
+    orders += [axes for _, axes, _ in result.definitions]
+    orders += [n.indices for _, _, e in lines for n in parts(e) if isinstance(n, Indexed)]
+    orders = [tuple(dict.fromkeys(map(family, axes))) for axes in orders]
+    after: dict[Symbol, set[Symbol]] = {axis: set() for axes in orders for axis in axes}
 
     def reaches(start: Symbol, goal: Symbol) -> bool:
         return start == goal or any(reaches(axis, goal) for axis in after[start])
 
-    for axes in rows:
+    for axes in orders:
         for one, other in pairwise(axes):
             if not reaches(other, one):
                 after[one].add(other)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from sympy import Basic, Expr, Mul, Piecewise, Pow, S, exp, log
+from sympy import Expr, Mul, Piecewise, S, exp, log
 
 from rmsnorm_math.codegen.names import fresh
 from rmsnorm_math.codegen.nodes import (
@@ -14,6 +14,7 @@ from rmsnorm_math.codegen.nodes import (
     axes_of,
     canonical,
     element,
+    is_reciprocal,
     parts,
     rename,
     renamings,
@@ -77,14 +78,10 @@ def divided(lines: list[Line]) -> set[str]:
     found: set[str] = set()
     for _, _, expr in lines:
         for node in parts(expr):
-            if isinstance(node, log) or _is_reciprocal(node):
+            if isinstance(node, log) or is_reciprocal(node):
                 inside = node.args[0]
                 found |= {array_name(part) for part in parts(inside)}
     return found
-
-
-def _is_reciprocal(node: Basic) -> bool:
-    return isinstance(node, Pow) and not isinstance(node, exp) and bool(node.exp.is_negative)
 
 
 def patterns_of(
@@ -95,7 +92,7 @@ def patterns_of(
     sums: list[Total] = []
     for name, _, expr in lines:
         for node in parts(expr):
-            if isinstance(node, log) or _is_reciprocal(node):
+            if isinstance(node, log) or is_reciprocal(node):
                 sums += [p for p in parts(node.args[0]) if isinstance(p, Total)]
         if name in names and name in definitions:
             sums += [p for p in parts(expr) if isinstance(p, Total)]

@@ -65,10 +65,10 @@ class Products(Layouts):
 
     def _einsum(self, node: Contraction, result: Axes) -> Text:
         operands = [self._operand(factor) for factor in node.factors]
-        met = dict.fromkeys(slot for layout in operands for slot in layout)
+        slots = dict.fromkeys(slot for layout in operands for slot in layout)
         letters: dict[Symbol | None, str] = {}
         batch = self.program.batch
-        for slot in met:
+        for slot in slots:
             if slot == batch and batch not in node.over:
                 letters[slot] = "..."
             else:

@@ -17,6 +17,7 @@ from rmsnorm_math.codegen.nodes import (
     array_name,
     axes_of,
     element,
+    is_reciprocal,
     rebuilt,
     rename,
 )
@@ -59,6 +60,9 @@ def _masked(node: Basic) -> Basic:
     if isinstance(node, Piecewise) and node.args[1:] == ((S.Zero, S.true),):
         value, condition = node.args[0]
         powers = [f for f in Mul.make_args(value) if isinstance(f, exp)]
+        if powers and value.has(Total) and any(is_reciprocal(f) for f in Mul.make_args(value)):
+            mask = Piecewise((1, condition), (0, True))  # what is divided by stays guarded
+            return Piecewise((value * mask, condition), (0, True), evaluate=False)
         if powers:
             rest = Mul(*(f for f in Mul.make_args(value) if f not in powers))
             choices = [Piecewise((v, condition), (0, True)) for v in {rest, S.One}]

@@ -18,6 +18,7 @@ from rmsnorm_math.codegen.places import filled
 from rmsnorm_math.codegen.program import Program, program
 from rmsnorm_math.codegen.spell import Spelling
 from rmsnorm_math.codegen.through import longer, tangent_of, through
+from rmsnorm_math.codegen.wrap import wrapped
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.inputs import as_expressions, as_mapping, as_ranges
 
@@ -113,7 +114,7 @@ def layer_source(
     texts |= {k: _definition(spelling, f"_{k}") for k, spelling in spellings.items()}
     needs = dict.fromkeys(line for spelling in spellings.values() for line in spelling.needs)
     texts["imports"] = "".join(f"{line}\n" for line in needs) + "\n" * bool(needs)
-    return FILES[framework].substitute(texts)
+    return wrapped(FILES[framework].substitute(texts))
 
 
 def _passes(

@@ -38,7 +38,7 @@ from rmsnorm_math.index.inner import (
 from rmsnorm_math.index.nested import kept_together
 from rmsnorm_math.index.rebuild import is_count, made, renamed, with_leaves
 from rmsnorm_math.index.terms import is_smooth, times
-from rmsnorm_math.index.walk import free_symbols, name, nodes
+from rmsnorm_math.index.walk import free_symbols, name, nodes, remembering
 
 Labels = Callable[[Basic], tuple[Expr, ...]]
 
@@ -63,27 +63,24 @@ def unified(expr: Expr, order: list[str]) -> Expr:
     hints: dict[Basic, str] = {}
     binders = [node for node in nodes(expr) if isinstance(node, Binder)]
     for node in binders:
-        key, hint = _without_hints(node), node.args[0].name
+        key, hint = without_hints(node), node.args[0].name
         hints[key] = min(hints.get(key, hint), hint, key=rank)
     if len(hints) == len(binders):
         return expr
-    memo: dict[Basic, Basic] = {}
 
-    def walk(node: Basic) -> Basic:
-        if not node.args or isinstance(node, IndexedBase | Idx | Indexed):
-            return node
-        if (known := memo.get(node)) is None:
-            known = made(node, tuple(map(walk, node.args)))
-            if isinstance(known, Binder):
-                hint = hints.setdefault(_without_hints(known), known.args[0].name)
-                known = known.func(Str(hint), *known.args[1:])
-            memo[node] = known
-        return known
+    def convert(node: Basic) -> Basic:
+        known = made(node, tuple(map(walk, node.args)))
+        if not isinstance(known, Binder):
+            return known
+        hint = hints.setdefault(without_hints(known), known.args[0].name)
+        return known.func(Str(hint), *known.args[1:])
 
+    walk = remembering(convert, {})
     return walk(expr)
 
 
-def _without_hints(node: Basic) -> Basic:
+def without_hints(node: Basic) -> Basic:
+    """Return `node`, in the inner form, with no name for any of its bound indices."""
     return with_leaves(node, lambda leaf, _: Str("") if isinstance(leaf, Str) else leaf)
 
 

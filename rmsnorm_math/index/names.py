@@ -1,20 +1,20 @@
 """New names for bound indices, in the form that SymPy writes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-from sympy import Basic, Dummy, Expr, Idx, Indexed
+from sympy import Basic, Dummy, Expr, Indexed
 from sympy.core.symbol import Str
 
 from rmsnorm_math.index.enter import enter
 from rmsnorm_math.index.inner import BoundSum
-from rmsnorm_math.index.leave import leave
+from rmsnorm_math.index.leave import leave, without_hints
 from rmsnorm_math.index.rebuild import opened, rebuilt, renamed
 from rmsnorm_math.index.walk import BINDERS, nodes, remembering
 
 
 def freshen(expr: Expr) -> Expr:
     """Return `expr` with every bound index renamed to a `Dummy` that is nowhere else."""
-    return _renamed(expr, {}, lambda index, _: Dummy(index.name, integer=True))
+    return _fresh(expr, {})
 
 
 def rename_bound(expr: Expr, candidates: Iterable[Expr] = ()) -> Expr:
@@ -23,8 +23,8 @@ def rename_bound(expr: Expr, candidates: Iterable[Expr] = ()) -> Expr:
 
 
 def anonymous(expr: Expr) -> Expr:
-    """Return `expr` with its bound indices numbered: equal for sums that differ in names alone."""
-    return _renamed(expr, {}, lambda _, depth: Idx(f"_{depth}"))
+    """Return `expr` in the inner form without names: equal for sums that differ in names alone."""
+    return without_hints(enter(expr))
 
 
 def named_like(tangent: Indexed, expr: Expr) -> Expr:
@@ -42,17 +42,17 @@ def named_like(tangent: Indexed, expr: Expr) -> Expr:
     return rebuilt(expr, named)
 
 
-def _renamed(expr: Basic, names: dict[Expr, Expr], new: Callable[[Expr, int], Expr]) -> Basic:
+def _fresh(expr: Basic, names: dict[Expr, Expr]) -> Basic:
     def convert(node: Basic) -> Basic:
         if not isinstance(node, BINDERS):
             return renamed(node, tuple(map(walk, node.args)))
         here = names
         limits: list[tuple[Basic, ...]] = []
         for index, *ends in reversed(node.limits):
-            written = [_renamed(end, here, new) for end in ends]
-            here = {**here, index: new(index, len(here))}
+            written = [_fresh(end, here) for end in ends]
+            here = {**here, index: Dummy(index.name, integer=True)}
             limits.insert(0, (here[index], *written))
-        return node.func(_renamed(node.function, here, new), *limits)
+        return node.func(_fresh(node.function, here), *limits)
 
     walk = remembering(convert, names)
     return walk(expr)

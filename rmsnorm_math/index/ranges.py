@@ -47,8 +47,8 @@ def known_ranges(shown: Survey) -> Ranges:
     """Return the ranges of the free indices that are known, and all that is stated."""
     for index, span in shown.stated.items():
         _refuse_wider(index, *map(S, span))
-    met = [*shown.places.values(), *map(set, shown.equal)]
-    free = {s for places in met for place in places for s in place.free_symbols}
+    together = [*shown.places.values(), *map(set, shown.equal)]
+    free = {s for places in together for place in places for s in place.free_symbols}
     spans = {s: span_of(s, shown) for s in free if not isinstance(s, Dummy)}
     return {index: span for index, span in spans.items() if span} | shown.stated
 
@@ -99,8 +99,8 @@ def _spans_of_index(index: Expr, shown: Survey) -> set[Span]:
     for chosen in ([a for a in axes if _is_shown(a, shown)], axes):
         if found := set().union(*(_spans_of_axis(axis, shown) for axis in chosen)):
             return found
-    met = {shown.limits[other] for other in alike if other in shown.limits}
-    return {span for span in met if _is_whole(span, shown)}
+    spans = {shown.limits[other] for other in alike if other in shown.limits}
+    return {span for span in spans if _is_whole(span, shown)}
 
 
 def _is_shown(axis: Axis, shown: Survey) -> bool:

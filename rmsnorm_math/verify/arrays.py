@@ -17,8 +17,6 @@ from sympy import (
     Max,
     Min,
     Mul,
-    Number,
-    NumberSymbol,
     Piecewise,
     Pow,
     Product,
@@ -94,8 +92,9 @@ class Arrays:
         return found
 
     def _find(self, expr: Expr, of: Callable[[Expr], Any], *, magnitudes: bool) -> Any:
-        if isinstance(expr, Number | NumberSymbol):
-            return abs(float(expr)) if magnitudes else float(expr)
+        if expr.is_Atom and expr.is_number:
+            value = float(expr) if expr.is_extended_real else np.nan  # a wrong formula may have I
+            return abs(value) if magnitudes else value
         if isinstance(expr, Add):
             return reduced(np.add, map(of, expr.args))
         if isinstance(expr, Mul):

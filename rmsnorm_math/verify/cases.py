@@ -24,13 +24,13 @@ from rmsnorm_math.verify.sampling import (
 #: Lengths that are odd, even, a power of two, one more or less; up to four axes; 37 rows.
 SMALL = (
     *((5, 7), (3, 6), (1,), (3,), (8,), (1, 4), (2, 3), (5, 5), (4, 1), (2, 16), (3, 32)),
-    *((2, 3, 5), (2, 2, 4), (1, 1, 3, 4), (2, 3, 2, 8), (37, 7), (4, 64)),
+    *((2, 3, 5), (2, 2, 4), (1, 1, 3, 4), (2, 3, 2, 8), (37, 7), (4, 64), (3, 2), (3, 12)),
 )
 #: Beyond a block of rows or of elements, with and without a rest; and no row at all.
 LARGE = (
     *((3, n) for n in (100, 130, 256)),
-    *((2, n) for n in (255, 513, 1024, 1030, 1031, 2048)),
-    *((300, 3), (300, 8), (1500, 4), (40, 64), (1, 4096), (1, 8200), (0, 8), (2, 0, 5)),
+    *((2, n) for n in (33, 96, 255, 513, 768, 1024, 1030, 1031, 2048)),
+    *((130, 5), (300, 3), (300, 8), (1500, 4), (40, 64), (1, 4096), (1, 8200), (0, 8), (2, 0, 5)),
 )
 COTANGENTS = (1.0, 1e4, 1e-4)
 WEIGHTS = ("random", "with zeros", "ones", "up to 16", "twos", "mostly negative", "zeros")

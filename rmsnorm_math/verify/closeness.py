@@ -45,16 +45,19 @@ def matches(trial: Trial, output: int, value: Array, size: Array, dtype: str) ->
     value = rounded(value, dtype).astype(np.float64)
     finite = np.isfinite(value)
     allowed = 2 * trial.allowed(output, dtype, size)
+    unknown: Any = False
     if got.shape == trial.right[output].shape:
         allowed = allowed + trial.allowed(output, dtype)
-    error = abs(np.where(finite, got - value, 0))
-    return bool((finite == np.isfinite(got)).all() and (error <= allowed).all())
+        unknown = ~np.isfinite(trial.right[output])
+    error = abs(np.where(finite & np.logical_not(unknown), got - value, 0))
+    return bool((unknown | (finite == np.isfinite(got))).all() and (error <= allowed).all())
 
 
 def differs(trial: Trial, output: int, value: Array, size: Array, dtype: str) -> bool:
     """Whether `value` is not the right one."""
     allowed = 2 * trial.allowed(output, dtype, size) + trial.allowed(output, dtype)
-    return not bool((abs(trial.right[output] - value) <= allowed).all())
+    right = trial.right[output]
+    return not bool(((abs(right - value) <= allowed) | ~np.isfinite(right)).all())
 
 
 def nearness(got: Array, trial: Trial, output: int, dtype: str) -> Callable[[Array], Array]:

@@ -25,6 +25,11 @@ OF_ROWS: tuple[tuple[str, Callable[[Array], Any]], ...] = (
         "summed over the first batch axis only; sum over all but the last",
         lambda v: v.sum(0) if v.ndim > 1 else v,
     ),
+    (
+        "summed over the last batch axis only; sum over all but the last",
+        lambda v: v.sum(-2) if v.ndim > 1 else v,
+    ),
+    ("averaged over the first axis; sum over all but the last", lambda v: v.mean(0)),
     ("summed over the last axis; sum over the batch axes", lambda v: v.sum(-1)),
     (
         "that of the first row alone; sum over the batch",

@@ -21,6 +21,7 @@ class Setting:
     """What the slips of one output need to know of its layer."""
 
     layer: Layer
+    expr: Expr
     names: Mapping[Expr, str]
     free: tuple[Expr, ...]
 
@@ -30,8 +31,8 @@ class Setting:
 
     @cached_property
     def _indices(self) -> dict[Any, Expr]:
-        exprs, axes = self.layer.short.values(), self.layer.axes
-        return {axis_of(index, exprs, axes): index for index in reversed(self.free)}
+        axes = self.layer.axes
+        return {axis_of(index, [self.expr], axes): index for index in reversed(self.free)}
 
     def index_of(self, axis: Any) -> Expr | None:
         """Return the output's index along an axis."""
@@ -44,7 +45,7 @@ class Setting:
 
 def setting_of(layer: Layer, key: Any) -> Setting:
     """Return the setting for the slips of the output `key`."""
-    return Setting(layer, layer.inputs, layer.indices(key))
+    return Setting(layer, layer.short[key], layer.inputs, layer.indices(key))
 
 
 def places(terms: Sequence[Expr]) -> list[str]:

@@ -87,20 +87,19 @@ def prepared(case: Case, dtype: str, factor: float) -> Trial | None:
     """Return what is right in a case, or None where that is not finite or not held by `dtype`."""
     layer = case.layer
     exact = [v.astype(np.float64) if isinstance(v, np.ndarray) else v for v in case.inputs]
-    results = layer.truth(*exact)[: len(layer.outputs)]
-    right = tuple(np.asarray(result, dtype=np.float64) for result in results)
+    results = [np.array(v, dtype=np.float64) for v in layer.truth(*exact)[: len(layer.outputs)]]
     largest = float(np.finfo(np.float32 if dtype == "bfloat16" else dtype).max) / 4
     arrays = layer.arrays(case.values)
     sizes, steep = [], steepness([*layer.outputs.values(), *layer.where.values()], arrays.value)
-    for key, result in zip(layer.outputs, right, strict=True):
+    for key, result in zip(layer.outputs, results, strict=True):
         size = arrays.laid(steep * arrays.size(layer.short[key]), layer.indices(key))
         size = np.broadcast_to(size, _flat(layer, key, result)).reshape(result.shape)
         finite = np.isfinite(result) & np.isfinite(size)
         if result.size and (finite.mean() < 0.5 or size[finite].max(initial=0) > largest):
             return None
-        size = np.where(finite, size, 0)
+        size, result[~finite] = np.where(finite, size, 0), np.nan
         sizes.append(size.max(-1, keepdims=True, initial=0) if size.ndim else size)
-    return Trial(case, dtype, factor, right, tuple(sizes))
+    return Trial(case, dtype, factor, tuple(results), tuple(sizes))
 
 
 def _flat(layer: Any, key: Any, result: Array) -> tuple[int, ...]:

@@ -13,12 +13,10 @@ from rmsnorm_math.verify.conventions import Convention
 def laid(
     arrays: Arrays, value: Any, indices: Sequence[Expr], shape: tuple[int, ...]
 ) -> Array | None:
-    """Return real values with the axes of `indices` alone; None where there are others."""
-    array = np.asarray(value)
+    """Return values with the axes of `indices` alone, or None where they have others."""
+    array = np.asarray(value, dtype=float)
     slots = {arrays.slot[index.name] for index in indices}
-    if array.dtype.kind == "c" or any(
-        length != 1 for at, length in enumerate(array.shape) if at not in slots
-    ):
+    if any(length != 1 for at, length in enumerate(array.shape) if at not in slots):
         return None
     return np.broadcast_to(arrays.laid(array, indices), shape)
 

@@ -1,9 +1,9 @@
-"""What is shown fits on the screen, and a link to a section leads there."""
+"""What is shown fits on screen and paper, and a link to a section leads there."""
 
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from .conftest import PAGES
 
@@ -50,4 +50,27 @@ def test_a_link_to_a_section_leads_there_and_marks_it(visit: Visit, name: str) -
         page.goto(address + link)
         page.wait_for_load_state("networkidle")
         page.wait_for_function(f"hash => ({PLACE})(hash).join() === `${{hash}},true`", arg=link)
+    page.context.close()
+
+
+def test_an_address_that_cannot_be_read_breaks_nothing(visit: Visit) -> None:
+    page = visit("derive.html#layer=%E0%A4%A&%")
+    expect(page.locator("form.derive textarea")).to_be_visible()
+    page.context.close()  # that no script failed, `visit` sees
+
+
+def test_nothing_is_offered_to_be_hidden_where_nothing_is_marked(visit: Visit) -> None:
+    page = visit("404.html")
+    for term, link in (("zebra", False), ("address", True)):
+        page.evaluate("term => localStorage.setItem('sphinx_highlight_terms', term)", term)
+        page.reload()
+        expect(page.get_by_text("Hide Search Matches")).to_be_visible(visible=link)
+    page.context.close()
+
+
+def test_the_controls_of_derive_are_not_printed(visit: Visit) -> None:
+    page = visit("derive.html")
+    page.emulate_media(media="print")
+    expect(page.get_by_role("combobox")).to_be_hidden()
+    expect(page.get_by_role("button", name="Derive")).to_be_hidden()
     page.context.close()

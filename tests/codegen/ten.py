@@ -1,4 +1,4 @@
-"""Ten functions whose printed text is kept in ten.md: before `program` was there, and now.
+"""Ten functions whose printed text is kept in ten.txt: before `program` was there, and now.
 
 `python -m tests.codegen.ten` writes it anew, after a change that is meant.
 """
@@ -93,7 +93,7 @@ TEN = {
     ),
 }
 
-KEPT = Path(__file__).with_name("ten.md")
+KEPT = Path(__file__).with_name("ten.txt")
 NOW = re.compile(r"## ([^\n]*)\n\nBefore:\n\n```[^`]*```\n\nNow:\n\n```python\n([^`]*)```")
 
 

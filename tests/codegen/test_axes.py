@@ -149,3 +149,31 @@ def test_an_axis_may_be_called_like_an_array():
     want = shares / shares.sum(1, keepdims=True) @ values
     got = function({t[b, e]: y}, {x: "x", V: "v", A: "a"})(X, keys, values)
     np.testing.assert_allclose(got, want)
+
+
+def test_products_that_share_a_factor_are_one():
+    text = source(
+        {
+            IndexedBase("y")[b, i]: Sum(tanh(A[b, o]) * W[o, i], (o, 1, O))
+            + t[b] * Sum(exp(A[b, o]) * W[o, i], (o, 1, O))
+        },
+        {A: "a", W: "w", t: "t"},
+    )
+    assert text.count(" @ ") == 1
+    f = function(
+        {
+            IndexedBase("y")[b, i]: Sum(tanh(A[b, o]) * W[o, i], (o, 1, O))
+            + t[b] * Sum(exp(A[b, o]) * W[o, i], (o, 1, O))
+        },
+        {A: "a", W: "w", t: "t"},
+    )
+    a, by = rng.normal(size=(3, 4)), rng.normal(size=3)
+    want = np.tanh(a) @ WEIGHT + by[:, None] * (np.exp(a) @ WEIGHT)
+    np.testing.assert_allclose(f(a, WEIGHT, by), want, rtol=1e-12)
+
+
+def test_it_is_said_where_squares_of_differences_are_multiplied_out():
+    far = Sum((x[b, k] - W[o, k]) ** 2, (k, 1, n))
+    said = "where the two are nearly equal"
+    assert said in " ".join(source({J[b, o]: far}, {x: "x", W: "w"}).split())
+    assert said not in source({"s": Sum((x[b, k] - t[k]) ** 2, (k, 1, n))}, {x: "x", t: "t"})

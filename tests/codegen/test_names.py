@@ -93,7 +93,7 @@ def test_a_function_has_its_name_and_shows_its_source():
 def test_a_caller_adds_a_function_for_a_framework(monkeypatch):
     monkeypatch.setitem(FUNCTIONS["numpy"], "erf", "scipy.special.erf")
     text = source({"y": erf(x[i])}, {x: "x"})
-    assert text.startswith("import scipy.special\nimport numpy as np\n")
+    assert text.startswith("import numpy as np\nimport scipy.special\n")
     assert "y = scipy.special.erf(x)" in text
     monkeypatch.setitem(FUNCTIONS["numpy"], "softsign", "my.own.softsign")
     assert "y = my.own.softsign(x)" in source({"y": Function("softsign")(x[i])}, {x: "x"})

@@ -7,8 +7,13 @@ import numpy as np
 import pytest
 from sympy import (
     Abs,
+    Heaviside,
+    Idx,
+    IndexedBase,
+    KroneckerDelta,
     Max,
     Min,
+    Ne,
     Piecewise,
     Rational,
     Sum,
@@ -22,12 +27,13 @@ from sympy import (
     tanh,
 )
 
-from rmsnorm_math import evaluate, function, source, vjp
-from rmsnorm_math.notation import epsilon, i, j, k, n, x, ybar
+from rmsnorm_math import evaluate, function, rmsnorm, source, vjp
+from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, m, n, x, ybar
 from tests.differences import elements, value
 
 HERE = {i: (1, n), j: (1, n)}
-c = Symbol("c")
+c, t = Symbol("c"), IndexedBase("t")
+p, q = Idx("p"), Idx("q")
 logistic, total = 1 / (1 + exp(-x[i])), Sum(exp(x[k]), (k, 1, n))
 share = exp(x[i]) / total
 LAYERS = {
@@ -127,3 +133,51 @@ def test_what_numpy_lacks_keeps_the_type():
     got = function({"y": erf(x[i])}, {x: "x"})(np.array([0.5, 1], "f4"))
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, [0.5204999, 0.8427008], rtol=1e-6)
+
+
+def test_what_is_left_out_of_a_sum_of_exponentials_takes_no_digits():
+    score = lambda at: Sum(x[b, k] * x[at, k], (k, 1, n))  # noqa: E731
+    others = Sum(Piecewise((exp(score(p)), Ne(p, b)), (0, True)), (p, 1, m))
+    f = function({"y": log(others)}, {x: "x"})
+    rows = np.array([[9, 0], [0, 9], [1, 1]], "f4")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        got = f(rows)
+    want = [log_of_sum(score[np.arange(3) != at]) for at, score in enumerate(rows @ rows.T)]
+    np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+def log_of_sum(v):
+    return v.max() + np.log(np.exp(v - v.max()).sum())
+
+
+@pytest.mark.parametrize("mask", [Piecewise((1, p <= b), (0, True)), Heaviside(t[p] - t[b], 1)])
+def test_what_is_masked_may_be_large(mask):
+    layer = exp(x[b, p]) * mask / Sum((exp(x[b, p]) * mask).subs(p, q), (q, 1, m))
+    f = function({IndexedBase("y")[b, p]: layer}, {x: "x", t: "t"})
+    rows, times = np.full((3, 3), 1.0, "f4"), np.array([3, 2, 1], "f4")
+    rows[0, 1:] = 200
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        got = f(rows, times)
+    np.testing.assert_allclose(got[0], [1, 0, 0])
+    np.testing.assert_allclose(got.sum(-1), 1)
+
+
+def test_sums_over_rows_keep_their_digits():
+    rng = np.random.default_rng(0)
+    x_, dy = rng.normal(size=(2, 2048, 64)).astype("f4")
+    dgamma = vjp(rmsnorm(b), gamma[j], ybar[b, i], {b: (1, m), i: (1, n), j: (1, n)})
+    f = function({"dgamma": dgamma}, {ybar: "dy", x: "x", epsilon: "eps"})
+    got, want = f(dy, x_, 1e-6), f(dy.astype("f8"), x_.astype("f8"), 1e-6)
+    assert got.dtype == np.float32
+    assert np.max(np.abs(got - want)) < 3e-7 * np.max(np.abs(want))
+
+
+def test_a_label_that_comes_first_gives_no_type():
+    chosen = Sum(KroneckerDelta(k, t[b]) * x[b, k], (k, 1, n))
+    d = vjp(log(Sum(exp(x[b, k]), (k, 1, n))) - chosen, x[b, j], ybar[b], {b: (1, m), j: (1, n)})
+    f = function({IndexedBase("dx")[b, j]: d}, {t: "label", x: "x", ybar: "dy"})
+    got = f(np.array([1, 2]), np.zeros((2, 2), "f4"), np.ones(2, "f4"))
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, [[-0.5, 0.5], [0.5, -0.5]])

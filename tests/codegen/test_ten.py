@@ -1,4 +1,4 @@
-"""The text of ten printed functions, as ten.md shows it beside that of before."""
+"""The text of ten printed functions, as ten.txt shows it beside that of before."""
 
 import pytest
 

@@ -135,7 +135,7 @@ def test_nan_is_located():
 
     (problem,) = check_backward(backward).problems
     assert problem.startswith("dx is not finite in ")
-    assert problem.endswith(" of 153 cases: exactly those where eps = 0")
+    assert problem.endswith(" of 177 cases: exactly those where eps = 0")
 
 
 def test_the_assertion_has_the_reports_text():

@@ -184,6 +184,13 @@ def test_each_shape_has_a_case_that_hides_nothing():
         assert (first.plain, first.scale, first.scalars["eps"]) == (True, 1, 0.1)
 
 
+def test_each_shape_has_a_case_whose_cotangent_is_along_x():
+    for shape in (*SMALL, *LARGE):
+        third = [c for c in CASES if c.shape == shape][2]
+        dy, x_ = (third.arguments[at].ravel() for at in (0, 1))
+        assert np.isclose(dy @ x_, np.linalg.norm(dy) * np.linalg.norm(x_), rtol=1e-6)
+
+
 def test_a_row_of_zeros_comes_where_eps_is_positive():
     zero = [c for c in CASES if c.zero_row]
     assert len(zero) > 3

@@ -237,3 +237,20 @@ def test_a_kernel_with_approximate_instructions_asks_for_a_tolerance():
     rough = off_by(200)
     assert not check_backward(rough, dtype="float32").ok
     assert_backward(rough, dtype="float32", tolerance=100)
+
+
+def in_tf32(values):
+    """Round to the 11 digits that tensor cores keep of a float32."""
+    bits = values.view(np.uint32).astype(np.uint64) + 0xFFF + ((values.view(np.uint32) >> 13) & 1)
+    return (bits & 0xFFFFE000).astype(np.uint32).view(np.float32)
+
+
+def test_a_kernel_with_products_in_tf32_asks_for_a_tolerance():
+    def backward(dy, x, gamma, eps):
+        rstd = 1 / rms_of(x, np.float32(eps))
+        xhat, v = x * rstd, gamma * dy
+        dot = np.mean(in_tf32(v) * in_tf32(xhat), axis=-1, keepdims=True)
+        return (v - xhat * dot) * rstd, rows(in_tf32(dy) * in_tf32(xhat))
+
+    assert not check_backward(backward, dtype="float32", shapes=FEW).ok
+    assert_backward(backward, dtype="float32", shapes=FEW, tolerance=1000)

@@ -1,6 +1,7 @@
 """A right backward pass of another layer passes, however it is written, in two precisions."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -169,7 +170,7 @@ def unit_length(dy, x, eps):
     return (dy - x * rstd * (dy * x * rstd).sum(-1, keepdims=True)) * rstd
 
 
-RIGHT = {
+RIGHT: dict[str, tuple[str, Any]] = {
     "two passes": ("LayerNorm", by_moments(two_passes)),
     "Welford": ("LayerNorm", by_moments(welford)),
     "Welford in blocks": ("LayerNorm", by_moments(welford_in_blocks)),

@@ -3,6 +3,9 @@
 # The formulas share one signature, whether they use every argument or not.
 # ruff: noqa: ARG005
 
+from functools import partial
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -99,6 +102,12 @@ SAYS = {
     "dgamma: the root of r is missing": of_dgamma(lambda v, r, g: rows(v / r)),
     "dgamma: gamma is a factor, where it has no place": of_dgamma(lambda v, r, g: rows(v * g)),
     "dgamma: it has the wrong sign": of_dgamma(lambda v, r, g: -rows(v)),
+    "dgamma: summed over the last batch axis only; sum over all but the last": of_dgamma(
+        lambda v, r, g: v.sum(-2) if v.ndim > 1 else v
+    ),
+    "dgamma: averaged over the first axis; sum over all but the last": of_dgamma(
+        lambda v, r, g: v.mean(0)
+    ),
     "dgamma: that of the last row alone; add to it, do not overwrite it": of_dgamma(
         lambda v, r, g: v.reshape(-1, g.size)[-1:].sum(0)
     ),
@@ -132,15 +141,15 @@ def layer_norm(dy, x, gamma, eps, without=""):
 
 
 #: What a report says of another layer, which layer, and the formula that it is true of.
-SAYS_OF = {
+SAYS_OF: dict[str, tuple[str, Any]] = {
     "dx: the second term is missing; and the third term is missing": (
         "LayerNorm",
-        lambda *a: layer_norm(*a, without=("mean", "variance")),
+        partial(layer_norm, without=("mean", "variance")),
     ),
     "dx: the second term is missing; and the whole is divided by r once too often "
     "(r is sqrt(eps + sum((x - sum(x)/n)**2)/n))": (
         "LayerNorm",
-        lambda *a: layer_norm(*a, without=("mean", "squared")),
+        partial(layer_norm, without=("mean", "squared")),
     ),
     "dx: exp(x)/r is missing from the whole (r is sum(exp(x)))": (
         "softmax",
