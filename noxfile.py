@@ -81,8 +81,8 @@ def docs_live(session: nox.Session) -> None:
     install(session, "live")
     ignored = ("--re-ignore", r"[/\\](_build|_cache|__pycache__|\.\w+)([/\\]|$)")
     watched = ("--watch", "rmsnorm_math", *ignored)
-    live = ("sphinx-autobuild", "-n", *watched, *session.posargs, "docs", BUILD / "live")
-    session.run("python", "docs/_ext/warm.py", *live)
+    command = ("docs/_ext/warm.py", "sphinx-autobuild", "-n", *watched, *session.posargs)
+    session.run("python", *command, "docs", BUILD / "live")
 
 
 @nox.session(name="site-tests", default=False, tags=["site"])
@@ -260,9 +260,9 @@ def package(session: nox.Session) -> None:
         session.run("python", "-m", "doctest", ROOT / "README.md")
     shutil.unpack_archive(next((tmp / "dist").glob("*.tar.gz")), tmp / "sdist", filter="data")
     sdist = next((tmp / "sdist").iterdir())
-    tracked = session.run("git", "ls-files", external=True, silent=True, log=False).splitlines()
+    listed = session.run("git", "ls-files", external=True, silent=True, log=False) or ""
     packed = {path.relative_to(sdist).as_posix() for path in sdist.rglob("*") if path.is_file()}
-    if different := packed.symmetric_difference({*tracked, "PKG-INFO"}):
+    if different := packed.symmetric_difference({*listed.splitlines(), "PKG-INFO"}):
         session.error(f"in git or in the sdist alone: {', '.join(sorted(different))}")
     with session.chdir(sdist):
         session.run("python", "-m", "pytest", "-q", *FILES)

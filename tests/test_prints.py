@@ -50,15 +50,15 @@ LINES = {
     },
     "numba": {
         "xhat = rstd_ * x_[j]": (
-            "xhat = normalised(b[j], rstd)",
+            "product = a[j] * normalised(b[j], rstd)",
             "a function of its own: where sums are reordered, products would leave the range",
         ),
-        "t = dy_[j] * xhat": ("sums[j] += a[j] * xhat", "one line for two"),
-        "dot__ += gamma_[j] * t": ("dot += a[j] * weight[j] * xhat", "one line for two"),
-        "dgamma__[j] += t": ("sums[j] += a[j] * xhat", "one line for two"),
+        "t = dy_[j] * xhat": ("product = a[j] * normalised(b[j], rstd)", "one line for two"),
+        "dot__ += gamma_[j] * t": ("dot += product * weight[j]", "the same, with other names"),
+        "dgamma__[j] += t": ("sums[j] += product", "the same, with other names"),
         "dot += dot__": ("total += dot", "the same, with other names"),
         "dx = rstd_ * (dy_[j] * gamma_[j] - dot_ * xhat)": (
-            "dx[j] = rstd * (dy[j] * gamma[j] - dot * (rstd * x[j]))",
+            "dx[j] = rstd * (dy[j] * gamma[j] - dot * normalised(x[j], rstd))",
             "one line for two",
         ),
     },

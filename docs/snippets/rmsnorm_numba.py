@@ -81,9 +81,9 @@ def gradients(dy, x, gamma, rstd, dx, dgamma):
         part = slice(start, start + CHUNK)
         a, b, weight, sums, dot = dy[part], x[part], gamma[part], dgamma[part], x.dtype.type(0)
         for j in range(len(a)):
-            product = a[j] * normalised(b[j], rstd)
-            dot += product * weight[j]
-            sums[j] += product
+            xhat = normalised(b[j], rstd)
+            dot += a[j] * (weight[j] * xhat)
+            sums[j] += a[j] * xhat
         total += dot
     dot = x.dtype.type(total / len(x))
     for j in range(len(x)):

@@ -183,3 +183,11 @@ def test_a_label_that_comes_first_gives_no_type():
     got = f(np.array([1, 2]), np.zeros((2, 2), "f4"), np.ones(2, "f4"))
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, [[-0.5, 0.5], [0.5, -0.5]])
+
+
+def test_a_sum_over_rows_takes_complex_arrays_as_they_are():
+    total = function({"s": Sum(x[b, j] ** 2, (b, 1, m))}, {x: "x"})
+    at = np.array([[1 + 2j, 3j], [1j, 2]])
+    assert np.array_equal(total(at), (at**2).sum(0))
+    assert total(at.astype(np.complex64)).dtype == np.complex64
+    assert total(at.real.astype(np.float32)).dtype == np.float32

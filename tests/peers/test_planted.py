@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -26,7 +27,7 @@ def to_the_end() -> None:
 
 
 def derivatives_of_all() -> None:
-    tests.test_every_order_and_mode(tests.jax.grad, (0, 1, 2))
+    tests.test_every_order_and_mode(jax.grad, (0, 1, 2))
 
 
 FAULTS: dict[str, tuple[str, str, Callable[[], None]]] = {
