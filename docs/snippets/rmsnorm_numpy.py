@@ -55,7 +55,7 @@ def gradients(dy, x, gamma, rstd):
     t = dy * xhat
     dot = np.mean(gamma * t, axis=-1, keepdims=True)
     dx = rstd * (dy * gamma - dot * xhat)
-    dgamma = t.reshape(-1, dy.shape[-1]).sum(0, dtype=np.float64).astype(t.dtype)
+    dgamma = t.reshape(-1, dy.shape[-1]).sum(0)
     return dx, dgamma
 
 

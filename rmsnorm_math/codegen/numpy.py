@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from sympy import Basic, Indexed
+from sympy import Basic, Indexed, Symbol
 
 from rmsnorm_math.codegen.layout import TIGHT, Layout, Text
 from rmsnorm_math.codegen.nodes import Largest, Reduction, parts
@@ -30,8 +30,13 @@ class NumPy(Spelling):
         if not self.exact_rows or isinstance(node, Largest):
             return call
         names = sorted({part.base.name for part in parts(node.body) if isinstance(part, Indexed)})
-        kind = f"{names[0]}.dtype" if len(names) == 1 else f"np.result_type({', '.join(names)})"
         wide = f"np.result_type({', '.join(names)}, float)"  # complex arrays stay complex
+        given = {p.name for p in self.program.parameters}
+        scaled = any(type(part) is Symbol for part in parts(node.body))
+        # whole numbers may be given: divided by 1, they are real
+        kinds = [f"{name}[:0]/1" if name in given or scaled else name for name in names]
+        one = f"({kinds[0]}).dtype" if "/" in kinds[0] else f"{kinds[0]}.dtype"
+        kind = one if len(kinds) == 1 else f"np.result_type({', '.join(kinds)})"
         return f"{call[:-1]}, dtype={wide}).astype({kind})"
 
     def _max(self, node: Basic, want: Layout) -> Text:
