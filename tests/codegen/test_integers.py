@@ -1,0 +1,35 @@
+"""Arrays of integers in a printed sum over rows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from sympy import Expr, Idx, IndexedBase, Sum, Symbol, symbols
+
+from rmsnorm_math import function
+
+x, z = IndexedBase("x"), IndexedBase("z")
+b, i, c = Idx("b"), Idx("i"), Symbol("c")
+m = symbols("m", integer=True, positive=True)
+X, Z = np.array([[1, 2], [2, 2], [0, 4]]), np.array([[3, 1], [2, 2], [5, 7]])
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int64, np.bool_, np.float16])
+@pytest.mark.parametrize(
+    ("expr", "want"),
+    [
+        (Sum(x[b, i], (b, 1, m)), lambda a, _: a.sum(0)),
+        (Sum(x[b, i], (b, 1, m)) / m, lambda a, _: a.mean(0)),
+        (Sum(c * x[b, i], (b, 1, m)), lambda a, _: a.sum(0) / 4),
+        (Sum(x[b, i] * z[b, i], (b, 1, m)), lambda a, d: (a * d).sum(0)),
+    ],
+)
+def test_a_sum_over_rows_is_not_cut_to_integers(
+    expr: Expr, want: Callable[..., Any], kind: type
+) -> None:
+    given, other = np.asarray(X, kind), np.asarray(Z, kind)
+    got = function({"s": expr}, {x: "x", z: "z", c: "c"} if expr.has(z) else {x: "x", c: "c"})
+    values = (given, other, 0.25) if expr.has(z) else (given, 0.25)
+    right = want(given.astype(float), other.astype(float))
+    np.testing.assert_allclose(got(*values), right, rtol=1e-3)  # of float16
