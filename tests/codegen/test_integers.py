@@ -28,7 +28,8 @@ X, Z = np.array([[1, 2], [2, 2], [0, 4]]), np.array([[3, 1], [2, 2], [5, 7]])
 def test_a_sum_over_rows_is_not_cut_to_integers(
     expr: Expr, want: Callable[..., Any], kind: type
 ) -> None:
-    given, other = np.asarray(X, kind), np.asarray(Z, kind)
+    given: Any = X.astype(kind)
+    other: Any = Z.astype(kind)
     got = function({"s": expr}, {x: "x", z: "z", c: "c"} if expr.has(z) else {x: "x", c: "c"})
     values = (given, other, 0.25) if expr.has(z) else (given, 0.25)
     right = want(given.astype(float), other.astype(float))
