@@ -101,6 +101,8 @@ def versions(*modules):
 def _cell(value):
     if isinstance(value, str):
         return value
+    if isinstance(value, int) or getattr(value, "is_Integer", False):
+        return str(value).replace("-", "\N{MINUS SIGN}")
     if isinstance(value, float) or getattr(value, "is_Float", False):
-        return f"{float(value):.6g}"
+        return f"{float(value):.6g}".replace("-", "\N{MINUS SIGN}")
     return f"${latex(value)}$"

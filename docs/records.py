@@ -15,7 +15,9 @@ def number(value):
     if value is None:
         return "not finite"
     digits, exponent = f"{value:.1e}".split("e")
-    return f"{digits}·10<sup>{int(exponent)}</sup>" if value else "0"
+    if int(exponent) == 0 or not value:
+        return digits if value else "0"
+    return f"{digits}·10<sup>{int(exponent)}</sup>".replace("-", "\N{MINUS SIGN}")
 
 
 def versions(record):

@@ -66,7 +66,7 @@ def differentiate(expr: Expr, wrt: Expr, ranges: Stated | None = None) -> Expr:
     >>> differentiate(sqrt(Sum(a[i]**2, (i, 1, n))), a[i])
     a[i]/sqrt(Sum(a[k]**2, (k, 1, n)))
 
-    At the ends of a shifted sum the conditions stay:
+    In a shifted sum an element stands in two terms:
 
     >>> differentiate(Sum(a[i]*a[i + 1], (i, 1, 2)), a[2])
     a[1] + a[3]

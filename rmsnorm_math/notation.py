@@ -32,7 +32,7 @@ epsilon = Symbol("epsilon", nonnegative=True)
 """The constant under the root."""
 
 r = Symbol("r", positive=True)
-"""The rms, as one symbol: see :func:`rmsnorm_math.abbreviate`."""
+"""The rms, as one symbol; see :func:`rmsnorm_math.abbreviate`."""
 
 i = Idx("i")
 """The index of an output."""

@@ -5,7 +5,7 @@ const ABOVE = { '^': '\u0302', ˉ: '\u0304', '¯': '\u0304', '˙': '\u0307' };
 Search.htmlToText = (text, anchor) => {
   const found = new DOMParser().parseFromString(text, 'text/html');
   const main = found.querySelector('[role="main"]') ?? found.body;
-  const nothing = '.headerlink, script, style, svg, form, annotation, .katex-html, .katex-display, .cell_input';
+  const nothing = '.headerlink, script, style, svg, form, summary, annotation, .katex-html, .katex-display, .cell_input';
   for (const part of main.querySelectorAll(nothing)) part.remove();
   for (const over of main.querySelectorAll('mover')) {
     const [letter, mark] = over.children;
