@@ -15,7 +15,7 @@ from rmsnorm_math.verify import assert_right
 
 
 @triton.jit
-def kernel(dy, x, weight, rstd, dx, n, SIZE: tl.constexpr):  # noqa: N803  your own kernel here
+def kernel(dy, x, weight, rstd, dx, n, SIZE: tl.constexpr):  # your own kernel here
     row = tl.program_id(0)
     at = tl.arange(0, SIZE)
     inside = at < n
