@@ -17,7 +17,7 @@ def number(value):
     digits, exponent = f"{value:.1e}".split("e")
     if int(exponent) == 0 or not value:
         return digits if value else "0"
-    return f"{digits}·10<sup>{int(exponent)}</sup>".replace("-", "\N{MINUS SIGN}")
+    return f"{digits}·10<sup>{int(exponent)}</sup>"
 
 
 def versions(record):
