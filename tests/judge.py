@@ -194,7 +194,10 @@ class Domain:
         short = any(len(axis) < value(length, self.scope) for axis in found for length in lengths)
         if len(found) != 1 or short or self.contradicts_a_shape():
             raise Unjudged
-        return list(found.pop())
+        (only,) = found
+        if not {*self.whole} <= {*only}:  # a sum over a part shows no end of an axis
+            raise Unjudged
+        return list(only)
 
     def candidates(self, index: Expr) -> list[int]:
         if index in self.known:

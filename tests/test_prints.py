@@ -50,12 +50,12 @@ LINES = {
     },
     "numba": {
         "xhat = rstd_ * x_[j]": (
-            "product = a[j] * normalised(b[j], rstd)",
+            "xhat = normalised(b[j], rstd)",
             "a function of its own: where sums are reordered, products would leave the range",
         ),
-        "t = dy_[j] * xhat": ("product = a[j] * normalised(b[j], rstd)", "one line for two"),
-        "dot__ += gamma_[j] * t": ("dot += product * weight[j]", "the same, with other names"),
-        "dgamma__[j] += t": ("sums[j] += product", "the same, with other names"),
+        "t = dy_[j] * xhat": ("sums[j] += a[j] * xhat", "one line for two"),
+        "dot__ += gamma_[j] * t": ("dot += a[j] * (weight[j] * xhat)", "as y, which is in range"),
+        "dgamma__[j] += t": ("sums[j] += a[j] * xhat", "one line for two"),
         "dot += dot__": ("total += dot", "the same, with other names"),
         "dx = rstd_ * (dy_[j] * gamma_[j] - dot_ * xhat)": (
             "dx[j] = rstd * (dy[j] * gamma[j] - dot * normalised(x[j], rstd))",

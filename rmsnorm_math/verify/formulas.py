@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sympy import Add, Expr, Indexed, IndexedBase, Mul, Pow, Sum, Symbol, exp
 
-from rmsnorm_math.index.names import anonymous, freshen
+from rmsnorm_math.index.names import anonymous
 from rmsnorm_math.index.walk import free_indices
 
 
@@ -32,7 +32,7 @@ def numbers_in(expr: Expr) -> set[Expr]:
 def _same(left: Expr, right: Expr) -> bool:
     a, b = free_indices(left), free_indices(right)
     names = dict(zip(b, a, strict=False))
-    return len(a) == len(b) and anonymous(left) == anonymous(freshen(right).xreplace(names))
+    return len(a) == len(b) and anonymous(left) == anonymous(right).xreplace(names)
 
 
 def is_linear(expr: Expr, base: Expr) -> bool:
