@@ -1,12 +1,12 @@
 """A quantity that occurs again and again becomes one symbol, and the symbol the quantity again."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 from typing import Any
 
 from sympy import Add, Basic, Expr, Indexed, Integer, Mul, S, exp
 
-from rmsnorm_math.definitions import Definition, definitions_of, divisors, tidy
+from rmsnorm_math.definitions import Definition, definitions_of, divided_by, parts_of, tidy
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.names import freshen
 from rmsnorm_math.index.walk import depends, dummies_of
@@ -46,23 +46,30 @@ def abbreviate(expr: Expr, definitions: Mapping[Any, Expr]) -> Expr:
     gamma[j]*ybar[j]/r - xhat[j]*Sum(gamma[i]*xhat[i]*ybar[i], (i, 1, n))/(n*r)
     """
     expr = as_expression(expr)
-    wholes: set[Expr] = set()
+    given = definitions_of(expr, definitions)
+    there, wholes = parts_of(divided_by(expr, *(d.value for d in given))), set[Expr]()
     while True:
-        result, known = _abbreviated(expr, definitions, wholes)
-        new = divisors(result) - divisors(expr, *(d.value for d in known))
-        risky = {key for key, d in zip(definitions, known, strict=True) if d.risks & new}
-        if not risky:
+        result = _abbreviated(expr, definitions, given, wholes)
+        divided = divided_by(result)
+        for _ in given:
+            divided = [_insert(base, given) for base in divided]
+        new = parts_of(divided) - there
+        risky = {key for key, d in zip(definitions, given, strict=True) if d.risks & new}
+        if not risky - wholes:
             return result
         wholes |= risky
 
 
 def _abbreviated(
-    expr: Expr, definitions: Mapping[Any, Expr], wholes: Collection[Expr]
-) -> tuple[Expr, list[Definition]]:
-    """Return `expr` abbreviated, and by which definitions; those in `wholes` as a whole alone."""
+    expr: Expr,
+    definitions: Mapping[Any, Expr],
+    given: Sequence[Definition],
+    wholes: Collection[Expr],
+) -> Expr:
+    """Return `expr` abbreviated, by the definitions in `wholes` as a whole alone."""
     names, result = dummies_of(expr), freshen(expr)
     known: list[Definition] = []
-    for key, definition in zip(definitions, definitions_of(expr, definitions), strict=True):
+    for key, definition in zip(definitions, given, strict=True):
         value = definition.value
         for earlier in known:
             value = _write(value, earlier)
@@ -77,7 +84,7 @@ def _abbreviated(
                 )
             result = short
         result = freshen(tidy(result, names))
-    return tidy(result, names), known
+    return tidy(result, names)
 
 
 def substitute(expr: Expr, definitions: Mapping[Any, Expr]) -> Expr:

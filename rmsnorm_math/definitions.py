@@ -84,10 +84,15 @@ def part_of(node: Expr) -> Any:
     return (type(node), frozenset(node.atoms(IndexedBase))) if node.args else node
 
 
-def divisors(*exprs: Expr) -> set[Any]:
-    """Return what is divided by."""
+def parts_of(exprs: Iterable[Expr]) -> set[Any]:
+    """Return what the factors of `exprs` are powers of."""
+    return {part_of(power_of(factor)[0]) for expr in exprs for factor in Mul.make_args(expr)}
+
+
+def divided_by(*exprs: Expr) -> list[Expr]:
+    """Return the bases that are divided by."""
     powers = [power_of(node) for expr in exprs for node in nodes(expr) if isinstance(node, Expr)]
-    return {part_of(base) for base, exponent in powers if exponent.is_negative}
+    return [base for base, exponent in powers if exponent.is_negative]
 
 
 def definitions_of(expr: Expr, given: Mapping[Any, Expr]) -> list[Definition]:

@@ -15,10 +15,12 @@ from typing import Any
 import mpmath
 from sympy import (
     Basic,
+    Eq,
     Expr,
     Idx,
     Indexed,
     IndexedBase,
+    KroneckerDelta,
     Piecewise,
     Product,
     Subs,
@@ -148,8 +150,9 @@ class Domain:
         self.known = {s: r for s in free | of_expr if (r := run(s, ranges, scope)) is not None}
         self.axes: Axes = defaultdict(set)
         looped = {s: r for s, r in {**self.known, **self.bound}.items() if s in of_expr}
-        for chosen in islice(product(*looped.values()), 64):
-            known = dict(zip(looped, chosen, strict=True))
+        some = {s: values for s, values in looped.items() if values}
+        for chosen in islice(product(*some.values()), 64):
+            known = dict(zip(some, chosen, strict=True))
             touch(expr, {**scope, **known}, self.axes, frozenset(looped))
         touch(wrt, {}, self.axes)
         self.stated: Axes = defaultdict(set)
@@ -179,6 +182,9 @@ class Domain:
         """Return the range of an index that is summed over, if there is one and only one."""
         if index in self.known:
             return self.known[index]
+        pairs = [node.args for node in self.expr.atoms(KroneckerDelta, Eq) if index in node.args]
+        if any({*pair} & {*self.known} for pair in pairs):
+            raise Unjudged  # what is equal to a known index runs where that does
         found = {tuple(sorted(axis)) for axis in self.on(index, self.summed)}
         if not found and not self.shaped:
             on = [key[:2] for key, at in self.axes.items() if key[2:] == ("free",) and index in at]

@@ -159,7 +159,10 @@ def along(
     compared = 0
     for scope in scopes(y, wrt, result, bar):
         of_y = summed is y
+        if Domain(case.world, y, wrt, ranges, scope).contradicts_a_shape():
+            continue
         whole = Domain(case.world, y, S.One if of_y else wrt, ranges, scope)
+        outputs = {*getattr(bar, "indices", ())} - {*whole.known} if of_y else set()
         if of_y:
             whole.beside = Domain(case.world, S.One, wrt, ranges, scope).stated
             touch(wrt, {}, whole.beside)
@@ -174,6 +177,7 @@ def along(
             point: Scope,
             spans: dict[Expr, list[int]] = spans,
             every: Mapping[Expr, Any] = every,
+            reach: list[int] | None = whole.whole if outputs and not whole.shaped else None,
         ) -> Any:
             total = mpmath.mpf(0)
             met: Axes = defaultdict(set)
@@ -185,6 +189,8 @@ def along(
                 target = wrt
                 if isinstance(wrt, Indexed):
                     target = wrt.base[tuple(value(s, of_wrt) for s in wrt.indices)]
+                    if reach is not None and not {*target.indices} <= {*reach}:
+                        raise Unjudged  # beyond what an output without a range is taken to have
                 total += value(bar, inside) * slope(y, target, of_y)
             return total
 

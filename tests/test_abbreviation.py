@@ -1,7 +1,7 @@
 """A symbol stands for a quantity wherever it occurs, and only there."""
 
 import pytest
-from sympy import Idx, IndexedBase, Piecewise, Sum, Symbol, exp, sqrt
+from sympy import Function, Idx, IndexedBase, Piecewise, Sum, Symbol, exp, sin, sqrt
 
 from rmsnorm_math import (
     Refused,
@@ -144,3 +144,11 @@ def test_nothing_is_divided_by_what_may_be_zero():
     total = Sum(c[k], (k, 1, n))
     assert abbreviate(a[i] * c[i], {y[i]: a[i] * total}) == a[i] * c[i], "the sum may be 0"
     assert abbreviate(a[i] * c[i] * total, {y[i]: a[i] * total}) == c[i] * y[i]
+    t, Q, R, u, f = Symbol("t"), Symbol("Q"), Symbol("R"), IndexedBase("u"), Function("f")
+    part = Sum(a[k], (k, 2, n))  # none at n = 1, where sin(0) and n - 1 are 0
+    whole = (t * c[i] + n * t) * sin(part)
+    assert abbreviate(whole, {R: whole, u[i]: whole}) == R
+    whole = f(part) * (n - 1) ** 2 * a[j]
+    assert abbreviate(whole, {u[j]: whole, Q: whole}) == Q
+    short = {u[i]: (n - 1) * c[i], Q: t * c[i] * (n - 1) * c[i] / n}
+    assert abbreviate(t * c[i] * (n - 1) * c[i], short) == t * c[i] * u[i]
