@@ -220,7 +220,7 @@ def test_every_formula_is_there_for_those_who_hear_the_page(visit: Visit) -> Non
     [
         ("jacobian", "Formula", ".math-wrapper"),
         ("reference", "Code", ".highlight pre"),
-        ("jacobian", "Table", ".table-wrapper"),
+        ("paper", "Table", ".table-wrapper"),
     ],
 )
 def test_what_scrolls_is_reached_by_keyboard(
