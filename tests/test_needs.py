@@ -20,6 +20,7 @@ from needs import needs
         (["from rmsnorm_math import rms\nfrom rmsnorm_math.verify import check", "check()"], [1]),
         (["import numpy as np\na = np.pi", "def f(a):\n    b = a\n    return b", "f(1)"], [0]),
         (["import numpy as np\na = np.pi", "[a for a in (1, 2)]", "(lambda a: a)(1)"], [0]),
+        (["import numpy as a", "{b: c for b in (1,) for c in b if c}", "[b for b in a]"], [2]),
         (["%xmode Minimal\nimport numpy", "def f():\n    return lambda: numpy", "f()()"], [2]),
     ],
 )  # fmt: skip

@@ -33,9 +33,26 @@ def imported(node):
     return {}
 
 
+class Scoped(ast.NodeTransformer):
+    """Makes a function of each comprehension, whose names `symtable` mixes up since Python 3.12."""
+
+    def visit(self, node):
+        self.generic_visit(node)
+        if not isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+            return node
+        first, *others = node.generators
+        values = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+        values += [part for g in node.generators for part in g.ifs] + [g.iter for g in others]
+        targets = [n for g in node.generators for n in ast.walk(g.target)]
+        own = dict.fromkeys(n.id for n in targets if isinstance(n, ast.Name))
+        arguments = ast.arguments([], [ast.arg(name) for name in own], None, [], [], None, [])
+        body = ast.Tuple(values, ast.Load())
+        return ast.Tuple([first.iter, ast.Lambda(arguments, body)], ast.Load())
+
+
 def names(node):
     """Return the names that a statement reads from the page, and those that it binds there."""
-    top = symtable.symtable(ast.unparse(node), "cell", "exec")
+    top = symtable.symtable(ast.unparse(Scoped().visit(node)), "cell", "exec")
     used = {s.get_name() for s in top.get_symbols() if s.is_referenced()}
     inner = top.get_children()
     while inner:
