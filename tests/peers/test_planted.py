@@ -40,11 +40,6 @@ FAULTS: dict[str, tuple[str, str, Callable[[], None]]] = {
     "x has no derivative": ("if dx is not None", "if False", derivatives_of_all),
     "gamma has no derivative": ("if dgamma is not None", "if False", derivatives_of_all),
     "no projection": ("mean(xhat * dx,", "mean(0 * dx,", derivatives_of_all),
-    "reverse mode alone": (
-        "@jax.custom_jvp\ndef _rms_norm",
-        "@partial(jax.custom_vjp, nondiff_argnums=())\ndef _rms_norm",
-        derivatives_of_all,
-    ),
     "any gamma": ("if not x.ndim or gamma.shape != x.shape[-1:]", "if not x.ndim", names_shapes),
     "no scale": ("scale = 1 / jnp.clip(size, lowest,", "scale = 1 / jnp.clip(1, 1,", to_the_end),
     "the scale vanishes": ("finfo(eps.dtype).max / 256", "finfo(eps.dtype).max", to_the_end),
@@ -77,7 +72,7 @@ def test_a_fault_in_the_jax_file_is_seen(
     (tmp_path / "planted_jax.py").write_text(text.replace(old, new), "utf-8")
     test()
     monkeypatch.setattr(tests, "rms_norm", load(tmp_path / "planted_jax.py").rms_norm)
-    with pytest.raises((AssertionError, TypeError, AttributeError, pytest.fail.Exception)):
+    with pytest.raises((AssertionError, TypeError, ValueError, pytest.fail.Exception)):
         test()
 
 
