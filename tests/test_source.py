@@ -44,9 +44,10 @@ SOURCES = {
             t = dy*xhat
             dot = np.mean(gamma*t, axis=-1, keepdims=True)
             dx = (dy*gamma - dot*xhat)/r
-            dgamma = t.reshape(-1, dy.shape[-1]).sum(0, dtype=np.result_type(t, float)).astype(t.dtype)
+            dgamma = t.reshape(-1, dy.shape[-1]).sum(0,
+                dtype=np.result_type(t, np.float64)).astype(t.dtype)
             return dx, dgamma
-        ''',  # noqa: E501
+        ''',
     ),
     "a scalar, and a name of one's own": (
         lambda: source(

@@ -30,7 +30,7 @@ class NumPy(Spelling):
         if not self.exact_rows or isinstance(node, Largest):
             return call
         names = sorted({part.base.name for part in parts(node.body) if isinstance(part, Indexed)})
-        wide = f"np.result_type({', '.join(names)}, float)"  # complex arrays stay complex
+        wide = f"np.result_type({', '.join(names)}, np.float64)"  # complex arrays stay complex
         given = {p.name for p in self.program.parameters}
         scaled = any(type(part) is Symbol for part in parts(node.body))
         # whole numbers may be given: divided by 1, they are real

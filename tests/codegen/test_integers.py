@@ -34,3 +34,10 @@ def test_a_sum_over_rows_is_not_cut_to_integers(
     values = (given, other, 0.25) if expr.has(z) else (given, 0.25)
     right = want(given.astype(float), other.astype(float))
     np.testing.assert_allclose(got(*values), right, rtol=1e-3)  # of float16
+
+
+def test_an_array_called_as_a_type_is_added_up_in_float64() -> None:
+    rows = np.full((2**14, 3), 0.1, np.float32)
+    sums = function({"s": Sum(x[b, i] * z[b, i], (b, 1, m))}, {x: "float", z: "z"})
+    right = (rows.astype(float) * rows.astype(float)).sum(0)
+    np.testing.assert_allclose(sums(rows, rows), right, rtol=1e-7)

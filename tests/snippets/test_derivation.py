@@ -35,7 +35,8 @@ def test_the_gradients_are_printed_from_the_derivation() -> None:
     where = {xhat[b, i]: rstd[b] * x[b, i]}
     printed = source(kept, names | {rstd[b]: "rstd"}, where, "numpy", "gradients")
     snippet = (ROOT / "docs/snippets/rmsnorm_numpy.py").read_text("utf-8")
-    wide = ", dtype=np.result_type(t, float)).astype(t.dtype)"  # the file adds up few rows at once
+    # the file adds up few rows at once
+    wide = ", dtype=np.result_type(t, np.float64)).astype(t.dtype)"
     expected = [line.replace(wide, ")") for line in body(printed)]
     assert body(snippet) == expected, "derivation and snippet drifted apart"
 
