@@ -99,6 +99,7 @@ def printed() -> None:
             }
             arguments |= {name: 1 for name in kernel.arg_names if name.endswith("_col")}
             arguments |= {n: "*fp32" for n in arguments if n.startswith(("sum_", "eps", "alpha"))}
+            arguments |= {n: True for n in arguments if n.endswith("_in_memory")}
             arguments |= {"rows": "i32", "n": "i32", "kind": tl.float32, "BLOCK": block}
             arguments |= {"COLUMNS": columns, "STAGES": stages}
             shared = compiled(kernel, arguments, warps).metadata.shared

@@ -183,7 +183,7 @@ FAULTS = {
     "no mask": ("col_stride), inside, 0.0)", "col_stride))"),
     "offsets of 32 bits": ("row.to(tl.int64)[:, None]", "row[:, None]"),
     "column offsets of 32 bits": ("col.to(tl.int64)[None, :]", "col[None, :]"),
-    "the last tile dropped, forward": ("[(triton.cdiv(rows, block),)]", "[(rows // block,)]"),
+    "the last tile dropped, forward": ("[(_pieces(rows, block),)]", "[(rows // block,)]"),
     "the last tile dropped, backward": ("tl.cdiv(rows, BLOCK), pro", "rows // BLOCK, pro"),
     "the last columns dropped, forward": (OLD_LOOP, NEW_LOOP),
     "the last columns dropped, wide": ("(0, n, COLUMNS", "(0, n - COLUMNS, COLUMNS"),
