@@ -247,7 +247,7 @@ def record() -> dict[str, Any]:
                     for row in measured(layer, name, function, shape, dtype, copied):
                         print(json.dumps(row), file=sys.stderr, flush=True)
                         rows.append(row)
-    installed = {d.metadata["Name"].lower() for d in metadata.distributions()}
+    installed = {d.metadata["Name"].lower().replace("_", "-") for d in metadata.distributions()}
     versions = {p: metadata.version(p) for p in PACKAGES if p in installed}
     return {
         "about": "medians in microseconds, JAX's by the clock, launching included; of_copy: the "
