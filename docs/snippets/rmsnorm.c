@@ -6,10 +6,11 @@
 // cc -std=c99 -O3 -march=native -ffp-contract=fast -fopenmp -shared -fPIC
 //    rmsnorm.c -o librmsnorm.so -lm
 //
-// Arrays are float, or what -DREAL=double says, and what is computed is double, rounded once.
-// x, y, dy and dx have rows * n elements, gamma and dgamma n, or they are NULL; rstd has one
-// double a row. The results do not depend on how many threads there are. A row of zeros has no
-// gradient at eps = 0: it gives NaN.
+// Arrays are float, or what -DREAL=double says, and what is computed is double,
+// rounded once. x, y, dy and dx have rows * n elements, gamma and dgamma n, or
+// they are NULL; rstd has one double a row. The results do not depend on how
+// many threads there are. A row of zeros has no gradient at eps = 0: it gives
+// NaN.
 
 #include <math.h>
 #include <stdint.h>
@@ -21,7 +22,7 @@
 
 enum {
     TASKS = 64,   // dgamma has one partial sum a task
-    SMALL = 65536 // elements below which a second thread costs more than it brings
+    SMALL = 65536 // elements: below, a second thread costs more than it brings
 };
 
 static double reciprocal_rms(const REAL *x, int64_t n, double eps)
@@ -30,11 +31,12 @@ static double reciprocal_rms(const REAL *x, int64_t n, double eps)
 #pragma omp simd reduction(+ : total)
     for (int64_t j = 0; j < n; j++)
         total += (double)x[j] * x[j];
-    if (!(total > 1e-200 && total < 1e200)) { // squares leave the range of double
+    if (!(total > 1e-200 && total < 1e200)) { // squares leave double's range
         double largest = 0;
         for (int64_t j = 0; j < n; j++)
             largest = fmax(largest, fabs((double)x[j]));
-        if (isinf(largest)) // y is 0, but NaN where x is infinite, or all NaN with a NaN in x
+        // y is 0, but NaN where x is infinite, or all NaN with a NaN in x
+        if (isinf(largest))
             return isnan(total) ? total : 0;
         scale = largest > 0 ? largest : 1;
         total = 0;
@@ -45,8 +47,8 @@ static double reciprocal_rms(const REAL *x, int64_t n, double eps)
 }
 
 // Writes y, and rstd = 1 / rms for the backward pass.
-void rmsnorm_forward(int64_t rows, int64_t n, double eps, const REAL *x, const REAL *gamma,
-                     REAL *y, double *rstd)
+void rmsnorm_forward(int64_t rows, int64_t n, double eps, const REAL *x,
+                     const REAL *gamma, REAL *y, double *rstd)
 {
 #pragma omp parallel for schedule(static) if (rows * n > SMALL)
     for (int64_t row = 0; row < rows; row++) {
@@ -59,8 +61,8 @@ void rmsnorm_forward(int64_t rows, int64_t n, double eps, const REAL *x, const R
     }
 }
 
-static void row_backward(int64_t n, const REAL *dy, const REAL *x, const REAL *gamma, double rstd,
-                         REAL *dx, double *sums)
+static void row_backward(int64_t n, const REAL *dy, const REAL *x,
+                         const REAL *gamma, double rstd, REAL *dx, double *sums)
 {
     double total = 0;
 #pragma omp simd reduction(+ : total)
@@ -72,22 +74,27 @@ static void row_backward(int64_t n, const REAL *dy, const REAL *x, const REAL *g
     }
     const double mean = total / n;
 #pragma omp simd
-    for (int64_t j = 0; j < n; j++)
-        dx[j] = (REAL)(rstd * ((double)dy[j] * (gamma ? gamma[j] : 1) - mean * (rstd * x[j])));
+    for (int64_t j = 0; j < n; j++) {
+        const double v = (double)dy[j] * (gamma ? gamma[j] : 1);
+        dx[j] = (REAL)(rstd * (v - mean * (rstd * x[j])));
+    }
 }
 
-// Writes dx and dgamma; returns -1 if there is no memory for partial sums, else 0.
-int rmsnorm_backward(int64_t rows, int64_t n, const REAL *dy, const REAL *x, const REAL *gamma,
-                     const double *rstd, REAL *dx, REAL *dgamma)
+// Writes dx and dgamma; returns -1 if there is no memory for the sums, else 0.
+int rmsnorm_backward(int64_t rows, int64_t n, const REAL *dy, const REAL *x,
+                     const REAL *gamma, const double *rstd, REAL *dx,
+                     REAL *dgamma)
 {
     double *parts = dgamma ? calloc((size_t)(TASKS * n), sizeof *parts) : NULL;
     if (dgamma && n && !parts)
         return -1;
 #pragma omp parallel for schedule(static) if (rows * n > SMALL)
-    for (int64_t task = 0; task < TASKS; task++)
-        for (int64_t row = rows * task / TASKS; row < rows * (task + 1) / TASKS; row++)
-            row_backward(n, dy + row * n, x + row * n, gamma, rstd[row], dx + row * n,
-                         parts ? parts + task * n : NULL);
+    for (int64_t task = 0; task < TASKS; task++) {
+        const int64_t end = rows * (task + 1) / TASKS;
+        for (int64_t row = rows * task / TASKS; row < end; row++)
+            row_backward(n, dy + row * n, x + row * n, gamma, rstd[row],
+                         dx + row * n, parts ? parts + task * n : NULL);
+    }
     for (int64_t j = 0; dgamma && j < n; j++) {
         double total = 0;
         for (int64_t task = 0; task < TASKS; task++)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT-0
-"""RMSNorm over the last axis in JAX, with a closed-form derivative (jax.custom_jvp).
+"""RMSNorm over the last axis in JAX, with a closed-form derivative.
 
-y = gamma * x / sqrt(mean(x**2) + eps), for any leading shape. Keeps x, gamma and two numbers a row.
-Statistics are float32, or float64 for float64 input. Works under jit, vmap, scan and shard_map, in
-reverse and in forward mode, to any order; eps may be traced, and has a derivative as well. eps=None
-means the epsilon of the statistics' type, as in PyTorch. A row of zeros has no gradient at eps = 0:
-it gives NaN. For Python 3.11 and JAX 0.4.35, or later ones.
+y = gamma * x / sqrt(mean(x**2) + eps), for any leading shape. jax.custom_jvp
+keeps x, gamma and two numbers a row. Statistics are float32, or float64 for
+float64 input. Works under jit, vmap, scan and shard_map, in reverse and in
+forward mode, to any order; eps may be traced, and has a derivative as well.
+eps=None means the epsilon of the statistics' type, as in PyTorch. A row of
+zeros has no gradient at eps = 0: it gives NaN. For Python 3.11 and JAX 0.4.35,
+or later ones.
 """
 
 from functools import partial
@@ -16,18 +18,18 @@ from jax.custom_derivatives import SymbolicZero
 
 
 def rms_norm(x, gamma=None, eps=None):
-    """Return y, shaped and typed like x; gamma has the shape of a row, or is None."""
-    x = jnp.asarray(x)
-    gamma = jnp.ones(x.shape[-1:], x.dtype) if gamma is None else jnp.asarray(gamma)
+    """Return y, shaped and typed like x; gamma is as a row of x, or None."""
+    x, row = jnp.asarray(x), jnp.shape(x)[-1:]
+    gamma = jnp.ones(row, x.dtype) if gamma is None else jnp.asarray(gamma)
     for name, a in (("x", x), ("gamma", gamma)):
         if not jnp.issubdtype(a.dtype, jnp.floating):
             raise TypeError(
                 f"{name} has dtype {a.dtype}, no floating-point type: "
                 f"pass {name}.astype(jnp.float32)"
             )
-    if not x.ndim or gamma.shape != x.shape[-1:]:
+    if not x.ndim or gamma.shape != row:
         raise ValueError(
-            f"gamma must have the shape {x.shape[-1:]} of a row of x, not {gamma.shape}"
+            f"gamma must have the shape {row} of a row of x, not {gamma.shape}"
         )
     kind = x.dtype if jnp.finfo(x.dtype).bits > 32 else jnp.dtype("float32")
     eps = jnp.asarray(jnp.finfo(kind).eps if eps is None else eps, kind)
@@ -46,18 +48,20 @@ def _derivative(primals, tangents):
     x, gamma, eps = primals
     kept = x, gamma, *statistics(x, eps)
     given = (None if isinstance(t, SymbolicZero) else t for t in tangents)
-    # A checkpoint keeps these for the backward pass, and not what follows from them.
+    # A checkpoint keeps these for the backward pass, not what follows.
     return forward(*kept), jax.checkpoint(tangent)(*kept, *given)
 
 
 def statistics(x, eps):
     """Return a scale and the reciprocal rms of x * scale, two numbers a row.
 
-    Squares may leave the range of float32, so that each row is multiplied by a number that brings
-    its largest element near 1. Under jit that costs no more than to ask whether it is needed.
+    Squares may leave the range of float32, so that each row is multiplied by a
+    number that brings its largest element near 1. Under jit that costs no more
+    than to ask whether it is needed.
     """
     x = x.astype(eps.dtype)
-    size = jnp.max(jnp.abs(jax.lax.stop_gradient(x)), axis=-1, keepdims=True, initial=0)
+    sizes = jnp.abs(jax.lax.stop_gradient(x))
+    size = jnp.max(sizes, axis=-1, keepdims=True, initial=0)
     lowest = jnp.sqrt(jnp.abs(jax.lax.stop_gradient(eps)))
     scale = 1 / jnp.clip(size, lowest, jnp.finfo(eps.dtype).max / 256)
     mean_square = jnp.mean((x * scale) ** 2, axis=-1, keepdims=True)
@@ -65,16 +69,19 @@ def statistics(x, eps):
 
 
 def forward(x, gamma, scale, rstd):
-    return (gamma.astype(rstd.dtype) * (x.astype(rstd.dtype) * scale * rstd)).astype(x.dtype)
+    kind = rstd.dtype
+    y = gamma.astype(kind) * (x.astype(kind) * scale * rstd)
+    return y.astype(x.dtype)
 
 
 def tangent(x, gamma, scale, rstd, dx, dgamma, deps):
-    """Return the tangent of y for those of x, gamma and eps, each of which may be None."""
-    kind = rstd.dtype
-    xhat, gamma, dy = x.astype(kind) * scale * rstd, gamma.astype(kind), jnp.zeros((), kind)
+    """Return the tangent of y for those of x, gamma and eps; None is 0."""
+    kind, dy = rstd.dtype, jnp.zeros((), rstd.dtype)
+    xhat, gamma = x.astype(kind) * scale * rstd, gamma.astype(kind)
     if dx is not None:
         dx = dx.astype(kind) * scale
-        dy += gamma * (rstd * (dx - xhat * jnp.mean(xhat * dx, axis=-1, keepdims=True)))
+        dot = jnp.mean(xhat * dx, axis=-1, keepdims=True)
+        dy += gamma * (rstd * (dx - xhat * dot))
     if dgamma is not None:
         dy += dgamma.astype(kind) * xhat
     if deps is not None:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT-0
-"""RMSNorm for PyTorch with a closed-form backward pass; RMSNorm drops in for torch.nn.RMSNorm.
+"""RMSNorm for PyTorch with a closed-form backward pass.
 
-For a CPU: there it saves x, gamma and one reciprocal rms a row, takes statistics in float32, or
-float64 for float64 input, and is right from 1e-30 to 1e20 in float32. Other devices, complex
-numbers and what PyTorch refuses go to torch.nn.functional.rms_norm. A row of zeros has no gradient
-at eps = 0: it gives NaN. For Python 3.11 and PyTorch 2.4, or later ones.
+RMSNorm drops in for torch.nn.RMSNorm. For a CPU: there it saves x, gamma and
+one reciprocal rms a row, takes statistics in float32, or float64 for float64
+input, and is right from 1e-30 to 1e20 in float32. Other devices, complex
+numbers and what PyTorch refuses go to torch.nn.functional.rms_norm. A row of
+zeros has no gradient at eps = 0: it gives NaN. For Python 3.11 and PyTorch 2.4,
+or later ones.
 """
 
 import math
@@ -12,9 +14,9 @@ import math
 import torch
 from torch.autograd.forward_ad import unpack_dual
 
-BLOCK = 2**19  # elements worked on at a time: a few such tensors fit into a processor's cache
+BLOCK = 2**19  # elements worked on at a time: a few such tensors fit in a cache
 LAYOUT = torch.contiguous_format
-PIECE = 2**12  # elements of a row whose sum may be in float32, in whatever order
+PIECE = 2**12  # elements of a row whose sum may be in float32, in any order
 
 
 class RMSNorm(torch.nn.RMSNorm):
@@ -23,14 +25,16 @@ class RMSNorm(torch.nn.RMSNorm):
 
 
 def rms_norm(input, normalized_shape, weight=None, eps=None):  # noqa: A002
-    """Return what torch.nn.functional.rms_norm returns, with the same arguments."""
-    shape, given = torch.Size(normalized_shape), (input,) if weight is None else (input, weight)
+    """Return what torch.nn.functional.rms_norm returns for these arguments."""
+    shape = torch.Size(normalized_shape)
+    given = (input,) if weight is None else (input, weight)
     ours = len(shape) > 0 and 0 not in shape
     for t in given:
         ours = ours and t.is_cpu and t.is_floating_point() and not t.is_nested
         ours = ours and t.shape[-len(shape) :] == shape
     if not ours or (weight is not None and weight.ndim > len(shape)):
-        return torch.nn.functional.rms_norm(input, normalized_shape, weight, eps)
+        theirs = torch.nn.functional.rms_norm
+        return theirs(input, normalized_shape, weight, eps)
     kind = torch.promote_types(input.dtype, torch.float32)
     eps = torch.finfo(kind).eps if eps is None else float(eps)
     if plain(*given) and input.numel():
@@ -39,13 +43,14 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):  # noqa: A002
 
 
 def plain(*tensors):
-    """Return whether these are mere tensors that nothing traces, transforms or differentiates."""
+    """Return whether nothing traces, transforms or differentiates these."""
+    mere = torch.Tensor, torch.nn.Parameter
     return not (
         torch.compiler.is_compiling()
         or torch.jit.is_tracing()
         or torch._C._are_functorch_transforms_active()
         or torch._C._len_torch_dispatch_stack()
-        or any(type(t) not in (torch.Tensor, torch.nn.Parameter) for t in tensors)
+        or any(type(t) not in mere for t in tensors)
         or any(torch._C._functorch.is_legacy_batchedtensor(t) for t in tensors)
         or (torch.is_grad_enabled() and any(t.is_inference() for t in tensors))
         or any(unpack_dual(t).tangent is not None for t in tensors)
@@ -53,7 +58,7 @@ def plain(*tensors):
 
 
 def composed(x, gamma, shape, eps, kind):
-    """Return y by operations that PyTorch can trace, transform and differentiate at will."""
+    """Return y by what PyTorch can trace, transform and differentiate."""
     axes, xhat = tuple(range(-len(shape), 0)), x.to(kind)
     scale = largest(xhat, axes, eps)
     xhat = xhat / scale  # y does not depend on the scale
@@ -63,8 +68,9 @@ def composed(x, gamma, shape, eps, kind):
 
 
 def largest(x, axes, eps):
-    """Return the number to divide each row by, so that its squares stay within the range."""
-    scale = x.detach().abs().amax(axes, keepdim=True).clamp(min=math.sqrt(abs(eps)))
+    """Return what to divide a row by, so that its squares are in the range."""
+    scale = x.detach().abs().amax(axes, keepdim=True)
+    scale = scale.clamp(min=math.sqrt(abs(eps)))
     return torch.where(scale < math.inf, scale, 1)
 
 
@@ -76,13 +82,15 @@ class _RMSNorm(torch.autograd.Function):
         weight = None if gamma is None else wide(gamma.flatten(), kind)
         rows, result = matrix(x, n), matrix(y, n)
         rstd = x.new_empty((len(rows), 1), dtype=kind)
-        for x_rows, rstd_rows, y_rows, (xhat, _) in blocks(kind, rows, rstd, result):
+        for *parts, (xhat, _) in blocks(kind, rows, rstd, result):
+            x_rows, rstd_rows, y_rows = parts
             rstd_rows.copy_(reciprocal_rms(wide(x_rows, kind), eps))
             if weight is None:
                 torch.mul(x_rows, rstd_rows, out=y_rows)
             else:
                 xhat = y_rows if y_rows.dtype == kind else xhat
-                torch.mul(torch.mul(x_rows, rstd_rows, out=xhat), weight, out=y_rows)
+                xhat = torch.mul(x_rows, rstd_rows, out=xhat)
+                torch.mul(xhat, weight, out=y_rows)
         ctx.save_for_backward(x, gamma, rstd)
         ctx.rest = rest
         return y
@@ -90,26 +98,35 @@ class _RMSNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx, dy):
         x, gamma, rstd = ctx.saved_tensors
-        shape, eps, kind = ctx.rest
-        if torch.is_grad_enabled() or not plain(dy):  # a second derivative, or many at once
-            f = lambda x, gamma=None: composed(x, gamma, shape, eps, kind)  # noqa: E731
-            found = torch.func.vjp(f, *((x,) if gamma is None else (x, gamma)))[1](dy)
+        shape, _, kind = ctx.rest
+        # A second derivative, or many at once?
+        if torch.is_grad_enabled() or not plain(dy):
+
+            def f(x, gamma=None):
+                return composed(x, gamma, *ctx.rest)
+
+            given = (x,) if gamma is None else (x, gamma)
+            found = torch.func.vjp(f, *given)[1](dy)
             return *found, *(None,) * (3 - len(found))
         n, (wants_x, wants_gamma) = math.prod(shape), ctx.needs_input_grad[:2]
         weight = None if gamma is None else wide(gamma.flatten(), kind)
-        dgamma, dx = None, torch.empty_like(x, memory_format=LAYOUT) if wants_x else None
-        rows = matrix(dy, n), matrix(x, n), rstd, rstd if dx is None else matrix(dx, n)
+        dx = torch.empty_like(x, memory_format=LAYOUT) if wants_x else None
+        out, dgamma = rstd if dx is None else matrix(dx, n), None
+        rows = matrix(dy, n), matrix(x, n), rstd, out
         for *row, out, scratch in blocks(kind, *rows):
-            part = gradients(*row, weight, None if dx is None else out, wants_gamma, scratch)
+            out = None if dx is None else out
+            part = gradients(*row, weight, out, wants_gamma, scratch)
             dgamma = part if dgamma is None else dgamma.double().add_(part)
-        dgamma = wide(dgamma.view(shape), gamma.dtype) if wants_gamma else None
+        if wants_gamma:
+            dgamma = wide(dgamma.view(shape), gamma.dtype)
         return dx, dgamma, None
 
 
 def gradients(dy, x, rstd, gamma, dx, wants_gamma, scratch):
-    """Return the part of dgamma that these rows give, and write dx unless it is None."""
+    """Write dx, unless it is None, and return what dgamma has of these rows."""
     n, folded = x.shape[-1], not wants_gamma and moderate(dy, x, rstd)
-    xhat = x if folded else torch.mul(rstd, x, out=scratch[0])  # else rstd is in dot
+    # folded: rstd is multiplied into dot
+    xhat = x if folded else torch.mul(rstd, x, out=scratch[0])
     room = scratch[1] if dx is None or dx.dtype != rstd.dtype else dx
     product = torch.mul(dy, xhat, out=room)
     dgamma = product.sum(0) if wants_gamma else None
@@ -130,7 +147,8 @@ def moderate(dy, x, rstd):
     if x.dtype != rstd.dtype or dy.dtype != rstd.dtype or x.numel() < PIECE:
         return False
     (low, high), (least, most) = rstd.aminmax(), dy.aminmax()
-    return low.item() > 1e-3 and high.item() < 1e3 and max(-least.item(), most.item()) < 1e30
+    inside = low.item() > 1e-3 and high.item() < 1e3
+    return inside and max(-least.item(), most.item()) < 1e30
 
 
 def pieces(f, *rows):
@@ -168,7 +186,7 @@ def reciprocal_rms(x, eps):
 
 
 def blocks(kind, *tensors):
-    """Yield parts of some rows of each, and room for two results of their size."""
+    """Yield some rows of each at a time, and room for two results of theirs."""
     rows, n = tensors[0].shape
     if rows * n <= BLOCK:
         yield *tensors, (None, None)

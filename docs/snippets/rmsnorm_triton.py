@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT-0
-"""RMSNorm for PyTorch on a GPU, fused with Triton; RMSNorm drops in for torch.nn.RMSNorm.
+"""RMSNorm for PyTorch on a GPU, fused with Triton.
 
-Saves x, gamma and one reciprocal rms a row. Statistics are float32, or float64 for float64 input.
-What multiplies is gamma + offset. Any strides, no rows, more than 2**31 elements, and rows of any
-length: one longer than WIDEST is read twice. dgamma is added up in the same order at every run.
-Goes through torch.compile and CUDA graphs, and can be differentiated twice. A row of zeros has no
-gradient at eps = 0: it gives NaN. For Python 3.11 and PyTorch 2.6, or later ones.
+RMSNorm drops in for torch.nn.RMSNorm. Saves x, gamma and one reciprocal rms a
+row. Statistics are float32, or float64 for float64 input. What multiplies is
+gamma + offset. Any strides, no rows, more than 2**31 elements, and rows of any
+length: one longer than WIDEST is read twice. dgamma is added up in the same
+order at every run. Goes through torch.compile and CUDA graphs, and can be
+differentiated twice. A row of zeros has no gradient at eps = 0: it gives NaN.
+For Python 3.11 and PyTorch 2.6, or later ones.
 """
 
 import functools
@@ -21,7 +23,7 @@ WIDEST = 16384  # columns that one program holds in its registers
 
 
 class RMSNorm(torch.nn.RMSNorm):
-    """With a residual, forward returns rms_norm(x + residual), and x + residual."""
+    """With a residual, forward returns rms_norm(x + residual) and the sum."""
 
     def __init__(self, *args, offset=0.0, **options):
         super().__init__(*args, **options)
@@ -30,9 +32,10 @@ class RMSNorm(torch.nn.RMSNorm):
             torch.nn.init.constant_(self.weight, 1 - offset)
 
     def forward(self, x, residual=None):
+        rest = self.normalized_shape, self.weight, self.eps, self.offset
         if residual is None:
-            return rms_norm(x, self.normalized_shape, self.weight, self.eps, self.offset)
-        return add_rms_norm(x, residual, self.normalized_shape, self.weight, self.eps, self.offset)
+            return rms_norm(x, *rest)
+        return add_rms_norm(x, residual, *rest)
 
 
 def rms_norm(x, normalized_shape, weight=None, eps=None, offset=0.0):
@@ -42,52 +45,65 @@ def rms_norm(x, normalized_shape, weight=None, eps=None, offset=0.0):
     return run(x, weight, n, eps, offset)[0]
 
 
-def add_rms_norm(x, residual, normalized_shape, weight=None, eps=None, offset=0.0):
-    """Return rms_norm(x + residual, ...) in the type of x, and the sum, which has its gradient."""
+def add_rms_norm(
+    x, residual, normalized_shape, weight=None, eps=None, offset=0.0
+):
+    """Return rms_norm(x + residual, ...) in the type of x, and the sum.
+
+    The sum has its gradient as well.
+    """
     n, eps = _checked(x, residual, tuple(normalized_shape), weight, eps)
     run = _Direct.apply if _plain(x, residual, weight) else _add_norm
     return run(x, residual, weight, n, eps, offset)[:2]
 
 
 def _checked(x, residual, shape, weight, eps):
-    if not shape or x.shape[-len(shape) :] != shape or not x.is_floating_point():
+    fits = shape and x.shape[-len(shape) :] == shape
+    if not fits or not x.is_floating_point():
         wanted = ", ".join(map(str, ("...", *shape)))
+        given = f"{x.dtype} {tuple(x.shape)}"
         raise ValueError(
-            f"x must be floating-point of shape ({wanted}), not {x.dtype} {tuple(x.shape)}"
+            f"x must be floating-point of shape ({wanted}), not {given}"
         )
     if residual.shape != x.shape:
-        raise ValueError(
-            f"residual must have the shape {tuple(x.shape)}, not {tuple(residual.shape)}"
-        )
+        about = f"residual must have the shape {tuple(x.shape)}"
+        raise ValueError(f"{about}, not {tuple(residual.shape)}")
     if weight is not None and weight.shape != shape:
-        raise ValueError(f"weight must have the shape {shape}, not {tuple(weight.shape)}")
+        about = f"weight must have the shape {shape}"
+        raise ValueError(f"{about}, not {tuple(weight.shape)}")
     if x.is_cpu and isinstance(_forward, triton.JITFunction):
-        raise ValueError("x is on a CPU, and these kernels are for a GPU: take rmsnorm_torch.py")
+        about = "x is on a CPU, and these kernels are for a GPU"
+        raise ValueError(f"{about}: take rmsnorm_torch.py")
     kind = _kind(torch.promote_types(x.dtype, residual.dtype))
-    return math.prod(shape), torch.finfo(kind).eps if eps is None else float(eps)
+    eps = torch.finfo(kind).eps if eps is None else float(eps)
+    return math.prod(shape), eps
 
 
 def _plain(*tensors):
-    """Return whether nothing traces or transforms: then PyTorch's dispatcher can be left out."""
+    """Return whether nothing traces or transforms: no dispatcher is needed."""
+    mere = Tensor, torch.nn.Parameter, type(None)
+    batched = torch._C._functorch.is_legacy_batchedtensor
     return not (
         torch.compiler.is_compiling()
         or torch.jit.is_tracing()
         or torch._C._are_functorch_transforms_active()
         or torch._C._len_torch_dispatch_stack()
-        or any(type(t) not in (Tensor, torch.nn.Parameter, type(None)) for t in tensors)
-        or any(torch._C._functorch.is_legacy_batchedtensor(t) for t in tensors if t is not None)
+        or any(type(t) not in mere for t in tensors)
+        or any(t is not None and batched(t) for t in tensors)
     )
 
 
 @triton.jit
 def offsets(row, col, row_stride, col_stride):
-    """Return where a tile's elements are, in 64 bits: a tensor may have more than 2**31."""
-    return row.to(tl.int64)[:, None] * row_stride + col.to(tl.int64)[None, :] * col_stride
+    """Return where a tile's elements are, in 64 bits: 2**31 may be too few."""
+    down, across = row.to(tl.int64)[:, None], col.to(tl.int64)[None, :]
+    return down * row_stride + across * col_stride
 
 
 @triton.jit
 def load(pointer, row, col, row_stride, col_stride, inside, kind: tl.constexpr):
-    return tl.load(pointer + offsets(row, col, row_stride, col_stride), inside, 0.0).to(kind)
+    place = pointer + offsets(row, col, row_stride, col_stride)
+    return tl.load(place, inside, 0.0).to(kind)
 
 
 @triton.jit
@@ -116,21 +132,25 @@ def weight(GAMMA, col, n, offset: tl.constexpr, kind: tl.constexpr):
 
 @triton.jit
 def power_of_2(x):
-    """Return the power of 2 at or below x > 0, kept from the ends, and its reciprocal: exactly."""
+    """Return the power of 2 at or below x > 0, and its reciprocal, exactly.
+
+    It is kept from the ends of the range.
+    """
     if x.dtype == tl.float32:
         bits = x.to(tl.int32, bitcast=True) & 0x7F800000
         bits = tl.minimum(tl.maximum(bits, 0x00800000), 0x7E800000)
         over = 0x7F000000 - bits
     else:
         bits = x.to(tl.int64, bitcast=True) & 0x7FF0000000000000
-        bits = tl.minimum(tl.maximum(bits, 0x0010000000000000), 0x7FD0000000000000)
+        bits = tl.maximum(bits, 0x0010000000000000)
+        bits = tl.minimum(bits, 0x7FD0000000000000)
         over = 0x7FE0000000000000 - bits
     return bits.to(x.dtype, bitcast=True), over.to(x.dtype, bitcast=True)
 
 
 @triton.jit
 def add_squares(x, total, scale):
-    """Add to a sum of squares, kept divided by a scale near the largest: it never overflows."""
+    """Add to a sum of squares over a scale near the largest: none overflows."""
     new, over = power_of_2(tl.maximum(scale, tl.max(tl.abs(x), 1)))
     z, less = x * over[:, None], scale * over
     return total * less * less + tl.sum(z * z, 1), new
@@ -143,7 +163,8 @@ def _forward(
     BLOCK: tl.constexpr, COLUMNS: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
     kind: tl.constexpr = RSTD.dtype.element_ty
-    row, col = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK), tl.arange(0, COLUMNS)
+    row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    col = tl.arange(0, COLUMNS)
     inside = (row < rows)[:, None] & (col < n)[None, :]
     x = load(X, row, col, x_row, x_col, inside, kind)
     x = add(x, X2, SUM, row, col, x2_row, x2_col, inside)
@@ -161,7 +182,8 @@ def _forward(
     tl.store(RSTD + row, rstd, row < rows)
     if X2 is not None:
         store(SUM, x, row, col, n, inside)
-    store(Y, weight(GAMMA, col, n, OFFSET, kind) * (x * rstd[:, None]), row, col, n, inside)
+    y = weight(GAMMA, col, n, OFFSET, kind) * (x * rstd[:, None])
+    store(Y, y, row, col, n, inside)
     if WIDE:
         for start in range(COLUMNS, n, COLUMNS):
             at = start + col
@@ -178,14 +200,16 @@ def _forward(
 def _backward(
     DY, DSUM, X, GAMMA, RSTD, DX, PARTS, rows, n,
     dy_row, dy_col, dsum_row, dsum_col, x_row, x_col,
-    OFFSET: tl.constexpr, BLOCK: tl.constexpr, COLUMNS: tl.constexpr, STAGES: tl.constexpr,
+    OFFSET: tl.constexpr, BLOCK: tl.constexpr,
+    COLUMNS: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     kind: tl.constexpr = RSTD.dtype.element_ty
     col, first = tl.arange(0, COLUMNS), tl.program_id(0).to(tl.int64)
     programs = tl.num_programs(0)
     gamma = weight(GAMMA, col, n, OFFSET, kind)
     dgamma = tl.zeros([BLOCK, COLUMNS], kind)
-    for tile in tl.range(first, tl.cdiv(rows, BLOCK), programs, num_stages=STAGES):
+    tiles = tl.cdiv(rows, BLOCK)
+    for tile in tl.range(first, tiles, programs, num_stages=STAGES):
         row = tile * BLOCK + tl.arange(0, BLOCK)
         inside = (row < rows)[:, None] & (col < n)[None, :]
         dy = load(DY, row, col, dy_row, dy_col, inside, kind)
@@ -207,7 +231,8 @@ def _backward(
 def _backward_wide(
     DY, DSUM, X, GAMMA, RSTD, DX, PARTS, rows, n,
     dy_row, dy_col, dsum_row, dsum_col, x_row, x_col,
-    OFFSET: tl.constexpr, BLOCK: tl.constexpr, COLUMNS: tl.constexpr, STAGES: tl.constexpr,
+    OFFSET: tl.constexpr, BLOCK: tl.constexpr,
+    COLUMNS: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     kind: tl.constexpr = RSTD.dtype.element_ty
     first, programs = tl.program_id(0).to(tl.int64), tl.num_programs(0)
@@ -232,20 +257,23 @@ def _backward_wide(
             if DSUM is not None:
                 dx += load(DSUM, row, col, dsum_row, dsum_col, inside, kind)
             store(DX, dx, row, col, n, inside)
-            if PARTS is not None:  # this program's own row, which the second-level cache holds
+            if PARTS is not None:  # this program's own row, which a cache holds
                 place = PARTS + first * n + col[None, :]
                 tl.store(place, tl.load(place, inside, 0.0) + dy * xhat, inside)
 
 
 @triton.jit
-def _add_parts(PARTS, DGAMMA, parts, n, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+def _add_parts(
+    PARTS, DGAMMA, parts, n, ROWS: tl.constexpr, COLUMNS: tl.constexpr
+):
     col = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
     total = tl.zeros([ROWS, COLUMNS], PARTS.dtype.element_ty)
     for start in range(0, parts, ROWS):
         row = start + tl.arange(0, ROWS)
         inside = (row < parts)[:, None] & (col < n)[None, :]
         total += tl.load(PARTS + offsets(row, col, n, 1), inside, 0.0)
-    tl.store(DGAMMA + col, tl.sum(total, 0).to(DGAMMA.dtype.element_ty), col < n)
+    dgamma = tl.sum(total, 0).to(DGAMMA.dtype.element_ty)
+    tl.store(DGAMMA + col, dgamma, col < n)
 
 
 @triton_op("rmsnorm_triton::norm", mutates_args=())
@@ -258,8 +286,9 @@ def _norm(
 
 @triton_op("rmsnorm_triton::add_norm", mutates_args=())
 def _add_norm(
-    x: Tensor, residual: Tensor, gamma: Tensor | None, n: int, eps: float, offset: float
-) -> tuple[Tensor, Tensor, Tensor]:
+    x: Tensor, residual: Tensor, gamma: Tensor | None,
+    n: int, eps: float, offset: float,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     return _run_forward(x, residual, gamma, n, eps, offset, wrap_triton)
 
 
@@ -289,10 +318,11 @@ def _run_forward(x, residual, gamma, n, eps, offset, wrap=_itself):
 
 @triton_op("rmsnorm_triton::backward", mutates_args=())
 def _gradients(
-    dy: Tensor, dtotal: Tensor | None, x: Tensor, gamma: Tensor | None, rstd: Tensor,
-    n: int, offset: float, wanted: bool,
+    dy: Tensor, dtotal: Tensor | None, x: Tensor, gamma: Tensor | None,
+    rstd: Tensor, n: int, offset: float, wanted: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    return _run_backward(dy, dtotal, x, gamma, rstd, n, offset, wanted, wrap_triton)
+    given = dy, dtotal, x, gamma, rstd
+    return _run_backward(*given, n, offset, wanted, wrap_triton)
 
 
 def _run_backward(dy, dtotal, x, gamma, rstd, n, offset, wanted, wrap=_itself):
@@ -314,7 +344,8 @@ def _run_backward(dy, dtotal, x, gamma, rstd, n, offset, wanted, wrap=_itself):
                 block, columns, stages, num_warps=warps,
             )  # fmt: skip
             if wanted:
-                wrap(_add_parts)[(_pieces(n, 16),)](parts, dgamma, programs, n, 64, 16)
+                grid = (_pieces(n, 16),)
+                wrap(_add_parts)[grid](parts, dgamma, programs, n, 64, 16)
     return dx, dgamma
 
 
@@ -323,7 +354,8 @@ def _kind(dtype):
 
 
 def _rows(a, n):
-    return a if a is None or (a.ndim == 2 and a.shape[1] == n) else a.reshape(-1, n)
+    same = a is None or (a.ndim == 2 and a.shape[1] == n)
+    return a if same else a.reshape(-1, n)
 
 
 def _pieces(length, size):
@@ -342,13 +374,15 @@ def _strides(a):
 def _multiprocessors(device):
     if device.type == "cpu":  # Triton's interpreter
         return 2
-    return torch.get_device_module(device).get_device_properties(device).multi_processor_count
+    about = torch.get_device_module(device).get_device_properties(device)
+    return about.multi_processor_count
 
 
 def _tile(rows, n, x):
-    """Return rows and columns of a tile, the warps for it, and how many tiles are read ahead.
+    """Return rows and columns of a tile, its warps, and how many to read ahead.
 
-    Measured on an H100: tiles of 16 KiB, a warp for each 2 KiB, 64 KiB on the way.
+    Measured on an H100: tiles of 16 KiB, a warp for each 2 KiB, and 64 KiB on
+    the way.
     """
     columns = triton.next_power_of_2(n) if n <= WIDEST else min(WIDEST, 8192)
     row_size = columns * x.element_size()
@@ -376,7 +410,8 @@ def _norm_backward(ctx, dy, *dtotal, gradients=_gradients):
     if dy is None:
         dx, dgamma = dtotal, None
     else:
-        dx, dgamma = gradients(dy, dtotal, x, gamma, rstd, ctx.n, ctx.offset, wanted)
+        given = dy, dtotal, x, gamma, rstd
+        dx, dgamma = gradients(*given, ctx.n, ctx.offset, wanted)
     dx = [None if dx is None else dx.to(kind) for kind in ctx.types]
     return *dx, dgamma if wanted else None, None, None, None
 
@@ -386,19 +421,21 @@ _add_norm.register_autograd(_norm_backward, setup_context=_save)
 
 
 class _Direct(torch.autograd.Function):
-    """_norm, or _add_norm, launched at once: the dispatcher takes longer than a small kernel."""
+    """_norm, or _add_norm, without the dispatcher, which may take longer."""
 
     @staticmethod
     def forward(ctx, *inputs):
         x, *residual, gamma, n, eps, offset = inputs
-        y, *total, rstd = _run_forward(x, *(residual or [None]), gamma, n, eps, offset)
+        added = residual[0] if residual else None
+        y, *total, rstd = _run_forward(x, added, gamma, n, eps, offset)
         output = (y, *total, rstd) if residual else (y, rstd)
         _save(ctx, inputs, output)
         return output
 
     @staticmethod
     def backward(ctx, *dys):
-        if torch.is_grad_enabled() or not _plain(*dys):  # a second derivative, or many at once
+        # A second derivative, or many at once?
+        if torch.is_grad_enabled() or not _plain(*dys):
             return _norm_backward(ctx, *dys)
         return _norm_backward(ctx, *dys, gradients=_run_backward)
 
@@ -411,12 +448,12 @@ def _save_second(ctx, inputs, output):
 
 
 def _second(ctx, v, w):
-    """Return the gradients of (v * dx).sum() + (w * dgamma).sum(), by PyTorch's own operations."""
+    """Return the gradients of (v * dx).sum() + (w * dgamma).sum()."""
     dy, x, gamma, rstd = given = ctx.saved_tensors
     kind = rstd.dtype
     dy, x, rstd = (a.reshape(len(rstd), -1).to(kind) for a in (dy, x, rstd))
     weight = ctx.offset + (1 if gamma is None else gamma.reshape(-1).to(kind))
-    if torch.is_grad_enabled():  # a third derivative is asked for: rstd as a function of x
+    if torch.is_grad_enabled():  # a third derivative: rstd as a function of x
         square = x.square().mean(-1, keepdim=True)
         rstd = (rstd**-2 + square - square.detach()).rsqrt()
     g, xhat = dy * weight, x * rstd
@@ -427,15 +464,22 @@ def _second(ctx, v, w):
     def through(u):  # the Jacobian of xhat, which is symmetric
         return rstd * (u - xhat * mean(u, xhat))
 
-    v_rows = torch.zeros_like(x) if v is None else v.reshape(-1, ctx.n).to(kind)
-    w_row = torch.zeros_like(x[0]) if w is None or not ctx.wanted else w.reshape(-1).to(kind)
+    v_rows, w_row = torch.zeros_like(x), torch.zeros_like(x[0])
+    if v is not None:
+        v_rows = v.reshape(-1, ctx.n).to(kind)
+    if w is not None and ctx.wanted:
+        w_row = w.reshape(-1).to(kind)
     along, a, b = through(v_rows), mean(g, xhat), mean(v_rows, xhat)
     of_dy = along * weight + w_row * xhat
-    of_x = xhat * (rstd * (mean(v_rows, g) - a * b)) + a * along + b * through(g)
+    of_x = xhat * (rstd * (mean(v_rows, g) - a * b))
+    of_x = of_x + a * along + b * through(g)
     of_x = through(w_row * dy) - rstd * of_x
-    of_gamma = None if gamma is None else (dy * along).sum(0).view(gamma.shape).to(gamma.dtype)
-    results = [r.view(t.shape).to(t.dtype) for r, t in ((of_dy, given[0]), (of_x, given[1]))]
-    return results[0], v if ctx.added else None, results[1], of_gamma, None, None, None, None
+    of_dy = of_dy.view(given[0].shape).to(given[0].dtype)
+    of_x = of_x.view(given[1].shape).to(given[1].dtype)
+    of_gamma, of_dtotal = None, v if ctx.added else None
+    if gamma is not None:
+        of_gamma = (dy * along).sum(0).view(gamma.shape).to(gamma.dtype)
+    return of_dy, of_dtotal, of_x, of_gamma, None, None, None, None
 
 
 _gradients.register_autograd(_second, setup_context=_save_second)

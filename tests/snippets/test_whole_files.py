@@ -22,8 +22,8 @@ REASONS = {  # of each function with a line that is not printed
         "reciprocal_rms": RANGE,
         "mean_product": "BLAS adds up pieces of a row, which are then added up in pairs",
         "_arrays": "says which argument has a wrong shape or type",
-        "_result": "says why out does not fit",
-        "overlap": "arrays that own their memory share none, which is quick to see",
+        "_array": "says that an argument is masked",
+        "_result": "says why out does not fit, or what else is in its memory",
         "_blocks": "blocks with scratch arrays, where the print allocates",
     },
     "jax": {

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT-0
-"""RMSNorm on a mesh of devices: rows split over one axis, elements over the other.
+"""RMSNorm on a mesh of devices: rows over one axis, elements over the other.
 
-Sums are float32, or float64 for float64 input, and a row is scaled before it is squared, so that
-float32 is right from 1e-30 to its end. For Python 3.11 and JAX 0.7, or later ones.
+Sums are float32, or float64 for float64 input, and a row is scaled before it is
+squared, so that float32 is right from 1e-30 to its end. For Python 3.11 and JAX
+0.7, or later ones.
 """
 
 import jax
@@ -17,11 +18,13 @@ def forward(x, gamma, eps):
     r is two numbers a row: a scale, and the reciprocal rms of x * scale.
     """
     kind = jnp.promote_types(x.dtype, jnp.float32)
-    n, wide, eps = x.shape[-1] * jax.lax.axis_size("hidden"), x.astype(kind), jnp.asarray(eps, kind)
+    wide, eps = x.astype(kind), jnp.asarray(eps, kind)
+    n = x.shape[-1] * jax.lax.axis_size("hidden")
     size = jnp.max(jnp.abs(wide), axis=-1, keepdims=True, initial=0)
     size = jax.lax.pmax(jax.lax.stop_gradient(size), "hidden")
     scale = 1 / jnp.clip(size, jnp.sqrt(eps), jnp.finfo(kind).max / 256)
-    squares = jax.lax.psum(jnp.sum((wide * scale) ** 2, axis=-1, keepdims=True), "hidden")
+    squares = jnp.sum((wide * scale) ** 2, axis=-1, keepdims=True)
+    squares = jax.lax.psum(squares, "hidden")
     rstd = jax.lax.rsqrt(squares / n + eps * scale * scale)
     y = gamma.astype(kind) * (wide * scale * rstd)
     return y.astype(x.dtype), jnp.concatenate([scale, rstd], axis=-1)
@@ -29,7 +32,8 @@ def forward(x, gamma, eps):
 
 def backward(dy, x, gamma, r):
     """Return dx and dgamma, from one device's parts."""
-    n, kind, (scale, rstd) = x.shape[-1] * jax.lax.axis_size("hidden"), r.dtype, jnp.split(r, 2, -1)
+    kind, (scale, rstd) = r.dtype, jnp.split(r, 2, -1)
+    n = x.shape[-1] * jax.lax.axis_size("hidden")
     dy, xhat = dy.astype(kind), x.astype(kind) * scale * rstd
     v = gamma.astype(kind) * dy
     dot = jax.lax.psum(jnp.sum(v * xhat, axis=-1, keepdims=True), "hidden")
