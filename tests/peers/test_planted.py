@@ -40,7 +40,7 @@ FAULTS: dict[str, tuple[str, str, Callable[[], None]]] = {
     "x has no derivative": ("if dx is not None", "if False", derivatives_of_all),
     "gamma has no derivative": ("if dgamma is not None", "if False", derivatives_of_all),
     "no projection": ("mean(xhat * dx,", "mean(0 * dx,", derivatives_of_all),
-    "any gamma": ("if not x.ndim or gamma.shape != x.shape[-1:]", "if not x.ndim", names_shapes),
+    "any gamma": ("if not x.ndim or gamma.shape != row", "if not x.ndim", names_shapes),
     "no scale": ("scale = 1 / jnp.clip(size, lowest,", "scale = 1 / jnp.clip(1, 1,", to_the_end),
     "the scale vanishes": ("finfo(eps.dtype).max / 256", "finfo(eps.dtype).max", to_the_end),
     "float64 in float32": (
@@ -49,8 +49,8 @@ FAULTS: dict[str, tuple[str, str, Callable[[], None]]] = {
         tests.test_epsilon_is_any_number,
     ),
     "bfloat16 as it is": (
-        ").astype(x.dtype)\n\n\ndef tangent",
-        ")\n\n\ndef tangent",
+        "return y.astype(x.dtype)",
+        "return y",
         tests.test_types_are_kept_weak_ones_too,
     ),
     "what follows is kept": (
@@ -83,7 +83,7 @@ SHARDED = {
     "each device its own scale": ('size = jax.lax.pmax(', "size = (lambda a, _: a)("),
     "no scale": ("scale = 1 / jnp.clip(size,", "scale = 1 / jnp.clip(1 + 0 * size,"),
     "sums in bfloat16": ("jnp.promote_types(x.dtype, jnp.float32)", "x.dtype"),
-    "a part's length for n": (' * jax.lax.axis_size("hidden"), x.', ", x."),
+    "a part's length for n": (' * jax.lax.axis_size("hidden")\n    size', "\n    size"),
 }  # fmt: skip
 
 
