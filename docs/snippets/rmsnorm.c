@@ -27,22 +27,21 @@ enum {
 
 static double reciprocal_rms(const REAL *x, int64_t n, double eps)
 {
-    double total = 0, scale = 1;
+    double total = 0, largest = 0;
 #pragma omp simd reduction(+ : total)
     for (int64_t j = 0; j < n; j++)
         total += (double)x[j] * x[j];
-    if (!(total > 1e-200 && total < 1e200)) { // squares leave double's range
-        double largest = 0;
-        for (int64_t j = 0; j < n; j++)
-            largest = fmax(largest, fabs((double)x[j]));
-        // y is 0, but NaN where x is infinite, or all NaN with a NaN in x
-        if (isinf(largest))
-            return isnan(total) ? total : 0;
-        scale = largest > 0 ? largest : 1;
-        total = 0;
-        for (int64_t j = 0; j < n; j++)
-            total += (x[j] / scale) * (x[j] / scale);
-    }
+    if (total > 1e-200 && total < 1e200)
+        return 1 / sqrt(total / n + eps);
+    // Squares leave the range of double: divide by the largest element first.
+    for (int64_t j = 0; j < n; j++)
+        largest = fmax(largest, fabs((double)x[j]));
+    if (isinf(largest)) // y is 0, NaN where x is infinite, NaN with a NaN in x
+        return isnan(total) ? total : 0;
+    const double scale = largest > 0 ? largest : 1;
+    total = 0;
+    for (int64_t j = 0; j < n; j++)
+        total += (x[j] / scale) * (x[j] / scale);
     return 1 / hypot(scale * sqrt(total / n), sqrt(eps));
 }
 

@@ -35,7 +35,9 @@ def rms_norm(x, gamma=None, eps=None):
     eps = jnp.asarray(jnp.finfo(kind).eps if eps is None else eps, kind)
     if eps.ndim:
         raise ValueError(f"eps must be one number, not of shape {eps.shape}")
-    return _rms_norm(x, gamma, eps)
+    if 0 in x.shape:
+        return x
+    return _rms_norm(x, gamma.reshape((1,) * (x.ndim - 1) + row), eps)
 
 
 @jax.custom_jvp
@@ -61,7 +63,7 @@ def statistics(x, eps):
     """
     x = x.astype(eps.dtype)
     sizes = jnp.abs(jax.lax.stop_gradient(x))
-    size = jnp.max(sizes, axis=-1, keepdims=True, initial=0)
+    size = jnp.max(sizes, axis=-1, keepdims=True)
     lowest = jnp.sqrt(jnp.abs(jax.lax.stop_gradient(eps)))
     scale = 1 / jnp.clip(size, lowest, jnp.finfo(eps.dtype).max / 256)
     mean_square = jnp.mean((x * scale) ** 2, axis=-1, keepdims=True)

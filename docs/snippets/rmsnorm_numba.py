@@ -61,15 +61,17 @@ def compiled(*reorder, parallel=False):
 
 @compiled("reassoc")
 def reciprocal_rms(x, eps):
-    total, scale = 0.0, 1.0
+    total = 0.0
     for j in range(len(x)):
         total += np.float64(x[j]) * np.float64(x[j])
-    if not 1e-200 < total < 1e200:  # squares leave the range of float64
-        scale, total = np.float64(np.max(np.abs(x))) or 1.0, 0.0
-        if scale == np.inf:
-            return 0.0
-        for j in range(len(x)):
-            total += (x[j] / scale) ** 2
+    if 1e-200 < total < 1e200:
+        return 1 / np.sqrt(total / len(x) + eps)
+    # Squares leave the range of float64: divide by the largest element first.
+    scale, total = np.float64(np.max(np.abs(x))) or 1.0, 0.0
+    if scale == np.inf:
+        return 0.0
+    for j in range(len(x)):
+        total += (x[j] / scale) ** 2
     return 1 / np.hypot(scale * np.sqrt(total / len(x)), np.sqrt(eps))
 
 
@@ -113,7 +115,6 @@ _serial, _parallel = compiled()(_rows), compiled(parallel=True)(_rows)
 def _run(x, gamma, eps, dy, rstd, y=None, dx=None):
     x = x if type(x) is np.ndarray else _array("x", x)
     shape, given = x.shape, x.dtype
-    kind = np.promote_types(given, np.float32)
     if not shape:
         raise ValueError("x has no axis: a row is the last one")
     n, batch, taken = shape[-1], shape[:-1], []
@@ -134,11 +135,13 @@ def _run(x, gamma, eps, dy, rstd, y=None, dx=None):
             about = f"{name} has dtype {a.dtype}, no floating-point type"
             raise TypeError(f"{about}: pass {name}.astype(np.float32)")
         taken.append(a)
+    kind = np.promote_types(given, np.float32)
     if kind.itemsize > 8:
         about = f"x has dtype {given}, which Numba lacks"
         raise TypeError(f"{about}: pass x.astype(np.float64)")
-    if getattr(eps, "ndim", 0):
-        raise ValueError(f"eps must be one number, not of shape {eps.shape}")
+    if type(eps) is not float and np.ndim(eps):
+        about = f"not of shape {np.shape(eps)}"
+        raise ValueError(f"eps must be one number, {about}")
     for out in (y, dx):
         if out is not None:
             _check(out, shape, kind, given, taken)

@@ -95,7 +95,16 @@ def test_only_x_gamma_and_two_numbers_a_row_are_kept() -> None:
     _, pull = jax.jit(lambda x, gamma: jax.vjp(rms_norm, x, gamma))(x, gamma)
     kept = sorted((a.shape, a.dtype.name) for a in jax.tree.leaves(pull) if a.ndim)
     per_row = ((8, 1), "float32")
-    assert kept == [((5,), "bfloat16"), per_row, per_row, ((8, 5), "bfloat16")]
+    assert kept == [((1, 5), "bfloat16"), per_row, per_row, ((8, 5), "bfloat16")]
+
+
+def test_no_rank_and_no_type_is_promoted_silently() -> None:
+    x, gamma = array(2, 3, 5).astype("f"), array(5).astype(jnp.bfloat16)
+    loss = lambda *a: rms_norm(*a).sum()  # noqa: E731
+    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
+        for number in range(3):
+            for transform in (jax.grad, jax.jacfwd):
+                transform(loss, number)(x, gamma, jnp.float32(0.1))
 
 
 def test_rows_on_several_devices() -> None:
@@ -174,10 +183,11 @@ def test_types_are_kept_weak_ones_too() -> None:
 @pytest.mark.parametrize("shape", [(0, 4), (3, 0), (0,)])
 def test_nothing_gives_nothing(shape: tuple[int, ...]) -> None:
     x = jnp.ones(shape)
-    y, pull = jax.vjp(rms_norm, x, jnp.ones(shape[-1]))
-    dx, dgamma = pull(y)
+    y, pull = jax.vjp(rms_norm, x, jnp.ones(shape[-1]), 0.1)
+    dx, dgamma, deps = pull(y)
     assert y.shape == dx.shape == shape
     assert not dgamma.any()
+    assert deps == 0
 
 
 def test_odd_rows() -> None:

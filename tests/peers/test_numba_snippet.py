@@ -79,6 +79,17 @@ def test_results_over_arguments_are_refused() -> None:
             f()
 
 
+def test_an_epsilon_below_0_and_what_is_no_number() -> None:
+    x = np.random.default_rng(1).uniform(1, 2, (3, 5))
+    want = of_length(x, x, np.ones(5), -0.5)
+    for a, b in zip(numba_snippet.forward_backward(x, x, np.ones(5), -0.5), want, strict=True):
+        assert distance(a, b) < 1e-14
+    with pytest.raises(ValueError, match=r"eps must be one number, not of shape \(1,\)"):
+        numba_snippet.forward(x, None, [0.1])
+    with pytest.raises(TypeError, match="x has dtype datetime64"):
+        numba_snippet.forward(x.astype("M8[s]"))
+
+
 @pytest.mark.parametrize("name", PASSES)
 @pytest.mark.parametrize(
     ("x_size", "dy_size", "gamma_size"),

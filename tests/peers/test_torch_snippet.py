@@ -196,10 +196,10 @@ def test_it_is_exported_for_any_number_of_rows(strict: bool) -> None:
 def test_it_is_traced_by_fake_meta_and_proxy_tensors() -> None:
     with FakeTensorMode():
         x = torch.randn(4, 5, requires_grad=True)
-        y = torch_snippet.RMSNorm(5)(x)
-        assert torch.autograd.grad(y.sum(), x)[0].shape == (4, 5)
+        assert torch.autograd.grad(torch_snippet.RMSNorm(5)(x).sum(), x)[0].shape == (4, 5)
     module = torch_snippet.RMSNorm(5, device="meta")
     assert module(torch.ones(2, 5, device="meta")).shape == (2, 5)
+    assert "rms_norm(" in torch.fx.symbolic_trace(module).code
     with torch.device("meta"):
         assert OURS(torch.ones(2, 5, device="cpu"), (5,)).device.type == "cpu"
     inputs = torch.randn(4, 5, requires_grad=True), torch.randn(5, requires_grad=True)

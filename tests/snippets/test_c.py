@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.snippets.cases import ROOT, ROUNDING, SCALES, cases, errors
+from tests.snippets.cases import ROOT, ROUNDING, SCALES, cases, errors, reference
 
 FILE = ROOT / "docs/snippets/rmsnorm.c"
 COMPILER = shutil.which("gcc")
@@ -82,6 +82,12 @@ def test_without_gamma(libraries: Any) -> None:
     np.testing.assert_allclose(without[0], y, rtol=1e-15)
     np.testing.assert_allclose(without[1], dx, rtol=0, atol=1e-14)
     assert without[2] is None
+
+
+def test_an_epsilon_below_0(libraries: Any) -> None:
+    x = np.random.default_rng(1).uniform(1, 2, (3, 5))
+    for a, b in zip(passes(libraries, x, x, x[0], -0.5), reference(x, x, x[0], -0.5), strict=True):
+        np.testing.assert_allclose(a, b.astype(float), rtol=1e-13, atol=1e-14)
 
 
 def test_a_row_of_zeros(libraries: Any) -> None:

@@ -26,7 +26,7 @@ def forward(x, gamma, eps):
     squares = jnp.sum((wide * scale) ** 2, axis=-1, keepdims=True)
     squares = jax.lax.psum(squares, "hidden")
     rstd = jax.lax.rsqrt(squares / n + eps * scale * scale)
-    y = gamma.astype(kind) * (wide * scale * rstd)
+    y = gamma[None].astype(kind) * (wide * scale * rstd)
     return y.astype(x.dtype), jnp.concatenate([scale, rstd], axis=-1)
 
 
@@ -35,7 +35,7 @@ def backward(dy, x, gamma, r):
     kind, (scale, rstd) = r.dtype, jnp.split(r, 2, -1)
     n = x.shape[-1] * jax.lax.axis_size("hidden")
     dy, xhat = dy.astype(kind), x.astype(kind) * scale * rstd
-    v = gamma.astype(kind) * dy
+    v = gamma[None].astype(kind) * dy
     dot = jax.lax.psum(jnp.sum(v * xhat, axis=-1, keepdims=True), "hidden")
     dx = (v - xhat * (dot / n)) * rstd * scale
     dgamma = jax.lax.psum(jnp.sum(dy * xhat, axis=0), "rows")
