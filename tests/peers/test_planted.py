@@ -58,7 +58,7 @@ FAULTS: dict[str, tuple[str, str, Callable[[], None]]] = {
         "tangent(",
         tests.test_only_x_gamma_and_two_numbers_a_row_are_kept,
     ),
-    "no elements": ("if 0 in x.shape", "if False", lambda: tests.test_nothing_gives_nothing((3, 0))),
+    "nothing": ("if 0 in x.shape", "if False", lambda: tests.test_nothing_gives_nothing((3, 0))),
 }  # fmt: skip
 
 
