@@ -26,5 +26,5 @@ def versions(record):
 
 def written(name):
     """Return the name of a package as its makers write it."""
-    names = ("JAX", "Numba", "NumPy", "Python", "PyTorch", "SymPy", "Triton")
+    names = ("CUDA", "JAX", "Numba", "NumPy", "Python", "PyTorch", "SymPy", "Triton")
     return {"torch": "PyTorch"}.get(name) or next((n for n in names if n.lower() == name), name)
