@@ -97,6 +97,7 @@ LAYERS: dict[str, dict[str, Any]] = {
             r[i]: sqrt(Sum((x[p, i] - mu[i]) ** 2, (p, 1, m)) / m + epsilon),
             xhat[b, i]: (x[b, i] - mu[i]) / r[i],
         },
+        "blocks": True,
         "torch": lambda v, w, a: F.batch_norm(v, None, None, w, a, True, eps=EPS),
         "jax": lambda v, w, a: w * jax_norm(v, 0) + a,
         "shapes": (ROWS, ROWS[1:], ROWS[1:]),
