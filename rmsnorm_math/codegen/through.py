@@ -7,6 +7,7 @@ from typing import Any
 from sympy import Expr, Indexed, IndexedBase, Mul, Sum, Symbol
 
 from rmsnorm_math.codegen.derived import Derived
+from rmsnorm_math.codegen.lines import names_in
 from rmsnorm_math.codegen.program import Program, Result, program
 from rmsnorm_math.index.walk import free_indices
 
@@ -18,10 +19,23 @@ def tangent_of(
     given = {**layer.dots, **arguments}
     tangent = program(layer.output | layer.tangent if with_output else layer.tangent, given, where)
     other = through(layer, layer.tangent, given, where) if with_output else None
-    if other is not None and len(other.statements) < len(tangent.statements):
-        tangent = other
+    if other is not None:
+        tangent = min(tangent, other, key=lambda p: _cost(p, {*layer.dots.values()}))
     results = (replace(r, added=layer.added and r.label != layer.label) for r in tangent.results)
     return replace(tangent, results=tuple(results))
+
+
+def _cost(tangent: Program, dots: set[str]) -> tuple[int, int]:
+    """Return how many large arrays the transposed tangent holds, and how many lines there are."""
+    moving, held = {*dots}, set[str]()
+    for line in tangent.statements:
+        names = {*names_in(line.expr)}
+        if names & moving:
+            moving.add(line.name)
+            held |= names - moving
+    axes = {v.name: v.axes for v in (*tangent.parameters, *tangent.statements)}
+    most = max(map(len, axes.values()))
+    return sum(len(axes.get(n, ())) == most for n in held), len(tangent.statements)
 
 
 def through(
