@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sympy import Expr, Indexed, IndexedBase, Mul, Sum, Symbol
+from sympy import Add, Expr, Indexed, IndexedBase, Mul, Sum, Symbol
 
 from rmsnorm_math.codegen.derived import Derived
 from rmsnorm_math.codegen.lines import names_in
+from rmsnorm_math.codegen.nodes import axes_of
 from rmsnorm_math.codegen.program import Program, Result, program
 from rmsnorm_math.index.walk import free_indices
 
@@ -21,8 +22,23 @@ def tangent_of(
     other = through(layer, layer.tangent, given, where) if with_output else None
     if other is not None:
         tangent = min(tangent, other, key=lambda p: _cost(p, {*layer.dots.values()}))
+    if with_output:  # XLA computes a product anew where it is used, but holds what two need
+        lines = (replace(s, expr=_multiplied_out(s.expr)) for s in tangent.statements)
+        tangent = replace(tangent, statements=tuple(lines))
     results = (replace(r, added=layer.added and r.label != layer.label) for r in tangent.results)
     return replace(tangent, results=tuple(results))
+
+
+def _multiplied_out(expr: Expr) -> Expr:
+    """Return (v - dot)*y as v*y - dot*y, where the arrays v and y are large and `dot` is not."""
+    large = [f for f in Mul.make_args(expr) if isinstance(f, Indexed)]
+    for factor in Mul.make_args(expr):
+        axes = axes_of(factor)
+        wide = [term for term in factor.args if axes_of(term) == axes]
+        if factor.is_Add and len(wide) == 1 and isinstance(wide[0], Indexed):
+            if any(axes_of(f) == axes for f in large):
+                return Add(*(term * expr / factor for term in factor.args))
+    return expr
 
 
 def _cost(tangent: Program, dots: set[str]) -> tuple[int, int]:
