@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sympy import Idx, IndexedBase, Sum
+from sympy import Idx, IndexedBase, Sum, exp
 
 from rmsnorm_math import layer_norm, layer_source, rms, rmsnorm
 from rmsnorm_math.codegen import Framework
-from rmsnorm_math.notation import b, epsilon, gamma, i, k, m, x
+from rmsnorm_math.notation import b, epsilon, gamma, i, k, m, n, x
 from tests.layers.everything import TABLE
 from tests.layers.record import result
 from tests.layers.test_numpy import differences
 
 NAMES = {x: "x", gamma: "gamma", epsilon: "eps"}
 c = Idx("c")
-R, XHAT = IndexedBase("r"), IndexedBase("xhat")
+R, XHAT, G = map(IndexedBase, ("r", "xhat", "G"))
 WHERE = {R[b]: rms(b), XHAT[b, i]: x[b, i] / R[b]}
 RNG = np.random.default_rng(3)
 
@@ -160,10 +160,11 @@ def test_the_caller_chooses_what_is_kept() -> None:
         ({"y": rmsnorm(b), "z": rmsnorm(b)}, {}, "a layer has one output, not 2"),
         ({"y": rmsnorm(b)}, {"kept": [k]}, "k cannot be kept"),
         ({"y": rmsnorm(b)}, {"wrt": [k]}, "k is no argument"),
-        ({"y": rmsnorm(b)}, {"framework": "jax", "blocks": True}, "JAX chooses itself"),
+        ({"y": rmsnorm(b)}, {"framework": "jax", "kept": [R]}, "JAX chooses itself"),
         ({"y": rmsnorm(b)}, {"framework": "c"}, "there is no framework 'c'"),
         ({"y": rmsnorm(b)}, {"name": "a b"}, "'a b' is no name in Python"),
-        ({"y": x[b, i] - Sum(x[c, i], (c, 1, m)) / m}, {"blocks": True}, "another row|other rows"),
+        ({G[b, c]: Sum(x[b, k] * x[c, k], (k, 1, n))}, {"blocks": True}, "other rows one by one"),
+        ({"y": exp(x[b, i]) / Sum(exp(x[c, i]), (c, 1, m))}, {"blocks": True}, "largest of other"),
     ],
 )
 def test_what_is_refused(output: Any, options: Any, message: str) -> None:

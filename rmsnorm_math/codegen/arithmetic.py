@@ -11,7 +11,7 @@ from rmsnorm_math.codegen.products import Products
 class Arithmetic(Products):
     """How arithmetic is written."""
 
-    reciprocals = False  # whether an array is multiplied by the reciprocals of a smaller one
+    reciprocals: bool = False  # whether an array is multiplied by the reciprocals of a smaller one
 
     def choice(self, node: Piecewise, want: Layout) -> Text:
         """Return the code of a choice by a condition."""

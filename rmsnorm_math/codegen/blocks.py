@@ -7,6 +7,7 @@ from textwrap import indent
 from sympy import Symbol
 
 from rmsnorm_math.codegen.names import MODULES, fresh
+from rmsnorm_math.codegen.nodes import Position
 from rmsnorm_math.codegen.numpy import NumPy
 from rmsnorm_math.codegen.program import Program
 from rmsnorm_math.codegen.spell import Spelling
@@ -33,6 +34,7 @@ def body_in_blocks(spell: type[Spelling], program: Program, rows: Symbol) -> tup
     head = len(lines)
     for step in steps:
         if not isinstance(step, Loop):
+            whole.compared = isinstance(step.expr, Position)  # places are whole numbers
             lines.append(whole.statement(step))
             continue
         name = fresh("_rows", taken)
@@ -79,6 +81,30 @@ ${unless}    if count <= step:
     whole[added:] = [${typed} for a in whole[added:]]
     return whole
 ''')
+JAX = '''
+
+def _by_rows(f, lead, *rows, sums=0):
+    """Return f(*rows), some rows at a time; its last results, as many as `sums`, are added up.
+
+    What f computes on its way is not held for the derivative, but computed again.
+    """
+    count = math.prod(lead)
+    flat = [a.reshape(count, *a.shape[len(lead) :]) for a in rows]
+    most = min(64, count, BLOCK * count // max(1, *(a.size for a in flat)))
+    step = next((k for k in range(most, 1, -1) if count % k == 0), 1)  # blocks are of one size
+    blocks = [a.reshape(count // step, step, *a.shape[1:]) for a in flat]
+    f = jax.checkpoint(f)
+    shapes = jax.eval_shape(f, *(a[:step] for a in flat))
+    added = len(shapes) - sums
+
+    def next_block(totals, block):
+        results = f(*block)
+        return [a + b for a, b in zip(totals, results[added:])], results[:added]
+
+    zeros = [jnp.zeros(a.shape, a.dtype) for a in shapes[added:]]
+    totals, whole = jax.lax.scan(next_block, zeros, blocks)
+    return [a.reshape(*lead, *a.shape[2:]) for a in whole] + totals
+'''
 BY_ROWS = {
     "numpy": _BY_ROWS.substitute(
         size="a.size",
@@ -97,5 +123,5 @@ BY_ROWS = {
         sum="torch.zeros_like(a, dtype=torch.float64)",
         typed="a.to(part.dtype)",
     ),
-    "jax": "",
+    "jax": JAX,
 }

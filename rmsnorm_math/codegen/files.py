@@ -97,7 +97,7 @@ ${imports}from functools import partial
 import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
-
+${size}
 
 @jax.custom_jvp
 def ${name}(${arguments}):
@@ -126,7 +126,7 @@ def _wide(a):
     if not jnp.issubdtype(a.dtype, jnp.floating):
         raise TypeError(f"{a.dtype} is no floating-point type: pass a.astype(jnp.float32)")
     return a.astype(jnp.promote_types(a.dtype, jnp.float32))
-''')
+${by_rows}''')
 
 FILES = {"numpy": NUMPY, "torch": TORCH, "jax": JAX}
 CASTS = {

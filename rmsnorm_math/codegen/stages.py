@@ -40,12 +40,13 @@ class Loop:
     sums: tuple[str, ...]
 
 
-def rows_of(forward: Program) -> Symbol:
-    """Return the axis of rows: that of the batch, or the first of the output."""
-    if forward.batch is not None:
-        return forward.batch
-    axes = forward.results[0].axes or max((p.axes for p in forward.parameters), key=len)
-    if not axes:
+def rows_of(recorded: Program, output: str) -> Symbol:
+    """Return the axis of rows: that of the batch, or the first of the output or its cotangent."""
+    axes = recorded.batch and (recorded.batch,)
+    arrays = [v for v in (*recorded.results, *recorded.parameters) if v.axes]
+    axes = axes or next((v.axes for v in arrays if v.name in (output, f"d{output}")), ())
+    axes = axes or max((v.axes for v in arrays), key=len, default=())
+    if not any(axes[:1] == p.axes[:1] for p in recorded.parameters):
         raise Refused("there are no rows to work on in blocks: leave out blocks=True.")
     return axes[0]
 
@@ -65,7 +66,9 @@ def staged(recorded: Program, rows: Symbol) -> tuple[Program, list[Loop | Statem
     _refuse(recorded, rows)
     recorded = _apart(recorded, rows)
     lines = {s.name: s for s in recorded.statements}
-    given = [p.name for p in recorded.parameters if rows in p.axes]
+    places = [s for s in recorded.statements if isinstance(s.expr, Position)]
+    lines = {n: s for n, s in lines.items() if s not in places}
+    given = [*(p.name for p in recorded.parameters if rows in p.axes), *(s.name for s in places)]
     uses = {n: {*names_in(s.expr)} & {*given, *lines} for n, s in lines.items()}
     summed = {n for n, s in lines.items() if rows in _over(s.expr)}
     in_rows = [n for n, s in lines.items() if rows in s.axes]
@@ -103,7 +106,7 @@ def staged(recorded: Program, rows: Symbol) -> tuple[Program, list[Loop | Statem
 
     last = max(gives, default=-1)
     loops = {at: loop(at) for at in range(last, -1, -1) if gives[at]}
-    steps: list[Loop | Statement] = []
+    steps: list[Loop | Statement] = [*places]
     for at in range(last + 2):
         between = [n for n in lines if level[n] == at and n not in {*summed, *in_rows}]
         steps += [*(lines[n] for n in between), *([loops[at]] if at in loops else [])]
@@ -122,6 +125,13 @@ def _apart(recorded: Program, rows: Symbol) -> Program:
     lines: list[Statement] = []
     known: dict[Expr, str] = {}
 
+    def place(node: Position) -> Expr:
+        """Return the element of an array of the places of all rows."""
+        if node not in known:
+            known[node] = fresh("places", taken)
+            lines.insert(0, Statement(known[node], (rows,), node))
+        return element(known[node], (rows,))
+
     def size(axis: Symbol) -> Symbol:
         if axis not in sizes:
             name = fresh("rows" if axis == rows else f"n_{axis}", taken)
@@ -130,31 +140,30 @@ def _apart(recorded: Program, rows: Symbol) -> Program:
 
     def lifted(node: Basic) -> Basic:
         if isinstance(node, Indexed | Position):
-            return node
+            return place(node) if node.args[0] == rows else node
         if rows not in _over(node):
             return rebuilt(node, map(lifted, node.args))
-        total = Total(*node.args) if isinstance(node, Mean) else node
+        total = (Total if isinstance(node, Mean) else node.func)(*map(lifted, node.args))
         axes = in_order(axes_of(total), recorded.axes)
         if total not in known:
             known[total] = fresh("total", taken)
             names = first_names(axes)
             value = rename(total, names)
             lines.append(Statement(known[total], tuple(names.values()), value))
-        lengths = (size(family(axis)) for axis in node.over) if total is not node else ()
+        lengths = (size(family(a)) for a in node.over) if isinstance(node, Mean) else ()
         return element(known[total], axes) / Mul(*lengths)
 
     for s in recorded.statements:
-        if isinstance(s.expr, Mean) or rows not in _over(s.expr):
-            lines.append(replace(s, expr=lifted(s.expr)))
-        else:
-            lines.append(s)
+        sums = rows in _over(s.expr) and not isinstance(s.expr, Mean)
+        expr = rebuilt(s.expr, map(lifted, s.expr.args)) if sums else lifted(s.expr)
+        lines.append(replace(s, expr=expr))
     return replace(
         recorded, statements=tuple(lines), lengths={size: axis for axis, size in sizes.items()}
     )
 
 
 def _refuse(recorded: Program, rows: Symbol) -> None:
-    """Raise if a row's place counts, or it meets other rows otherwise than in a sum."""
+    """Raise if a row meets other rows otherwise than in a sum."""
     nodes = {node for s in recorded.statements for node in parts(s.expr)}
     axes = {axis for node in nodes for axis in axes_of(node)}
     arrays: Iterable[tuple[Symbol, ...]] = (
@@ -163,8 +172,6 @@ def _refuse(recorded: Program, rows: Symbol) -> None:
     )
     if any(family(axis) == rows != axis for axis in axes):
         reason = "a row's result needs other rows one by one"
-    elif any(isinstance(n, Position) and n.args[0] == rows for n in nodes):
-        reason = "a row's result needs its place among the rows"
     elif any(isinstance(n, Largest) and rows in n.over for n in nodes):
         reason = "the largest of other rows is needed"
     elif any(rows in a[1:] for a in arrays):

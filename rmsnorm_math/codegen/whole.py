@@ -59,8 +59,9 @@ def layer_source(
         else it needs it computes again. By default what needs least memory: inputs or the output,
         and one number a row where that spares a sum. JAX chooses itself.
     blocks
-        Whether NumPy and PyTorch work on some rows at a time, which is faster for large arrays
-        on a CPU. The layer must not mix rows.
+        Whether to work on some rows at a time, which is faster for large arrays on a CPU and needs
+        little memory beside what is returned; PyTorch does so where it is not compiled. Sums over
+        all rows, as batch norm has, take a loop each before what they are used for.
 
     Returns
     -------
@@ -73,7 +74,8 @@ def layer_source(
     Raises
     ------
     TypeError, ValueError
-        As `source` and `vjp`, or if it is not clear which arrays the rows share.
+        As `source` and `vjp`; if it is not clear which arrays the rows share; in blocks, if a row
+        needs others one by one, or the largest of them.
 
     Examples
     --------
@@ -90,14 +92,14 @@ def layer_source(
         raise Refused(f"there is no framework {framework!r}: choose one of {', '.join(FILES)}.")
     if not is_name(name):
         raise Refused(f"{name!r} is no name in Python: call the layer otherwise.")
+    if framework == "jax" and kept is not None:
+        raise Refused("JAX chooses itself what it keeps: leave kept out.")
     output = as_expressions(output, "the output", "{'y': y}")
     arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
     layer = derive(output, arguments, wrt, as_ranges(ranges))
     names = None if kept is None else [arguments.get(k, str(getattr(k, "base", k))) for k in kept]
     forward, backward = _passes(layer, arguments, where or {}, names)
     if framework == "jax":
-        if kept is not None or blocks:
-            raise Refused("JAX chooses itself what it keeps, and its blocks: leave both out.")
         forward = replace(forward, results=forward.results[:1])
     texts = filled(layer, arguments, framework, name, (forward, backward))
     defined = {
@@ -107,8 +109,10 @@ def layer_source(
     }
     spellings = {}
     for word, recorded in defined.items():
-        if blocks and word != "tangent":
-            spellings[word], lines = body_in_blocks(SPELLINGS[framework], recorded, rows_of(forward))
+        if blocks and (word == "forward" or (word == "tangent") == (framework == "jax")):
+            spellings[word], lines = body_in_blocks(
+                SPELLINGS[framework], recorded, rows_of(recorded, layer.label)
+            )
         else:
             spellings[word] = SPELLINGS[framework](recorded)
             lines = body(spellings[word])
