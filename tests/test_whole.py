@@ -2,6 +2,7 @@
 
 import functools
 import tracemalloc
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -49,10 +50,14 @@ ALL += ["batch norm", "attention", "mean squared error", "softmax with a tempera
 ALL += ["pointwise convolution", "modulation by features", "causal attention"]
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_both_passes_are_right(name: str) -> None:
-    layer, text = TABLE[name], printed(name)
+BLOCKS = ["batch norm of channels", "redundancy of features", "linear, then rmsnorm", "ridge"]
+
+
+@pytest.mark.parametrize(("name", "blocks"), [*product(ALL, (False, True)), *product(BLOCKS, [1])])
+def test_both_passes_are_right(name: str, blocks: bool) -> None:
+    layer, text = TABLE[name], printed(name, blocks)
     file = run(text)
+    file["BLOCK"] = 1  # a row at a time
     keys = [str(getattr(key, "base", key)) for key in [*layer.inputs, *layer.constants]]
     there = dict(zip(keys, layer.values(), strict=True))
     forward = file["layer"](**there)
