@@ -55,7 +55,8 @@ def jax_norm(v: Any, axis: int) -> Any:
     return centred * jax.lax.rsqrt((centred**2).mean(axis, keepdims=True) + EPS)
 
 
-# What is printed; whether JAX works in blocks of rows, as the others do; how PyTorch and JAX write it; the shapes of the inputs.
+# What is printed; whether JAX works in blocks of rows, as the others do; how PyTorch and JAX
+# write it; the shapes of the inputs.
 ROWS = (2048, 4096)
 LAYERS: dict[str, dict[str, Any]] = {
     "LayerNorm": {

@@ -33,8 +33,8 @@ SOURCES = {
         def backward(dy, x, gamma, eps):
             """Return dx, dgamma.
 
-            dx[b, j] = gamma[j]*ybar[b, j]/r[b] - xhat[b, j]*Sum(gamma[i]*xhat[b, i]*ybar[b, i], (i, 1,
-                n))/(n*r[b])
+            dx[b, j] = gamma[j]*ybar[b, j]/r[b] - xhat[b, j]*Sum(gamma[i]*xhat[b, i]*ybar[b, i],
+                (i, 1, n))/(n*r[b])
             dgamma[j] = Sum(xhat[b, j]*ybar[b, j], (b, 1, m))
 
             With dy for ybar, eps for epsilon.

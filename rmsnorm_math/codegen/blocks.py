@@ -1,4 +1,4 @@
-"""How a program is written that works on some rows at a time: functions of a few, and `_by_rows`."""
+"""A program that works on some rows at a time, as code: functions of a few rows, and `_by_rows`."""
 
 from dataclasses import replace
 from string import Template
@@ -17,7 +17,9 @@ from rmsnorm_math.errors import Refused
 SIZE = "\nBLOCK = 2**16  # elements worked on at a time: a few such arrays fit into a cache\n"
 
 
-def body_in_blocks(spell: type[Spelling], program: Program, rows: Symbol) -> tuple[Spelling, list[str]]:
+def body_in_blocks(
+    spell: type[Spelling], program: Program, rows: Symbol
+) -> tuple[Spelling, list[str]]:
     """Return the lines of a function that works on some rows at a time, and what spelled them."""
     program, steps = staged(program, rows)
     whole, few = spell(program), spell(replace(program, batch=None))  # rows are one axis in a block

@@ -61,8 +61,7 @@ class _${rule}(torch.autograd.Function):
 ${mark}${keep}
     @staticmethod
     def backward(ctx, ${cotangent}, *_):
-        ${saved_} = ctx.saved_tensors
-${fetch_given}${refuse_gradients}${again}        ${run_backward}
+${fetch_saved}${fetch_given}${refuse_gradients}${again}        ${run_backward}
         return ${typed_gradients}
 
 

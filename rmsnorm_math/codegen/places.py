@@ -1,11 +1,12 @@
 """What stands in the places of a layer's file: names, calls, types."""
 
 from collections.abc import Iterable, Mapping
-from textwrap import fill, indent
+from textwrap import indent
 
 from sympy import Expr, IndexedBase
 
 from rmsnorm_math.codegen.derived import Derived
+from rmsnorm_math.codegen.docstring import formula
 from rmsnorm_math.codegen.files import CASTS
 from rmsnorm_math.codegen.program import Program
 
@@ -73,17 +74,13 @@ def filled(
     )
     in_order = [results.get(a, "None") for a in every]
     complaint = f'raise ValueError("{name} is not differentiated by {" or ".join(fixed)}")'
-    formulas = "\n".join(
-        fill(f"{key} = {expr}", 92, subsequent_indent="    ", break_long_words=False)
-        for key, expr in layer.output.items()
-    )
     texts = {
         "name": name,
         "rule": "".join(word.capitalize() for word in name.split("_")),
         "label": label,
         "arguments": ", ".join(every),
         "arguments_": several(every),
-        "formulas": indent(formulas, "    "),
+        "formulas": indent("\n".join(formula(*pair) for pair in layer.output.items()), "    "),
         "and_kept": f", and what {name}_backward takes: {', '.join(kept)}" if kept else "",
         "run_forward": run([label, *kept], "_forward", forward),
         "run_backward": run(gradients, "_backward", backward),
@@ -92,7 +89,7 @@ def filled(
         "cotangent": dy,
         "outputs_": several([label if label in saved else "_", *kept]),
         "saved": ", ".join(saved),
-        "saved_": several(saved),
+        "fetch_saved": line(2, f"{several(saved)} = ctx.saved_tensors", saved),
         "tensors": ", ".join(tensors),
         "tensors_": several(tensors),
         "dots": ", ".join(dots.values()),

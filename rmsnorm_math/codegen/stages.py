@@ -1,7 +1,6 @@
 """A program in blocks of rows: loops over them, and what their sums over all rows are used for."""
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from sympy import Basic, Expr, Indexed, Mul, Symbol
@@ -42,13 +41,14 @@ class Loop:
 
 def rows_of(recorded: Program, output: str) -> Symbol:
     """Return the axis of rows: that of the batch, or the first of the output or its cotangent."""
-    axes = recorded.batch and (recorded.batch,)
-    arrays = [v for v in (*recorded.results, *recorded.parameters) if v.axes]
-    axes = axes or next((v.axes for v in arrays if v.name in (output, f"d{output}")), ())
-    axes = axes or max((v.axes for v in arrays), key=len, default=())
-    if not any(axes[:1] == p.axes[:1] for p in recorded.parameters):
+    arrays = {p.name: p.axes for p in recorded.parameters if p.axes}
+    arrays |= {r.name: r.axes for r in recorded.results if r.axes}
+    shown = [arrays[n] for n in (output, f"d{output}") if n in arrays]
+    longest = max(arrays.values(), key=len, default=())
+    first = recorded.batch or next(iter([*shown, longest][0]), None)
+    if not any(p.axes[:1] == (first,) for p in recorded.parameters):
         raise Refused("there are no rows to work on in blocks: leave out blocks=True.")
-    return axes[0]
+    return first
 
 
 def staged(recorded: Program, rows: Symbol) -> tuple[Program, list[Loop | Statement]]:
@@ -92,7 +92,8 @@ def staged(recorded: Program, rows: Symbol) -> tuple[Program, list[Loop | Statem
             needed.add(name)
             for other in uses[name] & {*given, *in_rows} - needed:
                 binds = other in lines and lines[other].expr.has(*BINDERS)
-                if other in given or (level[other] < at and (binds or other in gives[level[other]])):
+                kept = binds or other in gives[level[other]]
+                if other in given or (kept and level[other] < at):
                     takes.add(other)
                     gives[level[other]] |= {other} - {*given}
                 else:
@@ -166,10 +167,7 @@ def _refuse(recorded: Program, rows: Symbol) -> None:
     """Raise if a row meets other rows otherwise than in a sum."""
     nodes = {node for s in recorded.statements for node in parts(s.expr)}
     axes = {axis for node in nodes for axis in axes_of(node)}
-    arrays: Iterable[tuple[Symbol, ...]] = (
-        *(p.axes for p in recorded.parameters),
-        *(r.axes for r in recorded.results),
-    )
+    arrays = [p.axes for p in recorded.parameters] + [r.axes for r in recorded.results]
     if any(family(axis) == rows != axis for axis in axes):
         reason = "a row's result needs other rows one by one"
     elif any(isinstance(n, Largest) and rows in n.over for n in nodes):

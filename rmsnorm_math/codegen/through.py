@@ -35,9 +35,9 @@ def _multiplied_out(expr: Expr) -> Expr:
     for factor in Mul.make_args(expr):
         axes = axes_of(factor)
         wide = [term for term in factor.args if axes_of(term) == axes]
-        if factor.is_Add and len(wide) == 1 and isinstance(wide[0], Indexed):
-            if any(axes_of(f) == axes for f in large):
-                return Add(*(term * expr / factor for term in factor.args))
+        both = len(wide) == 1 and isinstance(wide[0], Indexed) and axes in map(axes_of, large)
+        if factor.is_Add and both:
+            return Add(*(term * expr / factor for term in factor.args))
     return expr
 
 
@@ -49,7 +49,8 @@ def _cost(tangent: Program, dots: set[str]) -> tuple[int, int]:
         if names & moving:
             moving.add(line.name)
             held |= names - moving
-    axes = {v.name: v.axes for v in (*tangent.parameters, *tangent.statements)}
+    axes = {p.name: p.axes for p in tangent.parameters}
+    axes |= {s.name: s.axes for s in tangent.statements}
     most = max(map(len, axes.values()))
     return sum(len(axes.get(n, ())) == most for n in held), len(tangent.statements)
 

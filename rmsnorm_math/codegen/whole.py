@@ -116,9 +116,9 @@ def layer_source(
         else:
             spellings[word] = SPELLINGS[framework](recorded)
             lines = body(spellings[word])
-        names = ", ".join(parameter.name for parameter in recorded.parameters)
+        given = ", ".join(parameter.name for parameter in recorded.parameters)
         text = indent("\n".join(lines), "    ")
-        texts[word] = f"def _{word}({names}):\n{text}\n"
+        texts[word] = f"def _{word}({given}):\n{text}\n"
     needs = dict.fromkeys(["import math"] * blocks)
     needs |= dict.fromkeys(line for spelling in spellings.values() for line in spelling.needs)
     texts["size"] = SIZE if blocks else ""

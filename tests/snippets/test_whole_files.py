@@ -63,5 +63,6 @@ def test_numpy_s_backward_is_the_printed_one() -> None:
     snippet = (ROOT / "docs/snippets/rmsnorm_numpy.py").read_text("utf-8")
     gradients = statements(snippet)["gradients"]
     flat = [s.replace("t.reshape(-1, dy.shape[-1]).sum(0)", "np.sum(t, axis=0)") for s in gradients]
-    _, backward = (f for f in ast.walk(ast.parse(text)) if getattr(f, "name", "") == "_rows")
+    functions = [f for f in ast.walk(ast.parse(text)) if isinstance(f, ast.FunctionDef)]
+    _, backward = (f for f in functions if f.name == "_rows")
     assert flat == [ast.unparse(s) for s in backward.body]
