@@ -20,7 +20,7 @@ An axis that a reduction binds may have the name of one outside it, as in ``x[i]
 what is computed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sympy import Expr, Indexed, Symbol
@@ -77,15 +77,20 @@ def program(
     outputs: Mapping[Any, Expr],
     arguments: Mapping[Any, str],
     where: Mapping[Any, Expr] | None = None,
+    alike: Iterable[Expr] = (),
 ) -> Program:
-    """Return what `source` prints, with the same arguments; it raises what that raises."""
+    """Return what `source` prints, with the same arguments; it raises what that raises.
+
+    What indices in `alike` stand at are the same axes, which the outputs need not show.
+    """
     outputs = as_expressions(outputs, "the outputs", "{'dx': dx}")
     arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
     where = as_expressions({} if where is None else where, "the definitions", "{r: rms()}")
     _refuse(outputs, arguments, where)
     short = {key: abbreviate(expr, where) for key, expr in outputs.items()}
     needed = _needed(where, short)
-    lowered = lower(short, arguments, needed, {**outputs, **where})
+    shown = {f"alike {at}": expr for at, expr in enumerate(alike)}
+    lowered = lower(short, arguments, needed, {**outputs, **where, **shown})
     return _recorded(lowered, short)
 
 
