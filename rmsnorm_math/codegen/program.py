@@ -46,6 +46,7 @@ from rmsnorm_math.codegen.nodes import (
     axes_of,
 )
 from rmsnorm_math.codegen.order import Lowered, array_of
+from rmsnorm_math.codegen.read import ROWS
 from rmsnorm_math.codegen.record import Key, Parameter, Program, Result, Statement
 from rmsnorm_math.codegen.share import share
 from rmsnorm_math.codegen.softmax import shifted
@@ -90,8 +91,16 @@ def program(
     short = {key: abbreviate(expr, where) for key, expr in outputs.items()}
     needed = _needed(where, short)
     shown = {f"alike {at}": expr for at, expr in enumerate(alike)}
-    lowered = lower(short, arguments, needed, {**outputs, **where, **shown})
-    return _recorded(lowered, short)
+    whole = {**outputs, **where, **shown}
+    lowered = lower(short, arguments, needed, whole)
+    try:
+        return _recorded(lowered, short)
+    except Refused:  # rows on one axis may stand beside an array of columns by columns
+        if lowered.batch in (None, ROWS):
+            raise
+        lowered = lower(short, arguments, needed, whole)
+        lowered.batch = None
+        return _recorded(lowered, short)
 
 
 def _refuse(
