@@ -47,7 +47,7 @@ SOURCES = {
             dgamma = t.reshape(-1, dy.shape[-1]).sum(0,
                 dtype=np.result_type(t, np.float64)).astype(t.dtype)
             return dx, dgamma
-        ''',  # noqa: E501
+        ''',
     ),
     "a scalar, and a name of one's own": (
         lambda: source(
