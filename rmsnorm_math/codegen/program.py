@@ -21,6 +21,7 @@ what is computed.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from sympy import Expr, Indexed, Symbol
@@ -73,6 +74,8 @@ __all__ = [
     "program",
 ]
 
+Items = tuple[tuple[Key, Expr], ...]
+
 
 def program(
     outputs: Mapping[Any, Expr],
@@ -88,17 +91,26 @@ def program(
     arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
     where = as_expressions({} if where is None else where, "the definitions", "{r: rms()}")
     _refuse(outputs, arguments, where)
-    short = {key: abbreviate(expr, where) for key, expr in outputs.items()}
-    needed = _needed(where, short)
+    given = (tuple(mapping.items()) for mapping in (outputs, arguments, where))
+    return _program(*given, tuple(alike))
+
+
+@lru_cache(maxsize=16)  # the same program is asked for again, for another framework
+def _program(
+    outputs: Items, arguments: tuple[tuple[Expr, str], ...], where: Items, alike: tuple[Expr, ...]
+) -> Program:
+    definitions = dict(where)
+    short = {key: abbreviate(expr, definitions) for key, expr in outputs}
+    needed = _needed(definitions, short)
     shown = {f"alike {at}": expr for at, expr in enumerate(alike)}
-    whole = {**outputs, **where, **shown}
-    lowered = lower(short, arguments, needed, whole)
+    whole = {**dict(outputs), **definitions, **shown}
+    lowered = lower(short, dict(arguments), needed, whole)
     try:
         return _recorded(lowered, short)
     except Refused:  # rows on one axis may stand beside an array of columns by columns
         if lowered.batch in (None, ROWS):
             raise
-        lowered = lower(short, arguments, needed, whole)
+        lowered = lower(short, dict(arguments), needed, whole)
         lowered.batch = None
         return _recorded(lowered, short)
 
