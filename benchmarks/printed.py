@@ -55,7 +55,8 @@ def jax_norm(v: Any, axis: int) -> Any:
     return centred * jax.lax.rsqrt((centred**2).mean(axis, keepdims=True) + EPS)
 
 
-# What is printed; in blocks of rows or not; how PyTorch and JAX write it; the shapes of the inputs.
+# What is printed; whether JAX works in blocks of rows, as the others do; how PyTorch and JAX
+# write it; the shapes of the inputs.
 ROWS = (2048, 4096)
 LAYERS: dict[str, dict[str, Any]] = {
     "LayerNorm": {
@@ -66,7 +67,6 @@ LAYERS: dict[str, dict[str, Any]] = {
             r[b]: sqrt(Sum((x[b, k] - mu[b]) ** 2, (k, 1, n)) / n + epsilon),
             xhat[b, i]: (x[b, i] - mu[b]) / r[b],
         },
-        "blocks": True,
         "torch": lambda v, w: F.layer_norm(v, v.shape[-1:], w, None, EPS),
         "jax": lambda v, w: w * jax_norm(v, -1),
         "shapes": (ROWS, ROWS[1:]),
@@ -75,7 +75,6 @@ LAYERS: dict[str, dict[str, Any]] = {
     "softmax": {
         "y": {"y": softmax(b)},
         "arguments": {x: "x"},
-        "blocks": True,
         "torch": lambda v: F.softmax(v, -1),
         "jax": lambda v: jax.nn.softmax(v, -1),
         "shapes": (ROWS,),
@@ -83,7 +82,7 @@ LAYERS: dict[str, dict[str, Any]] = {
     "cross-entropy": {
         "y": {"y": log(Sum(exp(x[b, k]), (k, 1, n))) - chosen},
         "arguments": {x: "x", label: "label"},
-        "blocks": True,
+        "jax in blocks": True,
         "torch": lambda v, at: F.cross_entropy(v, at - 1, reduction="none"),
         "jax": one_hot_cross_entropy,
         "shapes": (ROWS,),
@@ -105,7 +104,7 @@ LAYERS: dict[str, dict[str, Any]] = {
     "attention": {
         "y": {IndexedBase("y")[b, c]: attention},
         "arguments": {Q: "q", K: "k", V: "v"},
-        "blocks": True,
+        "jax in blocks": True,
         "torch": F.scaled_dot_product_attention,
         "jax": lambda q, k, v: jax.nn.softmax(q @ k.T / q.shape[-1] ** 0.5, -1) @ v,
         "shapes": ((2048, 64),) * 3,
@@ -116,7 +115,7 @@ LAYERS: dict[str, dict[str, Any]] = {
 def file(name: str, framework: Any) -> dict[str, Any]:
     layer = LAYERS[name]
     wrt = [key for key, text in layer["arguments"].items() if text not in ("eps", "label")]
-    blocks = layer.get("blocks", False) and framework != "jax"
+    blocks = framework != "jax" or layer.get("jax in blocks", False)  # XLA has loops of its own
     text = layer_source(
         layer["y"],
         layer["arguments"],

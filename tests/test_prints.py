@@ -76,8 +76,8 @@ def printed(framework: Any) -> list[str]:
     outputs = {k: abbreviate(v, short).xreplace({r[b]: 1 / rstd[b]}) for k, v in wanted.items()}
     names = {ybar: "dy", x: "x", gamma: "gamma", rstd[b]: "rstd"}
     text = source(outputs, names, {xhat[b, i]: x[b, i] * rstd[b]}, framework=framework)
+    text = re.sub(r"\n +(?=[-+*] )", " ", text)  # a line that was broken
     text = text.split("def _wide")[0].split("_serial")[0]
-    text = re.sub(r"\n *(?=\* )", " ", text)  # a product that was wrapped
     known = r"^(const double )?(xhat|t|dot(__)?|dgamma_+\[j\]|sum_dgamma|dx(_j)?) \+?= "
     lines = dict.fromkeys(line.strip() for line in text.splitlines())
     return [

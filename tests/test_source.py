@@ -33,8 +33,8 @@ SOURCES = {
         def backward(dy, x, gamma, eps):
             """Return dx, dgamma.
 
-            dx[b, j] = gamma[j]*ybar[b, j]/r[b] - xhat[b, j]*Sum(gamma[i]*xhat[b, i]*ybar[b, i], (i, 1,
-                n))/(n*r[b])
+            dx[b, j] = gamma[j]*ybar[b, j]/r[b] - xhat[b, j]*Sum(gamma[i]*xhat[b, i]*ybar[b, i],
+                (i, 1, n))/(n*r[b])
             dgamma[j] = Sum(xhat[b, j]*ybar[b, j], (b, 1, m))
 
             With dy for ybar, eps for epsilon.
@@ -47,7 +47,7 @@ SOURCES = {
             dgamma = t.reshape(-1, dy.shape[-1]).sum(0,
                 dtype=np.result_type(t, np.float64)).astype(t.dtype)
             return dx, dgamma
-        ''',  # noqa: E501
+        ''',
     ),
     "a scalar, and a name of one's own": (
         lambda: source(

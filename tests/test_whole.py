@@ -2,22 +2,23 @@
 
 import functools
 import tracemalloc
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
-from sympy import Idx, IndexedBase, Sum
+from sympy import Idx, IndexedBase, Sum, exp
 
 from rmsnorm_math import layer_norm, layer_source, rms, rmsnorm
 from rmsnorm_math.codegen import Framework
-from rmsnorm_math.notation import b, epsilon, gamma, i, k, m, x
+from rmsnorm_math.notation import b, epsilon, gamma, i, k, m, n, x
 from tests.layers.everything import TABLE
 from tests.layers.record import result
 from tests.layers.test_numpy import differences
 
 NAMES = {x: "x", gamma: "gamma", epsilon: "eps"}
 c = Idx("c")
-R, XHAT = IndexedBase("r"), IndexedBase("xhat")
+R, XHAT, G = map(IndexedBase, ("r", "xhat", "G"))
 WHERE = {R[b]: rms(b), XHAT[b, i]: x[b, i] / R[b]}
 RNG = np.random.default_rng(3)
 
@@ -49,10 +50,14 @@ ALL += ["batch norm", "attention", "mean squared error", "softmax with a tempera
 ALL += ["pointwise convolution", "modulation by features", "causal attention"]
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_both_passes_are_right(name: str) -> None:
-    layer, text = TABLE[name], printed(name)
+BLOCKS = ["batch norm of channels", "redundancy of features", "linear, then rmsnorm", "ridge"]
+
+
+@pytest.mark.parametrize(("name", "blocks"), [*product(ALL, (False, True)), *product(BLOCKS, [1])])
+def test_both_passes_are_right(name: str, blocks: bool) -> None:
+    layer, text = TABLE[name], printed(name, blocks)
     file = run(text)
+    file["BLOCK"] = 1  # a row at a time
     keys = [str(getattr(key, "base", key)) for key in [*layer.inputs, *layer.constants]]
     there = dict(zip(keys, layer.values(), strict=True))
     forward = file["layer"](**there)
@@ -160,10 +165,11 @@ def test_the_caller_chooses_what_is_kept() -> None:
         ({"y": rmsnorm(b), "z": rmsnorm(b)}, {}, "a layer has one output, not 2"),
         ({"y": rmsnorm(b)}, {"kept": [k]}, "k cannot be kept"),
         ({"y": rmsnorm(b)}, {"wrt": [k]}, "k is no argument"),
-        ({"y": rmsnorm(b)}, {"framework": "jax", "blocks": True}, "JAX chooses itself"),
+        ({"y": rmsnorm(b)}, {"framework": "jax", "kept": [R]}, "JAX chooses itself"),
         ({"y": rmsnorm(b)}, {"framework": "c"}, "there is no framework 'c'"),
         ({"y": rmsnorm(b)}, {"name": "a b"}, "'a b' is no name in Python"),
-        ({"y": x[b, i] - Sum(x[c, i], (c, 1, m)) / m}, {"blocks": True}, "another row|other rows"),
+        ({G[b, c]: Sum(x[b, k] * x[c, k], (k, 1, n))}, {"blocks": True}, "other rows one by one"),
+        ({"y": exp(x[b, i]) / Sum(exp(x[c, i]), (c, 1, m))}, {"blocks": True}, "largest of other"),
     ],
 )
 def test_what_is_refused(output: Any, options: Any, message: str) -> None:

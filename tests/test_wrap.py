@@ -27,6 +27,11 @@ def test_a_broken_line_is_short_and_says_the_same(line: str) -> None:
     assert ast.dump(ast.parse(before)) == ast.dump(ast.parse(after))
 
 
+def test_an_index_is_not_broken() -> None:
+    text = wrapped(f"y = dy[:, None]*(a[:, 0]/b{' + c[0, :, None]' * 12})")
+    assert all(line.count("[") == line.count("]") for line in text.splitlines())
+
+
 def test_what_cannot_be_broken_and_what_is_short_stays() -> None:
     for line in ("x = 1", "# " + "word, " * 30, '"""' + "word, " * 30 + '"""', "x" * 120):
         assert wrapped(line) == line

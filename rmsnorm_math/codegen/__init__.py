@@ -1,7 +1,7 @@
 """An expression in index notation becomes readable array code.
 
-`program` records what is computed; here it is printed. No array is larger than what is passed and
-returned: what would need a larger one is refused.
+`program` records what is computed; here it is printed. No array is larger than what is passed,
+returned or compared: what would need a larger one is refused.
 """
 
 import linecache
@@ -71,7 +71,7 @@ def source(
     TypeError
         If an output or a definition is no expression.
     ValueError
-        If an array with more axes than are passed and returned would be needed,
+        If an array with more axes than are passed, returned or compared would be needed,
         the order of a result's axes is not shown, one axis would have two
         lengths, something has no value, or there is no code for a function: add
             that to ``rmsnorm_math.codegen.FUNCTIONS[framework]``. For a kernel, if it holds

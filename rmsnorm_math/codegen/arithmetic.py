@@ -11,6 +11,8 @@ from rmsnorm_math.codegen.products import Products
 class Arithmetic(Products):
     """How arithmetic is written."""
 
+    reciprocals: bool = False  # whether an array is multiplied by the reciprocals of a smaller one
+
     def choice(self, node: Piecewise, want: Layout) -> Text:
         """Return the code of a choice by a condition."""
         raise NotImplementedError
@@ -46,8 +48,10 @@ class Arithmetic(Products):
             if large.args and not is_reciprocal(large):
                 left = self.text(large, want)
                 return f"{tight(left, PRODUCT)}*{tight(self.text(column, want), POWER)}", PRODUCT
-        over = [f for f in factors if is_reciprocal(f)]
-        texts = [(f, tight(self.text(f, want), SIGN)) for f in factors if f not in over]
+        inverted = [f for f in factors if is_reciprocal(f) and self._small(f, axes)]
+        over = [f for f in factors if is_reciprocal(f) and f not in inverted]
+        plain = [f for f in factors if f not in (*over, *inverted)]
+        texts = [(f, tight(self.text(f, want), SIGN)) for f in plain]
         texts.sort(key=lambda pair: (axes_of(pair[0]) == axes and pair[1][0] == "(", pair[1]))
         if all(axes_of(f) == axes for f, _ in texts):
             texts.sort(key=lambda pair: pair[1])
@@ -59,6 +63,7 @@ class Arithmetic(Products):
                 below = ([str(constant.q)] if constant.q != 1 else []) + below
             else:
                 above = [self.number(constant)[0], *above]
+        above += sorted(f"({self.text(f, want)[0]})" for f in inverted)
         numerator = "*".join(above) or "1"
         if not below:
             return numerator, PRODUCT
@@ -66,6 +71,10 @@ class Arithmetic(Products):
             f"{numerator}/{below[0] if len(below) == 1 else '(' + '*'.join(below) + ')'}",
             PRODUCT,
         )
+
+    def _small(self, factor: Expr, axes: set[Symbol]) -> bool:
+        """Return whether a reciprocal is multiplied by: that of a smaller array costs little."""
+        return self.reciprocals and set() < axes_of(factor) < axes
 
     def _column(self, factors: list[Expr], axes: set[Symbol]) -> list[Expr]:
         """Return the factors that make a smaller array together, for one product less."""

@@ -92,14 +92,19 @@ def lower(
 def _join_lost(
     reader: Reader, arguments: Iterable[Expr], scopes: Mapping[Key, Mapping[Expr, Expr]]
 ) -> None:
-    """Take a result's axis that no argument has for the one that its index runs over elsewhere."""
+    """Take a result's axis that no argument has for the one that its index runs over elsewhere.
+
+    Else it is the one that an index runs over that is compared with the same labels.
+    """
     find = reader.groups.find
     places = [(array_of(key), at) for key in arguments for at in range(9)]
     held = {find(place) for place in places if place[1] < reader.ranks.get(place[0], 0)}
     for scope in scopes.values():
         for dummy in scope.values():
             if find(dummy) not in held:
-                alike = {find(d) for d in reader.order if d.name == dummy.name} & held
+                own = reader.labels.get(dummy, set())
+                named = {find(d) for d in reader.order if d.name == dummy.name} & held
+                alike = named or {find(d) for d, seen in reader.labels.items() if seen & own} & held
                 if len(alike) == 1:
                     reader.groups.join(alike.pop(), dummy)
 

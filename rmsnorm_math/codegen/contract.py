@@ -5,7 +5,7 @@ from functools import reduce
 from itertools import combinations
 from math import inf
 
-from sympy import Basic, Expr, Indexed, Symbol
+from sympy import Basic, Expr, Indexed, Mul, Symbol, expand
 
 from rmsnorm_math.codegen.nodes import Contraction, Position, axes_of
 
@@ -101,3 +101,10 @@ def _single(factors: Sequence[Expr], part: int, subset: int) -> list[Expr | None
         factors[half.bit_length() - 1] if half.bit_count() == 1 else None
         for half in (part, subset ^ part)
     ]
+
+
+def expanded(factors: Sequence[Expr]) -> Expr:
+    """Return a product multiplied out, its powers of sums, too."""
+    options = dict.fromkeys(("deep", "power_base", "power_exp", "log", "basic"), False)
+    product = Mul(*factors)
+    return expand(Mul(*(expand(f, **options) for f in Mul.make_args(product))), **options)

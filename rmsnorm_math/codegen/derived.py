@@ -26,6 +26,7 @@ class Derived:
     tangent: dict[str | Expr, Expr]  # what each argument's tangent adds to the output's
     cotangent: dict[Expr, str]
     dots: dict[Expr, str]  # the tangents
+    alike: tuple[Expr, ...]  # each argument beside its tangent, the output beside its cotangent
     added: bool  # whether what one tangent adds has all axes, so that others need not
 
 
@@ -74,6 +75,7 @@ def derive(
         tangent,
         {_base(cotangent): f"d{label}"},
         {_base(tangents[w]): f"{arguments[w]}_dot" for w in by},
+        (*(by[w] * tangents[w] for w in by), _element(label, out) * cotangent),
         any({*out} <= {*free_indices(expr)} for expr in moved.values()),
     )
 

@@ -1,5 +1,6 @@
 """What a printed function says of itself: formulas, names and shapes."""
 
+import re
 from collections.abc import Mapping
 from textwrap import fill
 
@@ -14,7 +15,7 @@ from rmsnorm_math.index.walk import free_indices
 def docstring_of(recorded: Program, arguments: Mapping[Expr, str]) -> str:
     """Return the docstring, with its quotes."""
     labels = ", ".join(result.label for result in recorded.results)
-    formulas = "\n".join(map(_formula, recorded.formulas))
+    formulas = "\n".join(formula(*pair) for pair in recorded.formulas)
     renamed = ", ".join(f"{text} for {key}" for key, text in arguments.items() if text != str(key))
     arrays = [p for p in recorded.parameters if p.axes]
     axes = {p.name: [axis.name for axis in p.axes] + ["1"] * p.column for p in arrays}
@@ -25,15 +26,17 @@ def docstring_of(recorded: Program, arguments: Mapping[Expr, str]) -> str:
     notes = [f"With {renamed}."] if renamed else []
     notes += [] if plain else [f"Shapes: {shapes}."]
     notes += (fill(note, 92, break_long_words=False) for note in recorded.notes)
-    text = quoted("\n\n".join([f"Return {labels}.", formulas, *notes]))
+    head, *notes = map(quoted, [f"Return {labels}.", *notes])
+    text = "\n\n".join([head, formulas, *notes])
     return f'"""{text}\n"""'
 
 
-def _formula(formula: tuple[Key, Expr]) -> str:
-    key, expr = formula
-    if isinstance(key, str):
-        indices = sorted(free_indices(expr), key=str)
-        left = f"{label_of(key)}[{', '.join(map(str, indices))}]" if indices else key
-    else:
-        left = str(key)
-    return fill(f"{left} = {expr}", 92, subsequent_indent="    ", break_long_words=False)
+def formula(key: Key, expr: Expr) -> str:
+    """Return a formula for a docstring, no element and no limits of a sum broken."""
+    left = str(key)
+    if isinstance(key, str) and (indices := sorted(free_indices(expr), key=str)):
+        left = f"{label_of(key)}[{', '.join(map(str, indices))}]"
+    whole = r"\[[^\[\]]*\]|\(\w+, [^(),]*, [^(),]*\)"  # x[b, i] and (i, 1, n)
+    text = re.sub(whole, lambda found: found[0].replace(" ", "\0"), f"{left} = {expr}")
+    text = fill(text, 92, subsequent_indent="    ", break_long_words=False)
+    return quoted(text.replace("\0", " "))

@@ -61,8 +61,7 @@ class _${rule}(torch.autograd.Function):
 ${mark}${keep}
     @staticmethod
     def backward(ctx, ${cotangent}, *_):
-        ${saved_} = ctx.saved_tensors
-${fetch_given}${refuse_gradients}${again}        ${run_backward}
+${fetch_saved}${fetch_given}${refuse_gradients}${again}        ${run_backward}
         return ${typed_gradients}
 
 
@@ -97,7 +96,7 @@ ${imports}from functools import partial
 import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
-
+${size}
 
 @jax.custom_jvp
 def ${name}(${arguments}):
@@ -126,53 +125,11 @@ def _wide(a):
     if not jnp.issubdtype(a.dtype, jnp.floating):
         raise TypeError(f"{a.dtype} is no floating-point type: pass a.astype(jnp.float32)")
     return a.astype(jnp.promote_types(a.dtype, jnp.float32))
-''')
+${by_rows}''')
 
 FILES = {"numpy": NUMPY, "torch": TORCH, "jax": JAX}
 CASTS = {
     "numpy": "{0}.astype({1}.dtype, copy=False)",
     "torch": "{0}.to({1}.dtype)",
     "jax": "{0}.astype({1}.dtype)",
-}
-SIZE = "\nBLOCK = 2**16  # elements worked on at a time: a few such arrays fit into a cache\n"
-_BY_ROWS = Template('''
-
-def _by_rows(f, lead, *rows, sums=()):
-    """Return f(*rows), some rows at a time; its results at the places `sums` are added up."""
-    flat = [a.reshape(-1, *a.shape[len(lead) :]) for a in rows]
-    count = len(flat[0])
-    step = min(64, max(1, BLOCK * count // max(1, *(${size} for a in flat))))
-    if count <= step${unless}:
-        results = f(*rows)
-        return results if isinstance(results, tuple) else (results,)
-    whole = []
-    for start in range(0, count, step):
-        results = f(*(a[start : start + step] for a in flat))
-        for k, part in enumerate(results if isinstance(results, tuple) else (results,)):
-            if start == 0:
-                whole.append(
-                    ${sum} if k in sums else ${new}
-                )
-            if k in sums:
-                whole[k] += part
-            else:
-                whole[k][start : start + step] = part
-    return tuple(
-        a if k in sums else a.reshape(*lead, *a.shape[1:]) for k, a in enumerate(whole)
-    )
-''')
-BY_ROWS = {
-    "numpy": _BY_ROWS.substitute(
-        size="a.size",
-        unless="",
-        sum="np.zeros(part.shape)",
-        new="np.empty((count, *part.shape[1:]), part.dtype)",
-    ),
-    "torch": _BY_ROWS.substitute(
-        size="a.numel()",
-        unless=" or not rows[0].is_cpu or torch.compiler.is_compiling()",
-        sum="torch.zeros_like(part, dtype=torch.float64)",
-        new="part.new_empty((count, *part.shape[1:]))",
-    ),
-    "jax": "",
 }

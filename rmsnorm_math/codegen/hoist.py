@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from sympy import Add, Basic, Expr, Indexed, Integer, Mul, Symbol, Tuple, expand
+from sympy import Add, Basic, Expr, Indexed, Integer, Mul, Symbol, Tuple
+from sympy.core.relational import Relational
 
-from rmsnorm_math.codegen.contract import components, has_vector, largest, note, pairs, spanning
+from rmsnorm_math.codegen import contract
 from rmsnorm_math.codegen.names import fresh
 from rmsnorm_math.codegen.nodes import (
     Axes,
@@ -33,14 +34,16 @@ STEMS = {Total: "total", Mean: "mean", Largest: "largest", Contraction: "product
 class Hoister:
     """Gives each reduction and each matrix product a line of its own.
 
-    An array may have as many axes as those that are passed and returned, with the batch and
-    without; what needs more is multiplied out, where that helps.
+    An array may have as many axes as those that are passed, returned and compared, with the batch
+    and without; what needs more is multiplied out, where that helps.
     """
 
     def __init__(self, lowered: Lowered) -> None:
         self.sort, self.taken, self.batch = lowered.sort, lowered.taken, lowered.batch
         shapes = [axes for _, axes, _, _ in lowered.parameters]
         shapes += [axes for _, axes, _ in lowered.outputs]
+        lines = (*lowered.definitions, *lowered.outputs)
+        shapes += [tuple(axes_of(c)) for _, _, expr in lines for c in expr.atoms(Relational)]
         self.limits = (
             max(len(axes) for axes in shapes),
             max(len({*axes} - {self.batch}) for axes in shapes),
@@ -73,7 +76,7 @@ class Hoister:
 
     def excess(self, exprs: Iterable[Expr]) -> int:
         """Return by how many axes the largest array is too large that is needed."""
-        found = [largest(expr, self.batch) for expr in exprs]
+        found = [contract.largest(expr, self.batch) for expr in exprs]
         return max(n - most for pair in found for n, most in zip(pair, self.limits, strict=True))
 
     def _sum(self, node: Reduction) -> Expr:
@@ -86,12 +89,12 @@ class Hoister:
         if isinstance(node, Mean):
             scale = Mul(*(1 / self.lengths[family(axis)] for axis in node.over))
         factors, over = self._network(node.body, {*node.over}, {*node.over} | axes_of(node.body))
-        terms = Add.make_args(_expanded(Mul(*factors)))
+        terms = Add.make_args(contract.expanded(factors))
         if len(terms) > 1:
             other, self.lines = self.lines, lines
             tries = [self._attempt(Total(term, *self.sort(over))) for term in terms]
             if max(n for _, n in tries) < need:
-                note(self.notes, factors)
+                contract.note(self.notes, factors)
                 return scale * Add(*(v for v, _ in tries))
             self.lines = other
         return value
@@ -102,7 +105,7 @@ class Hoister:
         scale, over = Integer(1), {*node.over}
         if isinstance(node, Mean):
             factors = [self.flat(f) for f in Mul.make_args(node.body)]
-            if spanning(factors):
+            if contract.spanning(factors):
                 value = self._named(Mean(Mul(*factors), *node.over))
                 return value, self.excess([value, *(x for _, _, x in self.lines[before:])])
             scale = Mul(*(1 / self.lengths[family(axis)] for axis in node.over))
@@ -110,7 +113,7 @@ class Hoister:
         factors = [self.flat(f) for f in factors]
         outside = [f for f in factors if not axes_of(f) & over]
         value = scale * Mul(*outside)
-        for group in components([f for f in factors if axes_of(f) & over], over):
+        for group in contract.components([f for f in factors if axes_of(f) & over], over):
             value *= self._contract(group, over & set().union(*map(axes_of, group)))
         made = [x for _, _, x in self.lines[before:]]
         return value, self.excess([value, *made])
@@ -134,7 +137,7 @@ class Hoister:
         return factors, over
 
     def _contract(self, factors: list[Expr], over: set[Symbol]) -> Expr:
-        if spanning(factors) and not (self.exact and has_vector(factors, over)):
+        if contract.spanning(factors) and not (self.exact and contract.has_vector(factors, over)):
             return self._named(Total(Mul(*factors), *self.sort(over)))
         alike: dict[frozenset[Symbol], Expr] = {}
         for factor in factors:
@@ -144,7 +147,7 @@ class Hoister:
 
     def _tree(self, factors: Sequence[Expr], over: set[Symbol]) -> Expr:
         """Contract two by two."""
-        best = pairs(factors, over)
+        best = contract.pairs(factors, over)
 
         def build(subset: int) -> Expr:
             _, result, (one, other) = best[subset]
@@ -192,9 +195,3 @@ class Hoister:
         name = fresh(stem, self.taken)
         self.lines.append((name, (*names.values(),), canonical(rename(value, names))))
         return element(name, axes)
-
-
-def _expanded(body: Expr) -> Expr:
-    """Return a product multiplied out, its powers of sums, too."""
-    options = dict.fromkeys(("deep", "power_base", "power_exp", "log", "basic"), False)
-    return expand(Mul(*(expand(f, **options) for f in Mul.make_args(body))), **options)

@@ -20,6 +20,7 @@ class Jax(NumPy):
         "Logistic": "jax.nn.sigmoid",
         "Softplus": "jax.nn.softplus",
     }
+    reciprocals = True  # XLA computes a quotient once and holds it, a product where it is used
     einsum, over_rows = Spelling.einsum, Spelling.over_rows
 
     def prelude(self) -> list[str]:

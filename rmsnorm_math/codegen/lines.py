@@ -20,20 +20,18 @@ from rmsnorm_math.codegen.nodes import (
 )
 
 
+def names_in(node: Basic) -> Iterator[str]:
+    """Yield the names of the arrays and numbers in an expression, each as often as it is used."""
+    if name := array_name(node):
+        yield name
+    else:
+        for arg in node.args:
+            yield from names_in(arg)
+
+
 def uses(lines: list[Line]) -> Counter[str]:
     """Return how often each array is used."""
-    counts: Counter[str] = Counter()
-
-    def count(node: Basic) -> None:
-        if name := array_name(node):
-            counts[name] += 1
-        else:
-            for arg in node.args:
-                count(arg)
-
-    for _, _, expr in lines:
-        count(expr)
-    return counts
+    return Counter(name for _, _, expr in lines for name in names_in(expr))
 
 
 def valued(node: Basic) -> Iterator[str]:

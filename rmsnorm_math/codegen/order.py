@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from sympy import Expr, Indexed, Symbol
 
-from rmsnorm_math.codegen.nodes import Axes, Line, Position, another, family, in_order, parts
+from rmsnorm_math.codegen.nodes import Axes, Line, Position, axes_of, family, in_order, parts
 from rmsnorm_math.codegen.read import ROWS, Reader
 from rmsnorm_math.errors import Refused
 
@@ -93,7 +93,7 @@ def find_batch(result: Lowered, reader: Reader) -> None:
         )
         and all(axis not in axes[1:] for _, axes, _ in result.outputs)
         and not any(
-            another(axis, {axis}) in p.free_symbols or (isinstance(p, Position) and axis in p.args)
+            len([a for a in axes_of(p) if family(a) == axis]) > (not isinstance(p, Position))
             for _, _, e in lines
             for p in parts(e)
         )

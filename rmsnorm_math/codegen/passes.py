@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from itertools import combinations
 
-from sympy import Expr, Indexed, Symbol
+from sympy import Symbol
 
-from rmsnorm_math.codegen.nodes import Contraction, Reduction, axes_of, family, parts
-from rmsnorm_math.codegen.program import Parameter, Program, Result, Statement
+from rmsnorm_math.codegen.lines import names_in
+from rmsnorm_math.codegen.nodes import Contraction, Reduction
+from rmsnorm_math.codegen.record import Parameter, Program, Result, Statement
 from rmsnorm_math.errors import Refused
 
 MOST = 12  # large arrays among which the cheapest are looked for, all subsets of them
@@ -43,7 +44,7 @@ def passes(
     """
     parameters = {p.name: p for p in joint.parameters}
     lines = {s.name: s for s in joint.statements}
-    uses = {name: _used(s.expr, {*parameters, *lines}) for name, s in lines.items()}
+    uses = {name: {*names_in(s.expr)} & {*parameters, *lines} for name, s in lines.items()}
     late = {*cotangents}
     for name in lines:
         if uses[name] & late:
@@ -122,8 +123,7 @@ def passes(
 
 def trimmed(recorded: Program) -> Program:
     """Return a program with the first of its parameters, and those that it needs."""
-    known = {p.name for p in recorded.parameters}
-    used = {name for s in recorded.statements for name in _used(s.expr, known)}
+    used = {name for s in recorded.statements for name in names_in(s.expr)}
     used |= {r.name for r in recorded.results} | {recorded.parameters[0].name}
     return replace(recorded, parameters=tuple(p for p in recorded.parameters if p.name in used))
 
@@ -145,28 +145,6 @@ def _part(
     )
 
 
-def _used(expr: Expr, known: Collection[str]) -> set[str]:
-    """Return the names of the arrays and numbers in `expr`."""
-    elements = {str(node.base) for node in parts(expr) if isinstance(node, Indexed)}
-    numbers = {str(node) for node in parts(expr) if type(node) is Symbol}
-    return (elements | numbers) & {*known}
-
-
 def _best(large: list[str], cost: Callable[[Collection[str]], tuple[int, ...]]) -> tuple[str, ...]:
     subsets = (c for r in range(len(large[:MOST]) + 1) for c in combinations(large[:MOST], r))
     return min(subsets, key=cost)
-
-
-def mixes_rows(forward: Program, backward: Program) -> bool:
-    """Return whether a row's results need other rows, sums of gradients over all of them aside."""
-    rows = forward.parameters[0].axes[:1]
-    returned = {r.name for r in backward.results}
-    for statement in (*forward.statements, *backward.statements):
-        nodes = [*parts(statement.expr)]
-        over = {axis for node in nodes for axis in getattr(node, "over", ())}
-        if {*rows} & over and (statement in forward.statements or statement.name not in returned):
-            return True
-        axes = {axis for node in nodes for axis in axes_of(node)} - {*rows}
-        if {family(axis) for axis in axes} & {*rows}:
-            return True
-    return not rows or bool({*forward.lengths.values(), *backward.lengths.values()} & {*rows})

@@ -1,12 +1,13 @@
 """What stands in the places of a layer's file: names, calls, types."""
 
 from collections.abc import Iterable, Mapping
-from textwrap import fill, indent
+from textwrap import indent
 
 from sympy import Expr, IndexedBase
 
 from rmsnorm_math.codegen.derived import Derived
-from rmsnorm_math.codegen.files import BY_ROWS, CASTS, SIZE
+from rmsnorm_math.codegen.docstring import formula
+from rmsnorm_math.codegen.files import CASTS
 from rmsnorm_math.codegen.program import Program
 
 
@@ -16,7 +17,6 @@ def filled(
     framework: str,
     name: str,
     passes: tuple[Program, Program],
-    blocks: bool,
 ) -> dict[str, str]:
     """Return the text for each place in the template of a framework."""
     forward, backward = passes
@@ -46,20 +46,7 @@ def filled(
         return f"{function}({', '.join(texts)})"
 
     def run(targets: list[str], function: str, program: Program) -> str:
-        names = [p.name for p in program.parameters]
-        text = call(function, names)
-        if blocks:
-            (first,) = axis
-            rows = [p.name for p in program.parameters if first in p.axes]
-            trailing = len(program.parameters[names.index(rows[0])].axes) - 1
-            lead = f"{rows[0]}.shape" + (f"[:-{trailing}]" if trailing else "")
-            sums = [k for k, r in enumerate(program.results) if first not in r.axes]
-            added = f", sums={sums}" if sums else ""
-            depth = "        " + "    " * (framework == "torch")
-            given_rows = ", ".join(rows)
-            lines = f"lambda {given_rows}: {text},", f"{lead}, {given_rows}{added}"
-            text = "\n".join(["_by_rows(", *(depth + part for part in lines), f"{depth[4:]})"])
-        return f"{several(targets) if blocks else ', '.join(targets)} = {text}"
+        return f"{', '.join(targets)} = {call(function, (p.name for p in program.parameters))}"
 
     def typed(names: Iterable[str], likes: Iterable[str], there: Iterable[str]) -> list[str]:
         there = [*there]
@@ -87,17 +74,13 @@ def filled(
     )
     in_order = [results.get(a, "None") for a in every]
     complaint = f'raise ValueError("{name} is not differentiated by {" or ".join(fixed)}")'
-    formulas = "\n".join(
-        fill(f"{key} = {expr}", 92, subsequent_indent="    ", break_long_words=False)
-        for key, expr in layer.output.items()
-    )
     texts = {
         "name": name,
         "rule": "".join(word.capitalize() for word in name.split("_")),
         "label": label,
         "arguments": ", ".join(every),
         "arguments_": several(every),
-        "formulas": indent(formulas, "    "),
+        "formulas": indent("\n".join(formula(*pair) for pair in layer.output.items()), "    "),
         "and_kept": f", and what {name}_backward takes: {', '.join(kept)}" if kept else "",
         "run_forward": run([label, *kept], "_forward", forward),
         "run_backward": run(gradients, "_backward", backward),
@@ -106,7 +89,7 @@ def filled(
         "cotangent": dy,
         "outputs_": several([label if label in saved else "_", *kept]),
         "saved": ", ".join(saved),
-        "saved_": several(saved),
+        "fetch_saved": line(2, f"{several(saved)} = ctx.saved_tensors", saved),
         "tensors": ", ".join(tensors),
         "tensors_": several(tensors),
         "dots": ", ".join(dots.values()),
@@ -121,8 +104,6 @@ def filled(
             for a in chosen
             if a not in arrays
         ),
-        "size": SIZE if blocks else "",
-        "by_rows": BY_ROWS[framework] if blocks else "",
     }
     if framework == "numpy":
         texts["typed_output"] = ", ".join([output, *kept])

@@ -104,7 +104,10 @@ class Products(Layouts):
             lengths = [self.length(slot) if slot else "1" for slot in body[1:]]
             rows = f"{tight(text, TIGHT)}.reshape(-1, {', '.join(lengths)})"
             return self.over_rows(node, f"{rows}.{self.words.get(word, word)}(0)"), TIGHT
-        places, drops = self._places(body, node.over), self._drops(body, node.over)
+        drops, gone = self._drops(body, node.over), node.over
+        if node is self.alone:  # what is returned has no axes of length 1
+            gone = (*gone, *(slot for slot in body if slot is None))
+        places = self._places(body, gone)
         value, tightness = self.reduction(word, text[0], places, drops or node is self.alone)
         return self.over_rows(node, value) if places == "0" else value, tightness
 

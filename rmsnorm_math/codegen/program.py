@@ -20,7 +20,7 @@ An axis that a reduction binds may have the name of one outside it, as in ``x[i]
 what is computed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -47,6 +47,7 @@ from rmsnorm_math.codegen.nodes import (
     axes_of,
 )
 from rmsnorm_math.codegen.order import Lowered, array_of
+from rmsnorm_math.codegen.read import ROWS
 from rmsnorm_math.codegen.record import Key, Parameter, Program, Result, Statement
 from rmsnorm_math.codegen.share import share
 from rmsnorm_math.codegen.softmax import shifted
@@ -80,22 +81,38 @@ def program(
     outputs: Mapping[Any, Expr],
     arguments: Mapping[Any, str],
     where: Mapping[Any, Expr] | None = None,
+    alike: Iterable[Expr] = (),
 ) -> Program:
-    """Return what `source` prints, with the same arguments; it raises what that raises."""
+    """Return what `source` prints, with the same arguments; it raises what that raises.
+
+    What indices in `alike` stand at are the same axes, which the outputs need not show.
+    """
     outputs = as_expressions(outputs, "the outputs", "{'dx': dx}")
     arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
     where = as_expressions({} if where is None else where, "the definitions", "{r: rms()}")
     _refuse(outputs, arguments, where)
-    return _program(*(tuple(given.items()) for given in (outputs, arguments, where)))
+    given = (tuple(mapping.items()) for mapping in (outputs, arguments, where))
+    return _program(*given, tuple(alike))
 
 
 @lru_cache(maxsize=16)  # the same program is asked for again, for another framework
-def _program(outputs: Items, arguments: tuple[tuple[Expr, str], ...], where: Items) -> Program:
+def _program(
+    outputs: Items, arguments: tuple[tuple[Expr, str], ...], where: Items, alike: tuple[Expr, ...]
+) -> Program:
     definitions = dict(where)
     short = {key: abbreviate(expr, definitions) for key, expr in outputs}
     needed = _needed(definitions, short)
-    lowered = lower(short, dict(arguments), needed, {**dict(outputs), **definitions})
-    return _recorded(lowered, short)
+    shown = {f"alike {at}": expr for at, expr in enumerate(alike)}
+    whole = {**dict(outputs), **definitions, **shown}
+    lowered = lower(short, dict(arguments), needed, whole)
+    try:
+        return _recorded(lowered, short)
+    except Refused:  # rows on one axis may stand beside an array of columns by columns
+        if lowered.batch in (None, ROWS):
+            raise
+        lowered = lower(short, dict(arguments), needed, whole)
+        lowered.batch = None
+        return _recorded(lowered, short)
 
 
 def _refuse(

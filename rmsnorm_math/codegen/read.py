@@ -45,6 +45,7 @@ class Reader:
         self.ranks: dict[Expr, int] = {}
         self.shapes: dict[tuple[Expr, int], Expr] = {}
         self.order: list[Dummy] = []
+        self.labels: dict[Dummy, set[Expr]] = {}  # the labels that an index is compared with
         self.steep: list[Expr] = []  # the delta functions that are taken for 0
         self.lenient = False  # whether what has no value is passed over
 
@@ -68,6 +69,9 @@ class Reader:
             places = [self._place(arg, scope) for arg in node.args[:2]]
             if all(isinstance(place, Dummy) for place in places):
                 self.groups.join(*places)
+            for place, label in (places, places[::-1]):
+                if isinstance(place, Dummy) and isinstance(label, Indexed):
+                    self.labels.setdefault(place, set()).add(label.base)
             return KroneckerDelta(*places)
         if isinstance(node, DiracDelta):
             self.steep.append(node)

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sympy import Expr, Indexed, IndexedBase, Mul, Sum, Symbol
+from sympy import Add, Expr, Indexed, IndexedBase, Mul, Sum, Symbol
 
 from rmsnorm_math.codegen.derived import Derived
+from rmsnorm_math.codegen.lines import names_in
+from rmsnorm_math.codegen.nodes import axes_of
 from rmsnorm_math.codegen.program import Program, Result, program
 from rmsnorm_math.index.walk import free_indices
 
@@ -16,12 +18,42 @@ def tangent_of(
 ) -> Program:
     """Return what each argument's tangent adds to the output's; with that, it goes through it."""
     given = {**layer.dots, **arguments}
-    tangent = program(layer.output | layer.tangent if with_output else layer.tangent, given, where)
+    outputs = layer.output | layer.tangent if with_output else layer.tangent
+    tangent = program(outputs, given, where, layer.alike)
     other = through(layer, layer.tangent, given, where) if with_output else None
-    if other is not None and len(other.statements) < len(tangent.statements):
-        tangent = other
+    if other is not None:
+        tangent = min(tangent, other, key=lambda p: _cost(p, {*layer.dots.values()}))
+    if with_output:  # XLA computes a product anew where it is used, but holds what two need
+        lines = (replace(s, expr=_multiplied_out(s.expr)) for s in tangent.statements)
+        tangent = replace(tangent, statements=tuple(lines))
     results = (replace(r, added=layer.added and r.label != layer.label) for r in tangent.results)
     return replace(tangent, results=tuple(results))
+
+
+def _multiplied_out(expr: Expr) -> Expr:
+    """Return (v - dot)*y as v*y - dot*y, where the arrays v and y are large and `dot` is not."""
+    large = [f for f in Mul.make_args(expr) if isinstance(f, Indexed)]
+    for factor in Mul.make_args(expr):
+        axes = axes_of(factor)
+        wide = [term for term in factor.args if axes_of(term) == axes]
+        both = len(wide) == 1 and isinstance(wide[0], Indexed) and axes in map(axes_of, large)
+        if factor.is_Add and both:
+            return Add(*(term * expr / factor for term in factor.args))
+    return expr
+
+
+def _cost(tangent: Program, dots: set[str]) -> tuple[int, int]:
+    """Return how many large arrays the transposed tangent holds, and how many lines there are."""
+    moving, held = {*dots}, set[str]()
+    for line in tangent.statements:
+        names = {*names_in(line.expr)}
+        if names & moving:
+            moving.add(line.name)
+            held |= names - moving
+    axes = {p.name: p.axes for p in tangent.parameters}
+    axes |= {s.name: s.axes for s in tangent.statements}
+    most = max(map(len, axes.values()))
+    return sum(len(axes.get(n, ())) == most for n in held), len(tangent.statements)
 
 
 def through(
@@ -33,7 +65,7 @@ def through(
     """Return the program of the output, and of `outputs` in terms of it, if they use it."""
     if not isinstance(layer.element, Indexed):
         return None
-    found = program(outputs, given, longer(layer, where))
+    found = program(outputs, given, longer(layer, where), layer.alike)
     for line in found.statements:
         if line.name == layer.label:
             results = (Result(layer.label, layer.label, line.axes), *found.results)

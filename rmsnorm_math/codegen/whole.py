@@ -9,14 +9,14 @@ from sympy import Expr
 
 from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.codegen import SPELLINGS, Framework, body
+from rmsnorm_math.codegen.blocks import BY_ROWS, SIZE, body_in_blocks
 from rmsnorm_math.codegen.derived import Derived, derive
 from rmsnorm_math.codegen.files import FILES
 from rmsnorm_math.codegen.names import is_name
-from rmsnorm_math.codegen.numpy import NumPy
-from rmsnorm_math.codegen.passes import mixes_rows, passes, trimmed
+from rmsnorm_math.codegen.passes import passes, trimmed
 from rmsnorm_math.codegen.places import filled
 from rmsnorm_math.codegen.program import Program, program
-from rmsnorm_math.codegen.spell import Spelling
+from rmsnorm_math.codegen.stages import rows_of
 from rmsnorm_math.codegen.through import longer, tangent_of, through
 from rmsnorm_math.codegen.wrap import wrapped
 from rmsnorm_math.errors import Refused
@@ -59,8 +59,9 @@ def layer_source(
         else it needs it computes again. By default what needs least memory: inputs or the output,
         and one number a row where that spares a sum. JAX chooses itself.
     blocks
-        Whether NumPy and PyTorch work on some rows at a time, which is faster for large arrays
-        on a CPU. The layer must not mix rows.
+        Whether to work on some rows at a time, which is faster for large arrays on a CPU and needs
+        little memory beside what is returned; PyTorch does so where it is not compiled. Sums over
+        all rows, as batch norm has, take a loop each before what they are used for.
 
     Returns
     -------
@@ -73,7 +74,8 @@ def layer_source(
     Raises
     ------
     TypeError, ValueError
-        As `source` and `vjp`, or if it is not clear which arrays the rows share.
+        As `source` and `vjp`; if it is not clear which arrays the rows share; in blocks, if a row
+        needs others one by one, or the largest of them.
 
     Examples
     --------
@@ -90,29 +92,37 @@ def layer_source(
         raise Refused(f"there is no framework {framework!r}: choose one of {', '.join(FILES)}.")
     if not is_name(name):
         raise Refused(f"{name!r} is no name in Python: call the layer otherwise.")
+    if framework == "jax" and kept is not None:
+        raise Refused("JAX chooses itself what it keeps: leave kept out.")
     output = as_expressions(output, "the output", "{'y': y}")
     arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
     layer = derive(output, arguments, wrt, as_ranges(ranges))
     names = None if kept is None else [arguments.get(k, str(getattr(k, "base", k))) for k in kept]
     forward, backward = _passes(layer, arguments, where or {}, names)
     if framework == "jax":
-        if kept is not None or blocks:
-            raise Refused("JAX chooses itself what it keeps, and its blocks: leave both out.")
         forward = replace(forward, results=forward.results[:1])
-    if blocks and mixes_rows(forward, backward):
-        raise Refused(f"{name} cannot be computed in blocks: a row's result needs other rows.")
-    texts = filled(layer, arguments, framework, name, (forward, backward), blocks)
+    texts = filled(layer, arguments, framework, name, (forward, backward))
     defined = {
         "forward": forward,
         "backward": backward,
         "tangent": tangent_of(layer, arguments, where or {}, with_output=framework == "jax"),
     }
-    spellings = {k: SPELLINGS[framework](recorded) for k, recorded in defined.items()}
-    for spelling in spellings.values():
-        if isinstance(spelling, NumPy):
-            spelling.exact_rows = not blocks  # a block's few rows are added up in float64
-    texts |= {k: _definition(spelling, f"_{k}") for k, spelling in spellings.items()}
-    needs = dict.fromkeys(line for spelling in spellings.values() for line in spelling.needs)
+    spellings = {}
+    for word, recorded in defined.items():
+        if blocks and (word == "forward" or (word == "tangent") == (framework == "jax")):
+            spellings[word], lines = body_in_blocks(
+                SPELLINGS[framework], recorded, rows_of(recorded, layer.label)
+            )
+        else:
+            spellings[word] = SPELLINGS[framework](recorded)
+            lines = body(spellings[word])
+        given = ", ".join(parameter.name for parameter in recorded.parameters)
+        text = indent("\n".join(lines), "    ")
+        texts[word] = f"def _{word}({given}):\n{text}\n"
+    needs = dict.fromkeys(["import math"] * blocks)
+    needs |= dict.fromkeys(line for spelling in spellings.values() for line in spelling.needs)
+    texts["size"] = SIZE if blocks else ""
+    texts["by_rows"] = BY_ROWS[framework] if blocks else ""
     texts["imports"] = "".join(f"{line}\n" for line in needs) + "\n" * bool(needs)
     return wrapped(FILES[framework].substitute(texts))
 
@@ -167,8 +177,3 @@ def _alone(
         return trimmed(program(gradients, arguments, rest))
     except Refused:  # a length that only the forward pass shows
         return backward
-
-
-def _definition(spelling: Spelling, name: str) -> str:
-    parameters = ", ".join(parameter.name for parameter in spelling.program.parameters)
-    return f"def {name}({parameters}):\n" + indent("\n".join(body(spelling)), "    ") + "\n"

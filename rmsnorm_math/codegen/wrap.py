@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 WIDTH = 99  # 100 columns are shown without scrolling
 ASSIGNED = re.compile(r"( *(?:return |[\w\[\], *]+ [-+*/]?= ))(.*?)(;?)$")
+INDEX = re.compile(r"[\w\])]\[[^\[\]]*$")  # an index that is open, and holds no other
 BREAKS = re.compile(r", | [-+*/] ")
 
 
@@ -42,12 +43,16 @@ def broken(line: str) -> list[str]:
 
 
 def breaks(line: str, depth: int) -> Iterator[tuple[int, bool, int]]:
-    """Yield where the line can be broken, whether at an operator, and in how many brackets."""
+    """Yield where the line can be broken, whether at an operator, and in how many brackets.
+
+    Between the brackets of an index it is not broken.
+    """
     plain = without_strings(line)
     for found in BREAKS.finditer(plain):
         comma = found[0] == ", "
         at = found.end() if comma else found.start() + 1
-        yield at, not comma, depth + opened(plain[:at])
+        if not INDEX.search(plain[:at]):
+            yield at, not comma, depth + opened(plain[:at])
 
 
 def opened(line: str) -> int:

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from sympy import Idx, IndexedBase, KroneckerDelta, Sum, Symbol, exp, sqrt, symbols, tanh
+from sympy import Idx, IndexedBase, KroneckerDelta, Piecewise, Sum, Symbol, exp, sqrt, symbols, tanh
 
-from rmsnorm_math import Refused, function, jacobian, rmsnorm, source, vjp
+from rmsnorm_math import Refused, differentiate, function, jacobian, rmsnorm, source, vjp
 from rmsnorm_math.codegen.program import Contraction, Mean, program
 from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, m, n, x, ybar
 
@@ -36,6 +36,32 @@ def test_a_linear_layer_takes_any_batch():
         np.testing.assert_allclose(got[0], dy @ WEIGHT)
         np.testing.assert_allclose(got[1], rows.T @ x_.reshape(-1, 5))
         np.testing.assert_allclose(got[2], rows.sum(0))
+
+
+def test_sums_over_rows_take_any_batch_without_definitions():
+    centred = x[b, i] - Sum(x[p, i], (p, 1, m)) / m
+    y = centred / sqrt(Sum(centred.subs(b, q) ** 2, (q, 1, m)) / m + epsilon)
+    f = function({"y": y}, {x: "x", epsilon: "eps"})
+    x_ = rng.normal(size=(2, 3, 5))
+    want = (x_ - x_.mean((0, 1))) / np.sqrt(x_.var((0, 1)) + 0.1)
+    np.testing.assert_allclose(f(x_, 0.1), want)
+
+
+def test_an_array_may_be_as_large_as_a_comparison():
+    chosen = Sum(KroneckerDelta(i, label[b]) * t[i], (i, 1, n))
+    loss = Sum(chosen**2, (b, 1, m))
+    labels, values = np.array([3, 1, 1, 5, 9]), rng.normal(size=5)
+    outputs = {A[b]: chosen, "loss": loss, "dt": differentiate(loss, t[j], ranges={j: (1, n)})}
+    got = function(outputs, {label: "label", t: "t"})(labels, values)
+    picked = np.append(values, 0)[[2, 0, 0, 4, 5]]  # no element has the label 9
+    slope = np.bincount(labels - 1, 2 * picked, 9)[:5]
+    for a, e in zip(got, (picked, (picked**2).sum(), slope), strict=True):
+        assert np.shape(a) == np.shape(e)
+        np.testing.assert_allclose(a, e)
+    pairs = Sum(Piecewise((exp(t[p] - t[b]), beta[b] > beta[p]), (0, True)), (b, 1, m), (p, 1, m))
+    better = labels[:, None] > labels
+    want = (np.exp(values - values[:, None]) * better).sum()
+    np.testing.assert_allclose(function({"y": pairs}, {t: "t", beta: "a"})(values, labels), want)
 
 
 def test_the_order_of_a_result_is_that_of_its_key():

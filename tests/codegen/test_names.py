@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sympy import Function, IndexedBase, Sum, Symbol, erf
 
-from rmsnorm_math import Refused, function, source
+from rmsnorm_math import Refused, function, layer_source, source
 from rmsnorm_math.codegen import FUNCTIONS
-from rmsnorm_math.notation import epsilon, gamma, i, k, n, x
+from rmsnorm_math.notation import b, epsilon, gamma, i, k, n, x
 
 CODE = '__import__("sys").modules.setdefault("caught", 1)'
 EVIL = [
@@ -47,6 +47,18 @@ def test_nothing_of_a_name_is_run(name, framework):
     if framework == "numpy":
         f = function(outputs, {x: "x", a: "a", base: "b"}, where)
         assert f(np.ones(2), 3.0, np.ones(2)) == (12, 2)
+    assert "caught" not in sys.modules
+
+
+@pytest.mark.parametrize("name", EVIL, ids=ascii)
+@pytest.mark.parametrize("framework", ["numpy", "torch", "jax"])
+def test_nothing_of_a_name_is_run_in_a_layer_s_file(name, framework):
+    a, length, base = Symbol(name), Symbol(name + "m", integer=True), IndexedBase(name + "b")
+    y = {"y": base[b, i] * a + Sum(base[b, k], (k, 1, length))}
+    text = layer_source(y, {base: "x", a: "a"}, framework=framework, blocks=True)
+    calls = (n.func for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Call))
+    assert not {"__import__", "setdefault"} & {ast.unparse(f).split(".")[-1] for f in calls}
+    exec(text, {})
     assert "caught" not in sys.modules
 
 

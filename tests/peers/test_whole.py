@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import jax
@@ -22,6 +23,7 @@ pytestmark = [  # PyTorch warns of itself
     pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
 ]
 NAMES = ["rmsnorm", "layer norm", "softmax", "swiglu", "cross-entropy of each row", "linear"]
+BLOCKS = ["softmax", "batch norm", "causal attention"]
 
 
 @functools.cache
@@ -38,6 +40,7 @@ def printed(name: str, framework: Any, blocks: bool = False) -> Any:
     )
     namespace: dict[str, Any] = {}
     exec(text, namespace)
+    namespace["BLOCK"] = 1  # a row at a time
     return namespace["f"]
 
 
@@ -67,9 +70,10 @@ def number(f: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *inputs: f(*inputs).sin().sum()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_torch_differentiates_it_twice_and_forward(name: str) -> None:
-    ours, _, inputs = both(name)
+@pytest.mark.parametrize(("name", "blocks"), [*product(NAMES, [False]), *product(BLOCKS, [True])])
+def test_torch_differentiates_it_twice_and_forward(name: str, blocks: bool) -> None:
+    ours, theirs, inputs = both(name, blocks)
+    same(ours(*inputs), theirs(*inputs))
     inputs = tuple(v.clone().requires_grad_() for v in inputs)
     assert gradcheck(ours, inputs, check_forward_ad=True, check_batched_grad=True)
     assert gradgradcheck(ours, inputs, check_fwd_over_rev=True)
@@ -150,10 +154,12 @@ MODES: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", NAMES[:5])
-def test_jax(name: str, mode: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "blocks"), [*product(NAMES[:5], [False]), *product(BLOCKS[1:], [True])]
+)
+def test_jax(name: str, blocks: bool, mode: str) -> None:
     inputs, constants = given(name, jnp.asarray)
-    ours, layer = printed(name, "jax"), TABLE[name]
+    ours, layer = printed(name, "jax", blocks), TABLE[name]
     results = [
         MODES[mode](lambda *v, f=f: jnp.sin(f(*v, *constants)).sum())(*inputs)
         for f in (ours, lambda *v: layer.forward(jnp, *v))
