@@ -39,8 +39,9 @@ def differentiate(expr: Expr, wrt: Expr, ranges: Stated | None = None) -> Expr:
         ``{j: (lower, upper)}``, inclusive. By default an index runs where its
         `Idx` declares, ``Idx("j", n)`` from 0 to n-1; else where the sums over
         its axis run, from 1 or 0 to the end, if every element of that axis in
-        `expr` lies there; a shape says how long an axis is. No condition is
-        left for what is known, and every other remains, as a `Piecewise`.
+        `expr` lies there; a shape says how long an axis is. What is stated or
+        declared of an index says nothing of another. No condition is left for
+        what is known, and every other remains, as a `Piecewise`.
 
     Raises
     ------

@@ -89,10 +89,18 @@ def free_of(expr: Basic, indices: tuple[Expr, ...]) -> set[Expr]:
     return set().union(*(free_of(arg, indices) for arg in expr.args))
 
 
-def touch(expr: Basic, scope: Scope, into: Axes, bound: frozenset[Expr] = frozenset()) -> None:
+def touch(
+    expr: Basic,
+    scope: Scope,
+    into: Axes,
+    bound: frozenset[Expr] = frozenset(),
+    *,
+    shown: bool = False,
+) -> None:
     """Add to `into` the place, on each axis, of each element that the expression has.
 
-    At None are the indices that stand there: those that are bound in a sum show the axis.
+    With `shown`, those under a condition that does not hold as well: an axis has them. Beside
+    them are the indices that stand there: those that are bound in a sum show the axis.
     """
     if isinstance(expr, Indexed):
         for axis, index in enumerate(expr.indices):
@@ -107,25 +115,25 @@ def touch(expr: Basic, scope: Scope, into: Axes, bound: frozenset[Expr] = frozen
         except KeyError:
             inner = [{key: v for key, v in scope.items() if key not in within}]
         if not inner:  # a sum without terms shows its axis, and no element of it
-            shown: Axes = defaultdict(set)
-            touch(expr.function, {}, shown, within)
-            for key in [key for key in shown if key[2:]]:
-                into[key] |= shown[key]
+            empty: Axes = defaultdict(set)
+            touch(expr.function, {}, empty, within, shown=shown)
+            for key in [key for key in empty if key[2:]]:
+                into[key] |= empty[key]
         for here in inner:
-            touch(expr.function, here, into, within)
+            touch(expr.function, here, into, within, shown=shown)
     elif isinstance(expr, Piecewise):
         for part, condition in expr.args:
             try:
                 holding = holds(condition, scope)
             except UNDEFINED:
                 holding = None
-            if holding is not False:
-                touch(part, scope, into, bound)
-            if holding:
+            if shown or holding is not False:
+                touch(part, scope, into, bound, shown=shown)
+            if holding and not shown:
                 break
     else:
         for arg in expr.args:
-            touch(arg, scope, into, bound)
+            touch(arg, scope, into, bound, shown=shown)
 
 
 class Domain:
@@ -153,7 +161,7 @@ class Domain:
         some = {s: values for s, values in looped.items() if values}
         for chosen in islice(product(*some.values()), 64):
             known = dict(zip(some, chosen, strict=True))
-            touch(expr, {**scope, **known}, self.axes, frozenset(looped))
+            touch(expr, {**scope, **known}, self.axes, frozenset(looped), shown=True)
         touch(wrt, {}, self.axes)
         self.stated: Axes = defaultdict(set)
         of_wrt = {s: r for s, r in self.known.items() if s in free_of(wrt, world.indices)}
