@@ -1,6 +1,7 @@
 """A quantity that occurs again and again becomes one symbol, and the symbol the quantity again."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -76,7 +77,7 @@ def _abbreviated(
         known.append(Definition(definition.key, value, key in wholes))
     for _ in range(2):  # as it stands, and in the form in which alike quantities look alike
         for key, definition in zip(definitions, known, strict=True):
-            short = _write(result, definition)
+            short = _write(_write(result, replace(definition, whole=True)), definition)
             if short != result and depends(expr, key):
                 raise Refused(
                     f"{key} occurs in the expression already, and would come to mean two things: "

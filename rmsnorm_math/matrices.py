@@ -2,6 +2,7 @@
 
 from sympy import (
     Add,
+    Derivative,
     DiagMatrix,
     DiagonalOf,
     Expr,
@@ -172,6 +173,11 @@ def _vector(factor: Expr, index: Expr, sizes: Sizes) -> MatrixExpr:
         return scalar * (HadamardProduct(*vectors) if len(vectors) > 1 else vectors[0])
     if isinstance(factor, Pow) and factor.exp.is_number:
         return HadamardPower(_vector(factor.base, index, sizes), factor.exp)
+    if isinstance(factor, Derivative) and factor.atoms(Indexed) == {element := factor.variables[0]}:
+        (place,) = spare_symbols("t", factor)
+        return _vector(element, index, sizes).applyfunc(
+            Lambda(place, factor.xreplace({element: place}))
+        )
     inner = [arg for arg in factor.args if arg.has(index)]
     if isinstance(factor, Application | Pow) and len(inner) == 1:
         return _vector(inner[0], index, sizes).applyfunc(_of_one(factor, inner[0]))

@@ -1,13 +1,25 @@
 """A symbol stands for a quantity wherever it occurs, and only there."""
 
 import pytest
-from sympy import Function, Idx, IndexedBase, Piecewise, Sum, Symbol, exp, sin, sqrt
+from sympy import (
+    Function,
+    Idx,
+    IndexedBase,
+    KroneckerDelta,
+    Piecewise,
+    Sum,
+    Symbol,
+    exp,
+    sin,
+    sqrt,
+)
 
 from rmsnorm_math import (
     Refused,
     abbreviate,
     contract,
     evaluate,
+    jacobian,
     matching,
     notation,
     rms,
@@ -135,6 +147,13 @@ def test_substitute_captures_no_index_and_reaches_into_sums():
     assert substitute(t, {t: Symbol("R") + 1, Symbol("R"): r}) == r + 1
 
 
+def test_a_whole_definition_comes_before_a_part_of_it():
+    softmax = exp(a[i]) / Sum(exp(a[k]), (k, 1, n))
+    u, first = IndexedBase("u"), jacobian(softmax, a[j])
+    assert abbreviate(first, {u[i]: softmax}) == u[i] * KroneckerDelta(i, j) - u[i] * u[j]
+    assert substitute(abbreviate(first, {u[i]: softmax}), {u[i]: softmax}) == first
+
+
 def test_nothing_is_divided_by_what_may_be_zero():
     x, gamma, ybar, y = notation.x, notation.gamma, notation.ybar, IndexedBase("y")
     short = {notation.r: rms(), y[i]: rmsnorm()}
@@ -149,6 +168,6 @@ def test_nothing_is_divided_by_what_may_be_zero():
     whole = (t * c[i] + n * t) * sin(part)
     assert abbreviate(whole, {R: whole, u[i]: whole}) == R
     whole = f(part) * (n - 1) ** 2 * a[j]
-    assert abbreviate(whole, {u[j]: whole, Q: whole}) == Q
+    assert abbreviate(whole, {u[j]: whole, Q: whole}) == u[j]
     short = {u[i]: (n - 1) * c[i], Q: t * c[i] * (n - 1) * c[i] / n}
     assert abbreviate(t * c[i] * (n - 1) * c[i], short) == t * c[i] * u[i]
