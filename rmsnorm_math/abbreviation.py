@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from itertools import product
 from typing import Any
 
 from sympy import Add, Basic, Expr, Indexed, Integer, Mul, S, exp
@@ -141,22 +140,22 @@ def _found(node: Basic, known: Definition) -> Expr | None:
     bases = [base for base, _ in factors]
     if not {type(base) for base, _ in known.core} <= set(map(type, bases)):
         return None
-    for signs in product(*((1, -1) if base.is_Add else (1,) for base, _ in known.core)):
-        signed = [sign * base for sign, (base, _) in zip(signs, known.core, strict=True)]
-        for names, places in assignments(signed, bases, dict.fromkeys(known.indices), {}):
-            power = _power([factors[at] for at in places], [e for _, e in known.core])
-            turned = [e * power for s, (_, e) in zip(signs, known.core, strict=True) if s < 0]
-            if power == 0 or not all(e.is_integer for e in turned):
-                continue
-            used = {at: e * power for at, (_, e) in zip(places, known.core, strict=True)}
-            rest = Mul(*(base ** (e - used.get(at, 0)) for at, (base, e) in enumerate(factors)))
-            if lacking := [s.name for s, found in names.items() if found is None]:
-                raise Refused(
-                    f"{known.key.base} has the index {', '.join(lacking)}, and what it stands for "
-                    f"has not."
-                )
-            short = known.short.xreplace(names) ** power * S.NegativeOne ** Add(*turned)
-            return short * _write(rest, known)
+    forms = [(base, -base) if base.is_Add else (base,) for base, _ in known.core]
+    for names, places in assignments(forms, bases, dict.fromkeys(known.indices), {}):
+        power = _power([factors[at] for at, _ in places], [e for _, e in known.core])
+        found = list(zip(places, known.core, strict=True))
+        turned = [e * power for (_, form), (base, e) in found if form != base]
+        if power == 0 or not all(e.is_integer for e in turned):
+            continue
+        used = {at: e * power for (at, _), (_, e) in found}
+        rest = Mul(*(base ** (e - used.get(at, 0)) for at, (base, e) in enumerate(factors)))
+        if lacking := [s.name for s, value in names.items() if value is None]:
+            raise Refused(
+                f"{known.key.base} has the index {', '.join(lacking)}, and what it stands for "
+                f"has not."
+            )
+        short = known.short.xreplace(names) ** power * S.NegativeOne ** Add(*turned)
+        return short * _write(rest, known)
     return None
 
 

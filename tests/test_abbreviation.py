@@ -6,6 +6,7 @@ from sympy import (
     Idx,
     IndexedBase,
     KroneckerDelta,
+    Mul,
     Piecewise,
     Sum,
     Symbol,
@@ -112,6 +113,13 @@ def test_eight_indices_are_found_without_trying_all_orders(monkeypatch):
     ids, others = ([Idx(f"{letter}{at}") for at in range(8)] for letter in "ij")
     assert abbreviate(A[others] ** 2 * x[j], {u[ids]: A[ids] ** 2}) == u[others] * x[j]
     assert len(tried) < 100
+    there, nearly = (Mul(*(a[s] + c[s] for s in of[:7])) for of in (others, ids))
+    for whole, sought in (
+        (there * (a[i] + c[i]), nearly * (a[ids[7]] + A[ids])),  # one is nowhere
+        (there * (a[i] + A[others]), nearly * (a[ids[7]] + c[ids[7]])),  # eight for seven places
+    ):
+        assert abbreviate(whole, {u[ids]: sought}) == whole
+    assert len(tried) < 20_000
 
 
 def counted(function, calls):
