@@ -114,6 +114,18 @@ def test_what_was_wrong_once_is_right(name):
             promise(case)
 
 
+def test_a_declared_index_speaks_of_itself_alone():
+    squares = Sum(a[zero] ** 2, (zero, 1, n - 1))
+    case = Case(World((zero, j), (a, c, A, T), 1), Product(squares, (j, 1, n)), (a[j], a[zero]))
+    assert promises.derivative(case)
+
+
+def test_an_axis_has_the_elements_that_a_condition_leaves_out():
+    part = Sum(a[stated] ** 2, (stated, 1, n - 1))  # at n = 1 no term of its derivative holds
+    case = Case(World((stated, j), (a, c, A, T), 0), part, (a[stated], a[j]))
+    assert promises.backward(case)
+
+
 def test_a_range_wider_than_its_index_declares_is_refused():
     total = Sum(a[stated], (j, 0, n - 1), (stated, 1, n - 1))
     with pytest.raises(Refused, match="declares"):
