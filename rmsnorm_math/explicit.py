@@ -10,7 +10,7 @@ from rmsnorm_math.index.names import freshen
 from rmsnorm_math.index.ranges import beyond, known_range
 from rmsnorm_math.index.walk import declared, free_indices, nodes
 from rmsnorm_math.inputs import as_expression
-from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
+from rmsnorm_math.refusals import refuse_escaped, refuse_expression, refuse_lookalikes
 from rmsnorm_math.writing import written
 
 Axis: TypeAlias = Expr | tuple[Expr, SupportsIndex, SupportsIndex]
@@ -68,7 +68,9 @@ def instantiate(expr: Expr, *axes: Axis, **sizes: SupportsIndex) -> Expr | Matri
     numbers = named(fresh, sizes, indices)
     spans = [_span(axis, expr, numbers, sizes) for axis in axes]
     if not spans:
-        return written(fresh, numbers)
+        result = written(fresh, numbers)
+        refuse_escaped(result, expr)
+        return result
     rows, columns = [*spans, [None]][:2]
     row, column = [*indices, None][:2]
 
@@ -76,7 +78,9 @@ def instantiate(expr: Expr, *axes: Axis, **sizes: SupportsIndex) -> Expr | Matri
         fixed = {column: Integer(columns[q])} if column else {}
         return written(fresh, numbers | {row: Integer(rows[p])} | fixed)
 
-    return Matrix(len(rows), len(columns), entry)
+    matrix = Matrix(len(rows), len(columns), entry)
+    refuse_escaped(Tuple(*matrix), expr)
+    return matrix
 
 
 def named(expr: Expr, sizes: Mapping[str, Any], axes: list[Expr] | None = None) -> dict[Expr, Expr]:

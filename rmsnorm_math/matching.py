@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from sympy import Add, Basic, Expr, Idx, Indexed, IndexedBase, KroneckerDelta, Mul, exp
+from sympy import Add, Basic, Expr, Idx, Indexed, IndexedBase, Integer, KroneckerDelta, Mul, S, exp
 from sympy.core.operations import LatticeOp
 
 from rmsnorm_math.index.walk import BINDERS
@@ -18,6 +18,19 @@ def power_of(node: Basic) -> tuple[Expr, Expr]:
         return exp(rest), factor
     base, exponent = node.as_base_exp()
     return base, exponent
+
+
+def how_often(there: list[tuple[Expr, Expr]], needed: list[Expr]) -> Expr:
+    """Return how often a core is there: a whole number, negative in a denominator."""
+    ratios = [exponent / wanted for (_, exponent), wanted in zip(there, needed, strict=True)]
+    if len(ratios) == 1:
+        whole = ratios[0].is_integer or isinstance(there[0][0], exp)
+        return ratios[0] if whole else S.Zero
+    if not all(ratio.is_Rational for ratio in ratios):
+        return S.Zero
+    least = min(ratios, key=abs)
+    same = all(ratio * least > 0 for ratio in ratios)
+    return Integer(int(least)) if same else S.Zero
 
 
 def matches(pattern: Basic, node: Basic, found: Names, bound: Names) -> Iterator[Names]:

@@ -21,11 +21,18 @@ from sympy import (
 
 from rmsnorm_math import (
     Refused,
+    abbreviate,
     calculus,
     contract,
+    definitions,
     differentiate,
     evaluate,
+    explicit,
+    instantiate,
     jvp,
+    matrices,
+    matrix_form,
+    substitute,
     vjp,
 )
 from rmsnorm_math.index import contraction, derivative
@@ -96,13 +103,22 @@ def test_a_product_does_not_capture_the_index_of_a_tangent(monkeypatch):
         assert_no_capture()
 
 
-def test_an_index_that_escapes_is_refused(monkeypatch):
-    total = Sum(x[k] ** 2, (k, 1, n))
-    assert differentiate(total, x[j]) == 2 * x[j]
-    monkeypatch.setattr(calculus, "leave", lambda expr, names: leave(expr, names) * x[p])
-    assert "the result would depend on p, which is not in what was given" in refusal(
-        lambda: differentiate(total, x[j])
-    )
+ESCAPES = {
+    "differentiate": (calculus, "leave", lambda: differentiate(Sum(x[k] ** 2, (k, 1, n)), x[j])),
+    "abbreviate": (definitions, "leave", lambda: abbreviate(x[i], {y[p]: x[p] * W[p, p]})),
+    "substitute": (definitions, "leave", lambda: substitute(y[i], {y[p]: x[p]})),
+    "instantiate": (explicit, "written", lambda: instantiate(x[i] * x[j], i, j, n=2)),
+    "instantiate a scalar": (explicit, "written", lambda: instantiate(Sum(x[k], (k, 1, n)), n=2)),
+    "matrix_form": (matrices, "leave", lambda: matrix_form(x[i] * x[j], i, j, n)),
+}
+
+
+@pytest.mark.parametrize("door", ESCAPES)
+def test_an_index_that_escapes_is_refused(door, monkeypatch):
+    module, name, call = ESCAPES[door]
+    right = getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *args: right(*args) * x[p])
+    assert "would depend on p, which is not in what was given" in refusal(call)
 
 
 def test_nothing_of_the_inner_form_is_left():
