@@ -165,5 +165,4 @@ def contestants(layer: Layer, *, compiled: bool) -> dict[str, Function]:
     theirs = {"PyTorch": layer.reference}
     if compiled:
         theirs["torch.compile"] = torch.compile(layer.reference, dynamic=False)
-        theirs |= liger(layer.name)
-    return ours(layer.name) | theirs
+    return ours(layer.name) | theirs | (liger(layer.name) if torch.cuda.is_available() else {})

@@ -9,16 +9,20 @@ set, in Triton's interpreter.
 
 import argparse
 import json
+import multiprocessing
+import os
 import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch._inductor.config
 import triton
 
 from benchmarks.contestants import EPS, JAX, LAYERS, THEIRS, Layer, cast, contestants, snippet
@@ -31,7 +35,9 @@ SHAPES = [
 SMALL = [(37, 130), (3, 700)]
 DTYPES = {"bfloat16": (torch.bfloat16, 2.0**-7), "float32": (torch.float32, 3e-6)}
 OTHERS = 4  # times as large may the errors of others be: some round between their steps
-SECONDS = 225  # then no further layer is begun
+COMPILED = [(131072, 128), (8192, 4096)]  # torch.compile's shapes for RMSNorm's cousins: it is slow
+THROUGH_JAX = [(8192, 4096)]
+SECONDS = 200  # then no further layer is begun
 PACKAGES = ("jax", "liger-kernel", "torch", "triton")
 
 
@@ -52,14 +58,15 @@ def errors(layer: Layer, function: Callable[..., Any], inputs: Any, along: Any) 
 
 def arrays(layer: Layer, shape: tuple[int, int], dtype: torch.dtype, device: str) -> Any:
     """Return the inputs of a layer, which want gradients, and a cotangent for each result."""
-    torch.manual_seed(0)
-    make = [torch.randn(s, dtype=dtype, device=device) for s in layer.shapes(*shape)]
-    along = [torch.randn(shape, dtype=dtype, device=device) for _ in range(layer.results)]
-    return [a.requires_grad_() for a in make], along
+    random = torch.Generator(device).manual_seed(0)
+    shapes = [*layer.shapes(*shape), *[shape] * layer.results]
+    made = [torch.randn(s, dtype=dtype, device=device, generator=random) for s in shapes]
+    inputs = [a.requires_grad_() for a in made[: -layer.results]]
+    return inputs, made[-layer.results :]
 
 
 def by_events(f: Callable[[], Any]) -> float:
-    return float(triton.testing.do_bench(f, warmup=5, rep=30, return_mode="median"))
+    return float(triton.testing.do_bench(f, warmup=3, rep=15, return_mode="median"))
 
 
 def by_clock(f: Callable[[], Any]) -> float:
@@ -76,20 +83,17 @@ def by_clock(f: Callable[[], Any]) -> float:
 
 def by_replay(f: Callable[[], Any]) -> float:
     """Return the median time of `f` replayed from a CUDA graph, which waits for no launching."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            f()
-    torch.cuda.current_stream().wait_stream(stream)
+    for _ in range(3):
+        f()
+    torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
         f()
     return by_events(graph.replay)
 
 
 def copy_bandwidth() -> float:
-    """Return bytes read and written a millisecond by a large copy."""
+    """Return how many bytes a large copy reads and writes in a millisecond."""
     source = torch.empty(2**28, device="cuda")
     target = torch.empty_like(source)
     return float(2 * source.numel() * 4 / by_events(lambda: target.copy_(source)))
@@ -97,13 +101,8 @@ def copy_bandwidth() -> float:
 
 def passes(function: Callable[..., Any], inputs: Any, along: Any) -> dict[str, Callable[[], Any]]:
     results = function(*inputs)
-
-    def forward() -> Any:
-        with torch.no_grad():
-            return function(*inputs)
-
     return {
-        "forward": forward,
+        "forward": lambda: function(*inputs),
         "backward": lambda: torch.autograd.grad(results, inputs, along, retain_graph=True),
         "both": lambda: torch.autograd.grad(function(*inputs), inputs, along),
     }
@@ -111,6 +110,22 @@ def passes(function: Callable[..., Any], inputs: Any, along: Any) -> dict[str, C
 
 def allowed(name: str, dtype: str) -> float:
     return DTYPES[dtype][1] * (OTHERS if name in THEIRS else 1)
+
+
+def who(layer: Layer, shape: tuple[int, int]) -> dict[str, Callable[..., Any]]:
+    """Return who computes a layer and is timed at a shape."""
+    found = contestants(layer, compiled=layer is LAYERS[0] or shape in COMPILED)
+    return {k: f for k, f in found.items() if k != JAX or shape in THROUGH_JAX}
+
+
+def measured(layer: Layer, name: str, function: Any, *rest: Any) -> list[dict[str, Any]]:
+    """Return a row for each pass, or what went wrong."""
+    try:
+        return [*measure(layer, name, function, *rest)]
+    except Exception as error:  # noqa: BLE001  others' software may raise anything
+        shape, dtype, _ = rest
+        what = {"layer": layer.name, "shape": shape, "dtype": dtype, "name": name}
+        return [what | {"wrong": f"{type(error).__name__}: {error}"[:200]}]
 
 
 def measure(layer: Layer, name: str, function: Any, shape: Any, dtype: str, copied: float) -> Any:
@@ -176,9 +191,51 @@ def check(device: str) -> int:
     return wrong
 
 
+def settle() -> None:
+    """Let a compiled backward pass run again, and let it be tuned where it is timed."""
+    torch._functorch.config.donated_buffer = False
+    torch._inductor.config.autotune_local_cache = False
+
+
+def compiled(at: int, shape: tuple[int, int], dtype: str) -> None:
+    """Run a layer's passes once, so that the caches on disk hold their kernels."""
+    settle()
+    inputs, along = arrays(LAYERS[at], shape, DTYPES[dtype][0], "cuda")
+    for name, function in who(LAYERS[at], shape).items():
+        if name != JAX:
+            for f in passes(function, inputs, along).values():
+                f()
+
+
+def compile_all() -> None:
+    """Compile all that will be timed, in as many processes as there are cores."""
+    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
+    jobs = [(at, shape, dtype) for at in range(len(LAYERS)) for shape in SHAPES for dtype in DTYPES]
+    many = max(1, (os.cpu_count() or 1) - 1)
+    with ProcessPoolExecutor(many, multiprocessing.get_context("spawn")) as pool:
+        for done in [pool.submit(compiled, *job) for job in jobs]:
+            if done.exception():  # it is said where it is measured
+                print(done.exception(), file=sys.stderr)
+
+
+def plain(shape: tuple[int, int], dtype: str, copied: float) -> dict[str, Any]:
+    """Return how near one array's copy and two arrays' sum come to the copy of a large array."""
+    x, y, z = (torch.randn(shape, device="cuda", dtype=DTYPES[dtype][0]) for _ in range(3))
+    size = x.numel() * x.element_size() / copied
+    of_copy = {
+        "copy": 2 * size / by_replay(lambda: z.copy_(x)),
+        "sum": 3 * size / by_replay(lambda: torch.add(x, y, out=z)),
+    }
+    return {"shape": shape, "dtype": dtype} | {k: round(v, 3) for k, v in of_copy.items()}
+
+
 def record() -> dict[str, Any]:
-    begun, copied, rows, left_out = time.monotonic(), copy_bandwidth(), [], []
-    torch._functorch.config.donated_buffer = False  # so that a compiled backward can run again
+    begun = time.monotonic()
+    compile_all()
+    torch.cuda.set_stream(torch.cuda.Stream())  # a backward pass runs, and is captured, in its own
+    copied, rows, left_out = copy_bandwidth(), [], []
+    limits = [plain(shape, dtype, copied) for shape in SHAPES for dtype in DTYPES]
+    settle()
     for layer in LAYERS:
         for shape in SHAPES:
             for dtype in DTYPES:
@@ -186,21 +243,23 @@ def record() -> dict[str, Any]:
                     left_out.append(f"{layer.name} {shape} {dtype}")
                     continue
                 torch.compiler.reset()
-                for name, function in contestants(layer, compiled=True).items():
-                    for row in measure(layer, name, function, shape, dtype, copied):
+                for name, function in who(layer, shape).items():
+                    for row in measured(layer, name, function, shape, dtype, copied):
                         print(json.dumps(row), file=sys.stderr, flush=True)
                         rows.append(row)
-    installed = {d.metadata["Name"].lower() for d in metadata.distributions()}
+    installed = {d.metadata["Name"].lower().replace("_", "-") for d in metadata.distributions()}
     versions = {p: metadata.version(p) for p in PACKAGES if p in installed}
     return {
         "about": "medians in microseconds, JAX's by the clock, launching included; of_copy: the "
         "time a copy of the same bytes takes, over the replayed time; peak: the most memory "
-        "beyond the inputs, in arrays of x",
+        "beyond the inputs, in arrays of x; plain: of_copy of a copy and of a sum of two arrays of "
+        "that shape",
         "card": torch.cuda.get_device_name(0),
         "copy_gb_per_s": round(copied / 1e6),
         "versions": {"python": platform.python_version(), "cuda": torch.version.cuda} | versions,
         "beyond_2_31": float(f"{beyond_2_31():.2g}"),
         "left_out": left_out,
+        "plain": limits,
         "rows": rows,
     }
 

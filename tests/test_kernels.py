@@ -133,7 +133,15 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ctypes.CDLL
     found = {}
     for dtype, real in (("float32", "float"), ("float64", "double")):
         target = str(folder / f"{real}.so")
-        options = [*command.split(), "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-DREAL={real}"]
+        options = [
+            *command.split(),
+            "-Wall",
+            "-Wextra",
+            "-Wshadow",
+            "-Wpedantic",
+            "-Werror",
+            f"-DREAL={real}",
+        ]
         subprocess.run([GCC, *options, str(folder / "kernels.c"), "-o", target, "-lm"], check=True)
         found[dtype] = ctypes.CDLL(target)
     return found

@@ -171,7 +171,7 @@ def compiled(text: str, name: str) -> Callable[..., Any]:
     """Return the function called `name` in a source text, whose lines a traceback shows."""
     file = f"<{name} {next(NUMBERS)}>"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
-    namespace: dict[str, Any] = {}
+    namespace: dict[str, Any] = {"__name__": file}  # Triton looks where a function is from
     exec(compile(text, file, "exec"), namespace)
     return namespace[name]  # type: ignore[no-any-return]
 

@@ -19,6 +19,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from rmsnorm_math.codegen import compiled as as_function
 from tests.snippets.cases import ROOT, load
 
 H100 = GPUTarget("cuda", 90, 32)
@@ -28,10 +29,11 @@ POINTERS = {torch.bfloat16: "*bf16", torch.float32: "*fp32", torch.float64: "*fp
 def compiled(kernel: Any, arguments: dict[str, Any], warps: int) -> Any:
     """Compile `kernel`: arguments that name a type are passed, the others are constants."""
     names = kernel.arg_names
-    passed = {name for name in names if str(arguments[name]).startswith(("*", "i"))}
+    passed = {name for name in names if isinstance(arguments[name], str)}
     signature = {name: arguments[name] if name in passed else "constexpr" for name in names}
     constants = {(names.index(n),): arguments[n] for n in names if n not in passed}
-    aligned = {(names.index(n),): [["tt.divisibility", 16]] for n in passed}
+    whole = {name for name in passed if not arguments[name].startswith("f")}
+    aligned = {(names.index(n),): [["tt.divisibility", 16]] for n in whole}
     source = ASTSource(kernel, signature, constants, aligned)
     return triton.compile(source, target=H100, options={"num_warps": warps})
 
@@ -84,21 +86,27 @@ def traced(snippet: Any) -> str:
 
 
 def printed() -> None:
-    """Write, as JSON, the shared memory of the kernels in the files of a folder."""
+    """Write, as JSON, the shared memory of the kernels in the files of a folder.
+
+    They are taken as `rmsnorm_math.function` takes them; numbers are passed, or in memory.
+    """
     found = {}
     for path in sorted(Path(sys.argv[1]).glob("*.triton.py")):
-        module: Any = load(path)
-        module._multiprocessors = lambda _: 132
+        module = as_function(path.read_text("utf-8"), "backward").__globals__
+        module["_multiprocessors"] = lambda _: 132
         for n, rows, dtype in ((4096, 8192, torch.bfloat16), (10**5, 99, torch.float32)):
-            x = torch.empty(1, dtype=dtype)
-            block, columns, warps, stages = module._tile(rows, n, x)
-            kernel = module._rows if n <= module.WIDEST else module._wide
+            x, in_memory = torch.empty(1, dtype=dtype), dtype == torch.float32
+            block, columns, warps, stages = module["_tile"](rows, n, x)
+            kernel = module["_rows" if n <= module["WIDEST"] else "_wide"]
             arguments: dict[str, Any] = {
                 name: POINTERS[dtype] if name.endswith(("_ptr", "_out")) else "i64"
                 for name in kernel.arg_names
             }
             arguments |= {name: 1 for name in kernel.arg_names if name.endswith("_col")}
-            arguments |= {n: "*fp32" for n in arguments if n.startswith(("sum_", "eps", "alpha"))}
+            arguments |= {n: "*fp32" for n in arguments if n.startswith("sum_")}
+            for name in [n.removesuffix("_in_memory") for n in arguments if "_in_memory" in n]:
+                arguments[f"{name}_ptr"] = "*fp32" if in_memory else "fp32"
+                arguments[f"{name}_in_memory"] = in_memory
             arguments |= {"rows": "i32", "n": "i32", "kind": tl.float32, "BLOCK": block}
             arguments |= {"COLUMNS": columns, "STAGES": stages}
             shared = compiled(kernel, arguments, warps).metadata.shared

@@ -42,6 +42,29 @@ def test_first_and_second_derivatives(eps: float | None) -> None:
         assert torch.autograd.gradgradcheck(f, inputs)
 
 
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_plain_call_leaves_the_dispatcher_out(
+    monkeypatch: pytest.MonkeyPatch, affine: bool
+) -> None:
+    x, residual = double(5, 7), double(5, 7, seed=1)
+    inputs = (x, residual, double(7, seed=2)) if affine else (x, residual)
+    weight, operator = inputs[2] if affine else None, triton_snippet._add_norm
+    y, total, _ = operator(x, residual, weight, 7, 0.1, 0.5)
+    want = torch.autograd.grad((y.sin() * total).sum(), inputs)
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError
+
+    for name in ("_norm", "_add_norm", "_gradients"):
+        monkeypatch.setattr(triton_snippet, name, refuse)
+    y, total = triton_snippet.add_rms_norm(x, residual, (7,), weight, 0.1, 0.5)
+    torch.testing.assert_close(torch.autograd.grad((y.sin() * total).sum(), inputs), want)
+    y = triton_snippet.rms_norm(x, (7,), weight, 0.1)
+    torch.autograd.grad(y.sum(), x)
+    with pytest.raises(AssertionError):
+        torch.func.grad(lambda x: triton_snippet.rms_norm(x, (7,), weight, 0.1).sum())(x)
+
+
 def test_third_derivatives() -> None:
     def second(x: torch.Tensor, weight: torch.Tensor) -> Any:
         y = triton_snippet.rms_norm(x, (3,), weight, 0.1).sin().sum()
@@ -183,7 +206,7 @@ FAULTS = {
     "no mask": ("col_stride), inside, 0.0)", "col_stride))"),
     "offsets of 32 bits": ("row.to(tl.int64)[:, None]", "row[:, None]"),
     "column offsets of 32 bits": ("col.to(tl.int64)[None, :]", "col[None, :]"),
-    "the last tile dropped, forward": ("[(triton.cdiv(rows, block),)]", "[(rows // block,)]"),
+    "the last tile dropped, forward": ("[(_pieces(rows, block),)]", "[(rows // block,)]"),
     "the last tile dropped, backward": ("tl.cdiv(rows, BLOCK), pro", "rows // BLOCK, pro"),
     "the last columns dropped, forward": (OLD_LOOP, NEW_LOOP),
     "the last columns dropped, wide": ("(0, n, COLUMNS", "(0, n - COLUMNS, COLUMNS"),

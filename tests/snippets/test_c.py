@@ -26,7 +26,7 @@ def build(folder: Path, real: str, source: Path = FILE) -> ctypes.CDLL:
         r"^// cc (.+)\n// +rmsnorm\.c -o (?:.+?) -lm$", FILE.read_text("utf-8"), re.MULTILINE
     )
     target = folder / f"{source.stem}_{real}.so"
-    warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Wno-unknown-pragmas", "-Werror"]
+    warnings = ["-Wall", "-Wextra", "-Wshadow", "-Wpedantic", "-Wno-unknown-pragmas", "-Werror"]
     options = [*command.split(), *warnings, f"-DREAL={real}"]
     subprocess.run([str(COMPILER), *options, str(source), "-o", str(target), "-lm"], check=True)
     return ctypes.CDLL(str(target))

@@ -58,6 +58,9 @@ class Source:
     def __init__(self, plan: Rows) -> None:
         self.plan = plan
         self.tiles, self.weights = plan.named(TILE), plan.named(WEIGHT)
+        self.labels = dict.fromkeys(plan.results(TILE), "_j") | dict.fromkeys(
+            plan.results(ROW), "_row"
+        )
         self.parts = {line.name: plan.roles[line.name] for line in plan.sums_over_rows()}
 
     def spell(self, expr: Basic) -> str:
@@ -76,6 +79,8 @@ class Source:
             return f"(double){name}[j]"
         if name in self.plan.named(ROW):
             return f"{name}[row]"
+        if name in self.labels:  # which is a parameter
+            return f"{name}{self.labels[name]}"
         return self.plan.length(name, "rows", "n")
 
     def signature(self) -> list[str]:
@@ -92,22 +97,22 @@ class Source:
 
     def one_pass(self, one: Pass) -> list[str]:
         """Return the loop along a row."""
-        lines = [f"const double {x.name} = {self.spell(x.expr)};" for x in one.before]
-        sums = [x for x in one.sums if x.over is not Largest]
-        largest = [x for x in one.sums if x.over is Largest]
-        lines += [f"double {x.name} = 0;" for x in sums]
-        lines += [f"double {x.name} = -INFINITY;" for x in largest]
-        added = f" reduction(+ : {', '.join(x.name for x in sums)})" if sums else ""
-        added += f" reduction(max : {', '.join(x.name for x in largest)})" if largest else ""
+        lines = [f"const double {self.called(x.name)} = {self.spell(x.expr)};" for x in one.before]
+        sums = {self.called(x.name): x for x in one.sums if x.over is not Largest}
+        largest = {self.called(x.name): x for x in one.sums if x.over is Largest}
+        lines += [f"double {name} = 0;" for name in sums]
+        lines += [f"double {name} = -INFINITY;" for name in largest]
+        added = f" reduction(+ : {', '.join(sums)})" if sums else ""
+        added += f" reduction(max : {', '.join(largest)})" if largest else ""
         inner = []
         for line in one.lines:
             kept = line.name in self.plan.kept
-            target = f"{line.name}_[j]" if kept else f"const double {line.name}"
+            target = f"{line.name}_[j]" if kept else f"const double {self.called(line.name)}"
             inner.append(f"{target} = {self.spell(line.expr)};")
-        inner += [f"{x.name} += {self.spell(x.expr)};" for x in sums]
-        for x in largest:
+        inner += [f"{name} += {self.spell(x.expr)};" for name, x in sums.items()]
+        for name, x in largest.items():
             text = self.spell(x.expr)
-            inner.append(f"{x.name} = {text} > {x.name} ? {text} : {x.name};")
+            inner.append(f"{name} = {text} > {name} ? {text} : {name};")
         inner += [f"{x.name}_[j] += {self.spell(x.expr)};" for x in one.parts]
         inner += [f"{x.name}_[j] = (REAL){self.spell(x.expr)};" for x in one.results]
         loop = [
@@ -116,7 +121,7 @@ class Source:
             *indented(inner),
             "}",
         ]
-        return [*lines, *loop, *(f"{x.name} /= n;" for x in sums if x.over is Mean)]
+        return [*lines, *loop, *(f"{name} /= n;" for name, x in sums.items() if x.over is Mean)]
 
     def kernel(self, name: str) -> list[str]:
         """Return the function."""
@@ -124,8 +129,8 @@ class Source:
         row = [f"const REAL *{x}_ = {x} + row * n;" for x in self.tiles]
         row += [f"REAL *{x}_ = {x} + row * n;" for x in plan.results(TILE)]
         row += [line for one in plan.passes for line in self.one_pass(one)]
-        row += [f"const double {x.name} = {self.spell(x.expr)};" for x in plan.after]
-        row += [f"{x}_[row] = {value};" for x, value in plan.results(ROW).items()]
+        row += [f"const double {self.called(x.name)} = {self.spell(x.expr)};" for x in plan.after]
+        row += [f"{x}_[row] = {self.called(value)};" for x, value in plan.results(ROW).items()]
         row += [f"sum_{x.name}[task] += {self.spell(x.expr)};" for x in plan.parts]
         wide = [x for x, role in self.parts.items() if role == WEIGHT]
         task = [f"double *{x}_ = sum_{x} + task * n;" for x in wide]
@@ -181,7 +186,7 @@ class Source:
 
 def text(plan: Rows, name: str, docstring: str) -> str:
     """Return the source of a function `name`."""
-    plan.refuse_names(RESERVED | {name})
+    plan.refuse_names(RESERVED | {name} | {f"{label}_j" for label in plan.results(TILE)})
     comment = [f"// {line}".rstrip() for line in docstring.strip('r"\n').split("\n")]
     comment = [f"{line} ." if line.endswith(("\\", "??/")) else line for line in comment]
     return HEAD.format(name=name) + "\n" + "\n".join([*comment, *Source(plan).kernel(name)]) + "\n"

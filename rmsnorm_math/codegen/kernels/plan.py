@@ -100,7 +100,8 @@ class Rows:
         labels = {result.label for result in self.program.results}
         for name in sorted(({*self.roles} | labels) - known):
             starts = name.startswith(("out_", "sum_", "keep_", "_"))
-            if name in reserved or starts or name.endswith(("_", "_ptr", "_row", "_col", "_out")):
+            ends = name.endswith(("_", "_ptr", "_row", "_col", "_out", "_in_memory"))
+            if name in reserved or starts or ends:
                 raise Refused(
                     f"{name} has a meaning of its own in a row kernel: call it otherwise."
                 )

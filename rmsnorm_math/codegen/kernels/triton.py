@@ -6,7 +6,7 @@ from rmsnorm_math.codegen.kernels.flat import NUMBER, PLACE, ROW, TILE, WEIGHT, 
 from rmsnorm_math.codegen.kernels.languages import TRITON
 from rmsnorm_math.codegen.kernels.plan import Pass, Rows
 from rmsnorm_math.codegen.kernels.text import indented, listed
-from rmsnorm_math.codegen.kernels.triton_call import RESERVED, TILE_OF, wrapper
+from rmsnorm_math.codegen.kernels.triton_call import NUMBER_OF, RESERVED, TILE_OF, wrapper
 from rmsnorm_math.codegen.nodes import Largest, Mean
 
 HEAD = """\
@@ -30,6 +30,26 @@ def load(pointer, row, col, row_stride, col_stride, inside, kind: tl.constexpr):
 def store(pointer, value, row, col, n, inside):
     at = row.to(tl.int64)[:, None] * n + col[None, :]
     tl.store(pointer + at, value.to(pointer.dtype.element_ty), inside)
+"""
+NUMBERS = """\
+@triton.jit
+def number(a, in_memory: tl.constexpr, kind: tl.constexpr):
+    if in_memory:
+        return tl.load(a).to(kind)
+    else:
+        return tl.full([], a, kind)
+"""
+SUMS = """\
+@triton.jit
+def _add_parts(parts_ptr, sums_out, parts, n, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    col, which = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS), tl.program_id(1)
+    total = tl.zeros([ROWS, COLUMNS], parts_ptr.dtype.element_ty)
+    for start in range(0, parts, ROWS):
+        row = start + tl.arange(0, ROWS)
+        inside = (row < parts)[:, None] & (col < n)[None, :]
+        row = which * parts + row
+        total += load(parts_ptr, row, col, n, 1, inside, total.dtype)
+    store(sums_out, tl.sum(total, 0)[None, :], which + tl.arange(0, 1), col, n, (col < n)[None, :])
 """
 
 
@@ -63,12 +83,18 @@ class Triton:
         pointers += [f"{n}_out" for n in (*plan.results(TILE), *plan.results(ROW))]
         pointers += [f"sum_{n}_ptr" for n in self.parts]
         strides = [f"{n}_{axis}" for n in self.tiles for axis in ("row", "col")]
-        constants = [f"{n}: tl.constexpr" for n in ("kind", "BLOCK", "COLUMNS", "STAGES")]
+        flags = [f"{name}_in_memory" for name in plan.named(NUMBER)]
+        constants = [f"{n}: tl.constexpr" for n in (*flags, "kind", "BLOCK", "COLUMNS", "STAGES")]
         lines = ["first, programs = tl.program_id(0).to(tl.int64), tl.num_programs(0)"]
-        lines += [f"{name} = tl.load({name}_ptr)" for name in plan.named(NUMBER)]
+        lines += [
+            f"{name} = number({name}_ptr, {name}_in_memory, kind)" for name in plan.named(NUMBER)
+        ]
         lines += [f"{name}_ = tl.full([1, 1], {name}, kind)" for name in self.lengths()]
         if not self.wide:
-            lines += ["col = tl.arange(0, COLUMNS)", *map(self.weight, self.weights)]
+            lines.append("col = tl.arange(0, COLUMNS)")
+        if self.parts and not self.wide:  # many tiles a program: weights are read once
+            lines += map(self.weight, self.weights)
+            self.loaded |= {*self.weights}
         own = {n: role for n, role in self.parts.items() if role == NUMBER or not self.wide}
         shape = {WEIGHT: "[BLOCK, COLUMNS]", NUMBER: "[BLOCK, 1]"}
         lines += [f"sum_{name} = tl.zeros({shape[role]}, kind)" for name, role in own.items()]
@@ -101,12 +127,16 @@ class Triton:
         """Return the line that reads a weight."""
         return f"{name} = tl.load({name}_ptr + col, col < n, 0.0).to(kind)[None, :]"
 
+    def element(self, name: str) -> str:
+        """Return the line that reads elements."""
+        return f"{name} = load({name}_ptr, row, col, {name}_row, {name}_col, inside, kind)"
+
     def one_pass(self, one: Pass) -> list[str]:
         """Return what a pass computes: a loop over the parts of a row, or lines that go on."""
         lines = [f"{line.name} = {self.spell(line.expr)}" for line in one.before]
         inputs = one.inputs()
-        new = [name for name in self.tiles if name in inputs - self.loaded]
-        reads = [f"{n} = load({n}_ptr, row, col, {n}_row, {n}_col, inside, kind)" for n in new]
+        new = [name for name in (*self.weights, *self.tiles) if name in inputs - self.loaded]
+        reads = [self.weight(name) if name in self.weights else self.element(name) for name in new]
         own = [line for line in one.lines if line.name not in self.loaded]
         steps = [f"{line.name} = {self.spell(line.expr)}" for line in own]
         if not self.wide:
@@ -130,7 +160,6 @@ class Triton:
         lines += [f"{s.name} = {self.nothing(s)}" for s in one.sums]
         lines += ["tl.debug_barrier()  # what the row before added up is read"] if one.parts else []
         inner = ["col = start + tl.arange(0, COLUMNS)", "inside = in_rows & (col < n)[None, :]"]
-        inner += [self.weight(n) for n in self.weights if n in inputs]
         loop = "for start in range(0, n, COLUMNS):"
         lines += [loop, *indented([*inner, *reads, *steps])]
         return lines + [f"{s.name} /= n" for s in one.sums if s.over is Mean]
@@ -155,18 +184,24 @@ class Triton:
 def text(plan: Rows, name: str, docstring: str) -> str:
     """Return the source of a function `name` that runs the kernel."""
     plan.refuse_names(RESERVED | {name})
-    arrays = len(plan.named(TILE)) + len(plan.results(TILE))
+    tiles, sums = len(plan.named(TILE)), plan.sums_over_rows()
     sizes = {
-        "tile": 8192 if arrays < 4 else 4096,
-        "arrays": len(plan.named(TILE)),
-        "widest": 16384 if arrays < 4 else 8192,
+        "arrays": tiles,
+        "least": "8 if columns <= 256 else 4" if tiles > 1 and not sums else "4",
+        "most": 8 if sums else 4 if tiles == 1 else 16,
+        "widest": 16384 if tiles + len(plan.results(TILE)) < 4 else 8192,
     }
     kernels = ["\n".join(Triton(plan, wide=wide).kernel()) for wide in (False, True)]
-    head, tile = (
-        part.rstrip("\n")
-        for part in (
-            HEAD.replace("{widest}", str(sizes["widest"])),
-            TILE_OF.replace("{tile}", str(sizes["tile"])).replace("{arrays}", str(sizes["arrays"])),
-        )
-    )
-    return "\n\n\n".join([head, *kernels, tile, "\n".join(wrapper(plan, name, docstring))]) + "\n"
+    tile_of = TILE_OF
+    for key, size in sizes.items():
+        tile_of = tile_of.replace(f"{{{key}}}", str(size))
+    parts = [
+        HEAD.replace("{widest}", str(sizes["widest"])),
+        *([NUMBERS] if plan.named(NUMBER) else []),
+        *kernels,
+        *([SUMS] if any(plan.roles[line.name] == WEIGHT for line in sums) else []),
+        *([NUMBER_OF] if plan.named(NUMBER) else []),
+        tile_of,
+        "\n".join(wrapper(plan, name, docstring)),
+    ]
+    return "\n\n\n".join(part.rstrip("\n") for part in parts) + "\n"

@@ -45,8 +45,16 @@ RESERVED = {
         "tile",
         "tl",
     ),
-    *("torch", "triton", "wanted", "warps", "a"),
+    *("torch", "triton", "wanted", "warps", "a", "make", "number", "parts", "sums"),
 }
+NUMBER_OF = """\
+def _number(a, kind, device):
+    if isinstance(a, torch.Tensor):
+        return a.to(kind)
+    if kind == torch.float64:  # a plain number would reach the kernel as float32
+        return torch.full((), a, dtype=kind, device=device)
+    return float(a)
+"""
 TILE_OF = '''\
 @functools.cache
 def _multiprocessors(device):
@@ -55,21 +63,16 @@ def _multiprocessors(device):
     return torch.get_device_module(device).get_device_properties(device).multi_processor_count
 
 
-def _number(a, kind, device):
-    if isinstance(a, torch.Tensor):
-        return a.to(kind)
-    return torch.full((), a, dtype=kind, device=device)
-
-
 def _tile(rows, n, a):
     """Return rows and columns of a tile, the warps for it, and how many tiles are read ahead."""
-    columns = triton.next_power_of_2(n) if n <= WIDEST else min(WIDEST, 4096)
-    block = max(1, min(1024, {tile} // columns)) if n <= WIDEST else 1
+    columns = triton.next_power_of_2(n) if n <= WIDEST else min(WIDEST, 8192)
+    row_size = columns * a.element_size()
+    block = max(1, min(1024, 2**13 // row_size)) if n <= WIDEST else 1
     while block > 1 and rows < 2 * block * _multiprocessors(a.device):
         block //= 2
-    size = block * columns
-    ahead = 2**16 // (size * a.element_size() * {arrays})
-    return block, columns, max(4, min(16, size // 1024)), min(3, 1 + ahead)
+    size = block * row_size
+    warps = max({least}, min({most} if size <= 2**16 else 16, size // 2**11))
+    return block, columns, warps, min(3, 1 + 2**16 // (size * {arrays}))
 '''
 
 
@@ -101,29 +104,41 @@ def wrapper(plan: Rows, name: str, docstring: str) -> list[str]:
         for x, shape in outputs
     ]
     lines += [f"block, columns, warps, stages = _tile(rows, n, {first})"]
-    many = "min(triton.cdiv(rows, block), _multiprocessors(device) * 16 // warps)"
+    many = "min(triton.cdiv(rows, block), _multiprocessors(device) * 8 // warps)"
     lines += [f"programs = {many if sums else 'triton.cdiv(rows, block)'}"]
+    of_column = [line.name for line in sums if plan.roles[line.name] == WEIGHT]
     for line in sums:
-        size = "programs, n" if plan.roles[line.name] == WEIGHT else "programs"
-        lines.append(f"sum_{line.name} = torch.zeros({size}, dtype=kind, device=device)")
+        if line.name not in of_column:
+            lines.append(f"sum_{line.name} = torch.zeros(programs, dtype=kind, device=device)")
+    if of_column:
+        size, exact = len(of_column), plan.last or any(line.over is Mean for line in sums)
+        lines += [
+            "make = torch.empty if n <= WIDEST else torch.zeros",
+            f"parts = make({size}, programs, n, dtype=kind, device=device)",
+            "make = torch.empty if rows * n else torch.zeros",
+            f"sums = make({size}, n, dtype={'kind' if exact else f'{first}.dtype'}, device=device)",
+        ]
     passed = [
         *plan.parameters(),
         *(f"{x}_out" for x, _ in outputs),
-        *(f"sum_{x.name}" for x in sums),
+        *(f"parts[{at}]" for at in range(len(of_column))),
+        *(f"sum_{x.name}" for x in sums if x.name not in of_column),
     ]
     passed += ["rows", "n", *(f"*{key}.stride()" for key in tiles)]
+    passed += [f"isinstance({key}, torch.Tensor)" for key in numbers]
     passed += ["tl.float64 if kind == torch.float64 else tl.float32", "block", "columns"]
     passed += ["stages" if sums else "1", "num_warps=warps"]
     call = ["with torch.cuda.device_of(" + first + "):", "    kernel[(programs,)]("]
     call += [f"        {argument}," for argument in passed]
-    lines += [
-        "if rows * n:",
-        "    kernel = _rows if n <= WIDEST else _wide",
-        *indented([*call, "    )"]),
-    ]
+    call += ["    )"]
+    if of_column:
+        grid = f"(triton.cdiv(n, 16), {len(of_column)})"
+        call += [f"    _add_parts[{grid}](parts, sums, programs, n, 64, 16)"]
+    lines += ["if rows * n:", "    kernel = _rows if n <= WIDEST else _wide", *indented(call)]
     for line in sums:
-        mean = " / rows" if line.over is Mean else ""
-        lines.append(f"{line.name} = sum_{line.name}.sum(0){mean}")
+        at = line.name in of_column and of_column.index(line.name)
+        total = f"sum_{line.name}.sum(0)" if at is False else f"sums[{at}]"
+        lines.append(f"{line.name} = {total}{' / rows' if line.over is Mean else ''}")
     lines += [
         f"{x.name} = {TORCH.spell(x.expr, lambda key: plan.length(key, 'rows', 'n'))}"
         for x in plan.last
