@@ -23,6 +23,7 @@ from sympy import (
 )
 
 from rmsnorm_math import Refused, differentiate
+from rmsnorm_math.index import ranges
 from tests import promises
 from tests.drawn import Case, World, m, n, t
 from tests.drawn_forms import features
@@ -148,6 +149,14 @@ def test_a_wrong_derivative_is_found(fault, monkeypatch):
     total = Sum(a[k] ** 2, (k, 2, n))
     case = Case(World((j, k), (a, c, A, T), 1), total, (a[j],), {j: (1, n)})
     with pytest.raises(AssertionError, match=r"should be|escapes"):
+        promises.derivative(case)
+
+
+def test_a_condition_that_is_loosened_is_found(monkeypatch):
+    case = Case(World((j, k), (a, c, A, T), 1), Sum(a[k] ** 2, (k, 2, n)), (a[j],))
+    assert promises.derivative(case)
+    monkeypatch.setattr(ranges, "_is_whole", lambda *_: True)
+    with pytest.raises(AssertionError, match="should be 0"):
         promises.derivative(case)
 
 
