@@ -88,9 +88,9 @@ def docs_live(session: nox.Session) -> None:
 @nox.session(name="site-tests", default=False, tags=["site"])
 def site_tests(session: nox.Session) -> None:
     """Show that the site is never stale, lets no error in, and shows code that runs as copied."""
-    install(session, "docs", "test")
-    tests = ("tests/test_site.py", "tests/test_found.py", "tests/test_copied.py")
-    session.run("pytest", *tests, *session.posargs)
+    install(session, "live", "test")
+    tests = ("site", "found", "copied", "derive")
+    session.run("pytest", *(f"tests/test_{name}.py" for name in tests), *session.posargs)
 
 
 def judge(session: nox.Session, script: str, *arguments: str) -> None:

@@ -2,7 +2,8 @@
 
 In a copy of the repository the site is built from nothing (npm's packages and Pyodide's pack kept),
 again without a change, after a changed sentence and after a changed cell, in turn, five times.
-But for the build from nothing, kernels are forked from a process that is there, as in docs-live.
+But for the build from nothing, builds and kernels are forked from processes that are there, as in
+docs-live.
 """
 
 import os
@@ -17,20 +18,27 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "docs/_ext"))
+from warm import BUILDS, KERNELS, run  # noqa: E402
+
 GOALS = {"clean": 15.0, "no change": None, "sentence": 1.5, "cell": 3.0}  # seconds
 PAGE = "vjp"
 KEPT = "notebooks", "formulas"  # by a build for the next: not for one from nothing
 
 
 def build(root: Path, kind: str = "clean") -> tuple[float, float]:
-    """Build the site as `nox -s docs` does; return seconds on the clock and of the processors."""
-    own = {"WARM_KERNELS"} if kind == "clean" else set()
+    """Build the site as `nox -s docs` or docs-live does; return the seconds, the processors' too.
+
+    The latter are not known of what is forked from a process that is no child.
+    """
+    clean = kind == "clean"
+    env = {k: v for k, v in os.environ.items() if not (clean and k in {KERNELS, BUILDS})}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    command = "-m sphinx -b html -W -n --keep-going -q -j auto -d docs/_build/doctrees"
-    subprocess.run(
-        [sys.executable, *command.split(), "docs", "docs/_build/html"],
+    options = f"-b html -W -n --keep-going -q -d docs/_build/doctrees {'-j auto' * clean}"
+    (subprocess.run if clean else run)(
+        [sys.executable, "-m", "sphinx", "build", *options.split(), "docs", "docs/_build/html"],
         cwd=root,
-        env={k: v for k, v in os.environ.items() if k not in own} | {"PYTHONPATH": str(root)},
+        env=env | {"PYTHONPATH": str(root)},
         check=True,
     )
     seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -80,7 +88,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if "WARM_KERNELS" not in os.environ:  # as noxfile.py's docs-live
+    if KERNELS not in os.environ:  # as noxfile.py's docs-live
         again = [sys.executable, "-m", "benchmarks.editing", *sys.argv[1:]]
         sys.exit(subprocess.call([sys.executable, "docs/_ext/warm.py", *again], cwd=ROOT))
     main()

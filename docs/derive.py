@@ -94,11 +94,12 @@ def derive(layer):
 
     leading = {s for e in y.atoms(Indexed) if e.base == inputs[0] for s in e.indices[:-1]}
     wrt = element(y, inputs[0], [s for s in free if s in leading])  # a row's own Jacobian
-    formulas = [["the layer", equation(latex(output), y, layer)]]
+    formulas = [["the layer", equation(latex(output), y, layer, ranges)]]
     slope = rf"\frac{{\partial {latex(output)}}}{{\partial {latex(wrt)}}}"
-    formulas.append(["the Jacobian", equation(slope, jacobian(y, wrt, ranges), layer)])
+    formulas.append(["the Jacobian", equation(slope, jacobian(y, wrt, ranges), layer, ranges)])
     for wrt, gradient in zip(elements, gradients, strict=True):
-        formulas.append([f"the gradient of {name(wrt)}", equation(barred(wrt), gradient, layer)])
+        shown = equation(barred(wrt), gradient, layer, ranges)
+        formulas.append([f"the gradient of {name(wrt)}", shown])
     for short, value in layer.where.items():
         formulas.append(["where", f"{latex(short)} = {latex(value)}"])
     outputs = {key(output, name(output)): y}
@@ -160,9 +161,15 @@ def barred(wrt):
     return rf"\bar{{{latex(getattr(wrt, 'base', wrt))}}}{indices}"
 
 
-def equation(left, right, layer):
-    """Return the LaTeX of an equation, with the layer's own short names on its right."""
-    return f"{left} = {latex(abbreviate(right, layer.where) if layer.where else right)}"
+def equation(left, right, layer, ranges):
+    """Return the LaTeX of an equation, with the layer's own names and letters on its right."""
+    right = abbreviate(right, layer.where) if layer.where else right
+    limits = {limit for node in right.atoms(Sum) for limit in node.limits}
+    for index, *ends in limits:
+        own = next((s for s, span in ranges.items() if [*span] == ends), index)
+        if not right.has(own):
+            right = right.xreplace({index: own})
+    return f"{left} = {latex(right)}"
 
 
 def code(layer, outputs, bar):

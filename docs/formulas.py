@@ -4,6 +4,7 @@ import sys
 
 import sympy
 from IPython.display import Markdown
+from records import written
 from sympy import Eq, MatAdd, Symbol, latex
 
 from rmsnorm_math import abbreviate, jacobian, rms, rmsnorm, source, vjp
@@ -94,7 +95,7 @@ def tabs(texts):
 
 def versions(*modules):
     """Return the sentence that says which versions computed the page."""
-    used = [f"{module.__name__} {module.__version__}" for module in (sympy, *modules)]
+    used = [f"{written(module.__name__)} {module.__version__}" for module in (sympy, *modules)]
     return Markdown(f"*Computed with Python {sys.version.split()[0]}, {', '.join(used)}.*")
 
 

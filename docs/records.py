@@ -21,4 +21,10 @@ def number(value):
 
 
 def versions(record):
-    return ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    return ", ".join(f"{written(name)} {version}" for name, version in record["versions"].items())
+
+
+def written(name):
+    """Return the name of a package as its makers write it."""
+    names = ("CUDA", "JAX", "Numba", "NumPy", "Python", "PyTorch", "SymPy", "Triton")
+    return {"torch": "PyTorch"}.get(name) or next((n for n in names if n.lower() == name), name)

@@ -280,3 +280,15 @@ def test_a_sum_over_rows_takes_a_complex_step():
     ahead, behind = (printed(DY, X + h * place, GAMMA, EPS) for h in (1e-6, -1e-6))
     np.testing.assert_allclose(slope, (ahead - behind) / 2e-6, rtol=1e-7, atol=1e-9)
     assert abs(slope[1]) > 0.01
+
+
+def test_a_program_that_is_kept_is_not_taken_for_another():
+    def last(outputs, name="gamma"):
+        return source(outputs, {x: "x", gamma: name}).splitlines()[-1].strip()
+
+    two = {"p": 2 * x[i], "q": gamma[i]}
+    assert last(two) == "return p, gamma"
+    assert last(dict(reversed(two.items()))) == "return gamma, p"
+    assert last(two, "weight") == "return p, weight"
+    for whole in (x[i] * 0 + 2, 2 * x[i]):
+        assert source({"p": whole}, {x: "x"}) != source({"p": whole * 1.0}, {x: "x"})

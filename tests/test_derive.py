@@ -173,6 +173,13 @@ def test_an_example_is_derived_and_printed(name):
         assert "def forward_backward(" in found["code"][framework], found["code"][framework]
 
 
+def test_a_sum_over_the_rows_is_counted_by_their_own_letter():
+    found = dict(json.loads(answer(EXAMPLES["LayerNorm"]))["formulas"])
+    assert r"\bar{\gamma}_{i} = \sum_{b=1}^{m}" in found["the gradient of gamma"]
+    for formula in found.values():
+        assert r"_{l" not in formula, "l counts nothing of this layer"
+
+
 def test_what_is_found_is_text_without_markup():
     found = json.loads(answer("y[i] = x[i]*href[i] + onclick[i]"))
     assert not any("<" in tex or r"\htm" in tex for _, tex in found["formulas"])

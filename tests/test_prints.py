@@ -43,7 +43,7 @@ LINES = {
             "gamma may be missing",
         ),
         "dgamma_[j] += t;": ("sums[j] += product;", SAME),
-        "const double dx = rstd[row] * ((double)dy_[j] * (double)gamma[j] - dot * xhat);": (
+        "const double dx_j = rstd[row] * ((double)dy_[j] * (double)gamma[j] - dot * xhat);": (
             "dx[j] = (REAL)(rstd * ((double)dy[j] * (gamma ? gamma[j] : 1) - mean * (",
             "gamma may be missing",
         ),
@@ -77,7 +77,7 @@ def printed(framework: Any) -> list[str]:
     names = {ybar: "dy", x: "x", gamma: "gamma", rstd[b]: "rstd"}
     text = source(outputs, names, {xhat[b, i]: x[b, i] * rstd[b]}, framework=framework)
     text = text.split("def _wide")[0].split("_serial")[0]
-    known = r"^(const double )?(xhat|t|dot(__)?|dgamma_+\[j\]|sum_dgamma|dx) \+?= "
+    known = r"^(const double )?(xhat|t|dot(__)?|dgamma_+\[j\]|sum_dgamma|dx(_j)?) \+?= "
     lines = dict.fromkeys(line.strip() for line in text.splitlines())
     return [
         x

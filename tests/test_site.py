@@ -1,7 +1,10 @@
 """The site is never stale, and no error gets into it: small sites, built with the real conf.py."""
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,6 +69,7 @@ def test_an_edit_executes_the_edited_cells_page_alone(site: Site) -> None:
     ("text", "complaint"),
     [
         (code("assert 1 == 2, 'one is not two'", ":tags: [remove-cell]"), "one is not two"),
+        (code("1 +"), "SyntaxError"),
         ("Typed: $\\frac{1}$.", "KaTeX parse error"),
         (
             code("from IPython.display import Latex\nLatex(r'$\\displaystyle \\nonsense$')"),
@@ -77,13 +81,21 @@ def test_an_edit_executes_the_edited_cells_page_alone(site: Site) -> None:
             "alt is empty",
         ),
     ],
-    ids=["hidden assertion", "typed formula", "computed formula", "reference", "figure's alt"],
+    ids=[
+        "hidden assertion",
+        "syntax",
+        "typed formula",
+        "computed formula",
+        "reference",
+        "figure's alt",
+    ],
 )
 def test_an_error_on_a_page_breaks_the_build(site: Site, text: str, complaint: str) -> None:
     site.page("index", text)
     result = site.build()
     assert result.returncode
     assert complaint in result.stderr
+    assert "threw an exception" not in result.stderr, "an extension has failed as well"
 
 
 def test_a_wrong_example_fails_whatever_fence_it_stands_in(site: Site) -> None:
@@ -202,3 +214,50 @@ def test_kernels_that_start_warm_give_what_others_give(site: Site) -> None:
         r'<div class="cell_output.*?(?=<div class="cell docutils|<p class="take")', re.DOTALL
     )
     assert outputs.findall(page) == outputs.findall(site.html("two")) != []
+
+
+LIVE = r"""
+import shutil, subprocess, sys
+from pathlib import Path
+sys.path.insert(0, "docs/_ext")
+import warm
+from sphinx_autobuild import __main__
+__main__.uvicorn.run = lambda *args, **options: None   # it would serve, and not end
+forked, begin = [], warm.Process
+warm.Process = lambda *args: forked.append(args[0]) or begin(*args)
+page = Path("docs/index.md")
+text = page.read_text("utf-8")
+
+def plain(options):
+    subprocess.run([sys.executable, "-m", "sphinx", "build", *options], check=True)
+
+def options(folder):
+    return f"-W -n -q -D run_here=0 -d {folder}/doctrees docs {folder}/html".split()
+
+for build, folder in (warm.autobuild, "forked"), (plain, "others"):
+    for new in text, text.replace("old", "new"):
+        page.write_text(new, "utf-8")
+        build(options(folder))
+page.write_text("# Page\n\n{doc}`nowhere`\n", "utf-8")
+command = [sys.executable, "-m", "sphinx", "build", *options("wrong")]
+print("forked:", forked, "of an error:", warm.run(command).returncode)
+"""
+
+
+def test_builds_that_are_forked_give_what_others_give(site: Site) -> None:
+    pytest.importorskip("sphinx_autobuild")
+    site.page("index", "An old sentence.\n\n" + code("from sympy import Symbol\n1/Symbol('a')"))
+    command = [sys.executable, "docs/_ext/warm.py", sys.executable, "-c", LIVE]
+    env = os.environ | {"PYTHONPATH": str(site.root)}
+    done = subprocess.run(
+        command, cwd=site.root, env=env, capture_output=True, text=True, check=False
+    )
+    assert not done.returncode, done.stderr
+    # sphinx-autobuild's own way to start a build has changed if the first two are not there
+    assert "forked: ['WARM_BUILDS', 'WARM_BUILDS', 'WARM_BUILDS'] of an error: 1" in done.stdout
+    forked, others = (
+        {path.relative_to(root): path.read_bytes() for path in root.rglob("*.*") if path.is_file()}
+        for root in (site.root / "forked/html", site.root / "others/html")
+    )
+    assert "new sentence" in others[Path("index.html")].decode()
+    assert forked == others

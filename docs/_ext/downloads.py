@@ -154,10 +154,14 @@ def take(app, pagename, templatename, context, doctree):  # noqa: ARG001
     if doctree is None or "```{code-cell}" not in source.read_text("utf-8"):
         return
     page, needed = cells(source, app.config), requirements(Path(app.srcdir))
+    try:
+        code_of_page = script(page, needed)
+    except SyntaxError:  # a cell has failed, and MyST-NB has said so
+        return
     target = Path(app.outdir) / FOLDER / pagename
     target.parent.mkdir(parents=True, exist_ok=True)
     target.with_suffix(".ipynb").write_text(notebook(page, needed), "utf-8")
-    target.with_suffix(".py").write_text(script(page, needed), "utf-8")
+    target.with_suffix(".py").write_text(code_of_page, "utf-8")
     path = [context["pathto"](f"{FOLDER}/{name}", resource=True) for name in (pagename, BUNDLE)]
     context["body"] += LINKS.format(*path)
     context["program"] = f"{path[0]}.ipynb"  # for run_here

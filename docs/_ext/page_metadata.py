@@ -4,8 +4,10 @@ What needs the site's address (html_baseurl) is left out as long as that is empt
 """
 
 import shutil
+import sys
 import tempfile
 from html import escape
+from multiprocessing import get_context
 from pathlib import Path
 
 from docutils import nodes
@@ -74,6 +76,8 @@ def pages(app):
 
 
 def write(app, exception):
+    if beside := getattr(app, "beside", None):
+        beside.join()
     if exception or app.builder.name != "html":
         return
     out, kept = Path(app.outdir), derived(Path(app.config.nb_execution_cache_path))
@@ -88,6 +92,15 @@ def write(app, exception):
             f'{head}<urlset xmlns="{schema}">\n{places}\n</urlset>\n', "utf-8"
         )
         (out / "robots.txt").write_text(f"Sitemap: {app.config.html_baseurl}sitemap.xml\n", "utf-8")
+
+
+def begin(app, env, docnames):  # noqa: ARG001
+    """Begin beside a whole site what `write` needs, where it is not there yet."""
+    folder = Path(app.config.nb_execution_cache_path)
+    whole = app.builder.name == "html" and len(docnames) > 2 and sys.platform == "linux"
+    if whole and not (folder / "found").exists():
+        app.beside = get_context("fork").Process(target=derived, args=(folder,))
+        app.beside.start()
 
 
 def derived(folder):
@@ -125,6 +138,7 @@ def llms(app, formulas):
 
 
 def setup(app):
+    app.connect("env-before-read-docs", begin)
     app.connect("doctree-read", remember)
     app.connect("html-page-context", describe)
     app.connect("build-finished", write)

@@ -72,7 +72,7 @@ def pack(pyodide, target):
 def add_button(app, pagename, templatename, context, doctree):  # noqa: ARG001
     body = context.get("body", "")
     runs, derives = 'class="cell_input' in body, '<form class="derive"' in body
-    if not app.config.run_here or not (runs or derives):
+    if not app.config.run_here or not (runs or derives) or "needs" not in context:
         return
     if app.env.metadata[pagename].get("run_here") == "False":
         context["body"] += NO_BUTTON

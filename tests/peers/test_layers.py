@@ -1,5 +1,6 @@
 """What is derived and printed, against PyTorch's and JAX's own autodiff of a forward by hand."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -54,8 +55,7 @@ def compare(got: Any, want: list[Any], kind: str) -> None:
         assert np.max(np.abs(a - e)) <= ROUNDING[kind] * max(1, np.max(np.abs(e)))
 
 
-@pytest.mark.parametrize("name", TABLE)
-def test_torch(name: str) -> None:
+def check_torch(name: str) -> None:
     layer = TABLE[name]
     function, want = printed(name, "torch"), by_torch(layer)
     for kind in KINDS:
@@ -63,13 +63,19 @@ def test_torch(name: str) -> None:
         compare(function(*given), want, kind)
 
 
-@pytest.mark.parametrize("name", TABLE)
-def test_jax(name: str) -> None:
+def check_jax(name: str) -> None:
     layer = TABLE[name]
     function, want = jax.jit(printed(name, "jax")), by_jax(layer)
     for kind in KINDS:
         given = [jnp.asarray(v) if np.ndim(v) else v for v in arrays(layer, kind)]
         compare(function(*given), want, kind)
+
+
+# One layer after the other: what is printed for both is read once.
+@pytest.mark.parametrize("check", [check_torch, check_jax], ids=["torch", "jax"])
+@pytest.mark.parametrize("name", TABLE)
+def test_printed(name: str, check: Callable[[str], None]) -> None:
+    check(name)
 
 
 # What PyTorch calls by these names, of the arguments in the table's order.

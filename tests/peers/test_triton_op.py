@@ -47,8 +47,9 @@ def test_a_plain_call_leaves_the_dispatcher_out(
     monkeypatch: pytest.MonkeyPatch, affine: bool
 ) -> None:
     x, residual = double(5, 7), double(5, 7, seed=1)
-    inputs = (x, residual, double(7, seed=2)) if affine else (x, residual)
-    weight, operator = inputs[2] if affine else None, triton_snippet._add_norm
+    given = double(7, seed=2)
+    inputs = (x, residual, given) if affine else (x, residual)
+    weight, operator = given if affine else None, triton_snippet._add_norm
     y, total, _ = operator(x, residual, weight, 7, 0.1, 0.5)
     want = torch.autograd.grad((y.sin() * total).sum(), inputs)
 

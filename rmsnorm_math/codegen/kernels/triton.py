@@ -6,51 +6,9 @@ from rmsnorm_math.codegen.kernels.flat import NUMBER, PLACE, ROW, TILE, WEIGHT, 
 from rmsnorm_math.codegen.kernels.languages import TRITON
 from rmsnorm_math.codegen.kernels.plan import Pass, Rows
 from rmsnorm_math.codegen.kernels.text import indented, listed
-from rmsnorm_math.codegen.kernels.triton_call import NUMBER_OF, RESERVED, TILE_OF, wrapper
+from rmsnorm_math.codegen.kernels.triton_call import RESERVED, wrapper
+from rmsnorm_math.codegen.kernels.triton_text import HEAD, NUMBER_OF, NUMBERS, SUMS, TILE_OF
 from rmsnorm_math.codegen.nodes import Largest, Mean
-
-HEAD = """\
-import functools
-
-import torch
-import triton
-import triton.language as tl
-
-WIDEST = {widest}  # columns that one program holds in its registers
-
-
-@triton.jit
-def load(pointer, row, col, row_stride, col_stride, inside, kind: tl.constexpr):
-    # 64 bits: a tensor may have more than 2**31 elements
-    at = row.to(tl.int64)[:, None] * row_stride + col.to(tl.int64)[None, :] * col_stride
-    return tl.load(pointer + at, inside, 0.0).to(kind)
-
-
-@triton.jit
-def store(pointer, value, row, col, n, inside):
-    at = row.to(tl.int64)[:, None] * n + col[None, :]
-    tl.store(pointer + at, value.to(pointer.dtype.element_ty), inside)
-"""
-NUMBERS = """\
-@triton.jit
-def number(a, in_memory: tl.constexpr, kind: tl.constexpr):
-    if in_memory:
-        return tl.load(a).to(kind)
-    else:
-        return tl.full([], a, kind)
-"""
-SUMS = """\
-@triton.jit
-def _add_parts(parts_ptr, sums_out, parts, n, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    col, which = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS), tl.program_id(1)
-    total = tl.zeros([ROWS, COLUMNS], parts_ptr.dtype.element_ty)
-    for start in range(0, parts, ROWS):
-        row = start + tl.arange(0, ROWS)
-        inside = (row < parts)[:, None] & (col < n)[None, :]
-        row = which * parts + row
-        total += load(parts_ptr, row, col, n, 1, inside, total.dtype)
-    store(sums_out, tl.sum(total, 0)[None, :], which + tl.arange(0, 1), col, n, (col < n)[None, :])
-"""
 
 
 class Triton:

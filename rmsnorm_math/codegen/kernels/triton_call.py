@@ -47,33 +47,6 @@ RESERVED = {
     ),
     *("torch", "triton", "wanted", "warps", "a", "make", "number", "parts", "sums"),
 }
-NUMBER_OF = """\
-def _number(a, kind, device):
-    if isinstance(a, torch.Tensor):
-        return a.to(kind)
-    if kind == torch.float64:  # a plain number would reach the kernel as float32
-        return torch.full((), a, dtype=kind, device=device)
-    return float(a)
-"""
-TILE_OF = '''\
-@functools.cache
-def _multiprocessors(device):
-    if device.type == "cpu":  # Triton's interpreter
-        return 2
-    return torch.get_device_module(device).get_device_properties(device).multi_processor_count
-
-
-def _tile(rows, n, a):
-    """Return rows and columns of a tile, the warps for it, and how many tiles are read ahead."""
-    columns = triton.next_power_of_2(n) if n <= WIDEST else min(WIDEST, 8192)
-    row_size = columns * a.element_size()
-    block = max(1, min(1024, 2**13 // row_size)) if n <= WIDEST else 1
-    while block > 1 and rows < 2 * block * _multiprocessors(a.device):
-        block //= 2
-    size = block * row_size
-    warps = max({least}, min({most} if size <= 2**16 else 16, size // 2**11))
-    return block, columns, warps, min(3, 1 + 2**16 // (size * {arrays}))
-'''
 
 
 def wrapper(plan: Rows, name: str, docstring: str) -> list[str]:
