@@ -23,6 +23,7 @@ from sympy import (
     IndexedBase,
     Integer,
     Max,
+    Mul,
     Piecewise,
     Sum,
     Symbol,
@@ -34,7 +35,7 @@ from sympy import (
 
 from benchmarks import tensors
 from benchmarks.machine import cpu
-from rmsnorm_math import differentiate, jacobian, vjp
+from rmsnorm_math import abbreviate, differentiate, evaluate, jacobian, vjp
 
 RECORD = Path(__file__).parents[1] / "docs/data/derivations.json"
 i, j, k, l, p, q, b = map(Idx, "ijklpqb")
@@ -126,6 +127,21 @@ def layer_norm_of_tanh_of_layer_norm(s: Bases) -> Expr:
     return centred(lambda r: tanh(inner(r)))(i)
 
 
+def eight_factors(s: Bases) -> Expr:
+    """Return a product that is nearly what `eight_indices` looks for."""
+    return Mul(*(s["x"][Idx(f"k{at}")] + s["a"][Idx(f"k{at}")] for at in range(8)))
+
+
+def eight_indices(s: Bases, expr: Expr) -> Expr:
+    indices = [Idx(f"h{at}") for at in range(8)]
+    *most, last = (s["x"][h] + s["a"][h] for h in indices)
+    return abbreviate(expr, {s["u"][tuple(indices)]: Mul(*most) * (last + s["c"][indices[-1]])})
+
+
+def power(s: Bases, expr: Expr) -> Expr:
+    return evaluate(expr, {s["x"]: ["2/3", "5/7"], epsilon: "123457/100003"}, n=2)
+
+
 Build = Callable[[Bases], Expr]
 Derive = Callable[[Bases, Expr], Expr]
 
@@ -187,6 +203,8 @@ SIZED: dict[str, tuple[Callable[[Bases, int], Expr], Derive, int]] = {
 }
 ALONE: dict[str, tuple[Build, Derive]] = {
     "LayerNorm of tanh of LayerNorm, VJP": (layer_norm_of_tanh_of_layer_norm, along("x", j)),
+    "abbreviation with eight indices": (eight_factors, eight_indices),
+    "value of a power like 123457/100003": (lambda s: Sum(s["x"][k] ** epsilon, (k, 1, n)), power),
 }
 
 

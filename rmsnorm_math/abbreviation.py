@@ -1,17 +1,24 @@
 """A quantity that occurs again and again becomes one symbol, and the symbol the quantity again."""
 
 from collections.abc import Collection, Mapping, Sequence
-from itertools import product
+from dataclasses import replace
 from typing import Any
 
-from sympy import Add, Basic, Expr, Indexed, Integer, Mul, S, exp
+from sympy import Add, Basic, Expr, Indexed, Mul, S
 
-from rmsnorm_math.definitions import Definition, definitions_of, divided_by, parts_of, tidy
+from rmsnorm_math.definitions import (
+    Definition,
+    definitions_of,
+    divided_by,
+    guarded,
+    parts_of,
+    tidy,
+)
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.names import freshen
 from rmsnorm_math.index.walk import depends, dummies_of
 from rmsnorm_math.inputs import as_expression
-from rmsnorm_math.matching import Names, assignments, matches, power_of
+from rmsnorm_math.matching import Names, assignments, how_often, matches, power_of
 
 
 def abbreviate(expr: Expr, definitions: Mapping[Any, Expr]) -> Expr:
@@ -56,7 +63,7 @@ def abbreviate(expr: Expr, definitions: Mapping[Any, Expr]) -> Expr:
         new = parts_of(divided) - there
         risky = {key for key, d in zip(definitions, given, strict=True) if d.risks & new}
         if not risky - wholes:
-            return result
+            return guarded(result, expr, given)
         wholes |= risky
 
 
@@ -76,7 +83,7 @@ def _abbreviated(
         known.append(Definition(definition.key, value, key in wholes))
     for _ in range(2):  # as it stands, and in the form in which alike quantities look alike
         for key, definition in zip(definitions, known, strict=True):
-            short = _write(result, definition)
+            short = _write(_write(result, replace(definition, whole=True)), definition)
             if short != result and depends(expr, key):
                 raise Refused(
                     f"{key} occurs in the expression already, and would come to mean two things: "
@@ -117,7 +124,7 @@ def substitute(expr: Expr, definitions: Mapping[Any, Expr]) -> Expr:
     for _ in range(len(known) + 1):
         replaced = _insert(result, known)
         if replaced == result:
-            return tidy(result, dummies_of(expr, *definitions.values()))
+            return guarded(tidy(result, dummies_of(expr, *definitions.values())), expr, known)
         result = freshen(replaced)
     raise Refused(f"the definitions {[*definitions]} use each other in a circle.")
 
@@ -140,36 +147,23 @@ def _found(node: Basic, known: Definition) -> Expr | None:
     bases = [base for base, _ in factors]
     if not {type(base) for base, _ in known.core} <= set(map(type, bases)):
         return None
-    for signs in product(*((1, -1) if base.is_Add else (1,) for base, _ in known.core)):
-        signed = [sign * base for sign, (base, _) in zip(signs, known.core, strict=True)]
-        for names, places in assignments(signed, bases, dict.fromkeys(known.indices), {}):
-            power = _power([factors[at] for at in places], [e for _, e in known.core])
-            turned = [e * power for s, (_, e) in zip(signs, known.core, strict=True) if s < 0]
-            if power == 0 or not all(e.is_integer for e in turned):
-                continue
-            used = {at: e * power for at, (_, e) in zip(places, known.core, strict=True)}
-            rest = Mul(*(base ** (e - used.get(at, 0)) for at, (base, e) in enumerate(factors)))
-            if lacking := [s.name for s, found in names.items() if found is None]:
-                raise Refused(
-                    f"{known.key.base} has the index {', '.join(lacking)}, and what it stands for "
-                    f"has not."
-                )
-            short = known.short.xreplace(names) ** power * S.NegativeOne ** Add(*turned)
-            return short * _write(rest, known)
+    forms = [(base, -base) if base.is_Add else (base,) for base, _ in known.core]
+    for names, places in assignments(forms, bases, dict.fromkeys(known.indices), {}):
+        power = how_often([factors[at] for at, _ in places], [e for _, e in known.core])
+        found = list(zip(places, known.core, strict=True))
+        turned = [e * power for (_, form), (base, e) in found if form != base]
+        if power == 0 or not all(e.is_integer for e in turned):
+            continue
+        used = {at: e * power for (at, _), (_, e) in found}
+        rest = Mul(*(base ** (e - used.get(at, 0)) for at, (base, e) in enumerate(factors)))
+        if lacking := [s.name for s, value in names.items() if value is None]:
+            raise Refused(
+                f"{known.key.base} has the index {', '.join(lacking)}, and what it stands for "
+                f"has not."
+            )
+        short = known.short.xreplace(names) ** power * S.NegativeOne ** Add(*turned)
+        return short * _write(rest, known)
     return None
-
-
-def _power(there: list[tuple[Expr, Expr]], needed: list[Expr]) -> Expr:
-    """Return how often the core is there: a whole number, negative in a denominator."""
-    ratios = [exponent / wanted for (_, exponent), wanted in zip(there, needed, strict=True)]
-    if len(ratios) == 1:
-        whole = ratios[0].is_integer or isinstance(there[0][0], exp)
-        return ratios[0] if whole else S.Zero
-    if not all(ratio.is_Rational for ratio in ratios):
-        return S.Zero
-    least = min(ratios, key=abs)
-    same = all(ratio * least > 0 for ratio in ratios)
-    return Integer(int(least)) if same else S.Zero
 
 
 def _insert(node: Basic, known: list[Definition]) -> Basic:

@@ -17,9 +17,14 @@ from rmsnorm_math.index.enter import enter
 from rmsnorm_math.index.leave import leave
 from rmsnorm_math.index.ranges import known_ranges
 from rmsnorm_math.index.survey import survey
-from rmsnorm_math.index.walk import Ranges, declared, dummies_of, free_symbols
+from rmsnorm_math.index.walk import Ranges, dummies_of
 from rmsnorm_math.inputs import Stated, as_expression, as_ranges, as_variable
-from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes, refuse_variable
+from rmsnorm_math.refusals import (
+    refuse_escaped,
+    refuse_expression,
+    refuse_lookalikes,
+    refuse_variable,
+)
 
 
 def differentiate(expr: Expr, wrt: Expr, ranges: Stated | None = None) -> Expr:
@@ -39,8 +44,9 @@ def differentiate(expr: Expr, wrt: Expr, ranges: Stated | None = None) -> Expr:
         ``{j: (lower, upper)}``, inclusive. By default an index runs where its
         `Idx` declares, ``Idx("j", n)`` from 0 to n-1; else where the sums over
         its axis run, from 1 or 0 to the end, if every element of that axis in
-        `expr` lies there; a shape says how long an axis is. No condition is
-        left for what is known, and every other remains, as a `Piecewise`.
+        `expr` lies there; a shape says how long an axis is. What is stated or
+        declared of an index says nothing of another. No condition is left for
+        what is known, and every other remains, as a `Piecewise`.
 
     Raises
     ------
@@ -132,14 +138,7 @@ def entered(
 def finished(expr: Expr, given: list[Expr], ranges: Ranges, names: Iterable[Expr]) -> Expr:
     """Return `expr` as SymPy writes it, unless it shows what was not `given`."""
     result = leave(expr, names)
-    ends = [end for span in ranges.values() for end in span]
-    if escaped := free_symbols(result) - free_symbols(
-        *given, *ranges, *map(S, ends), *declared(*given)
-    ):
-        raise Refused(
-            f"the result would depend on {', '.join(sorted(map(str, escaped)))}, which is not in "
-            f"what was given: this is a mistake of this package. Please report the expression."
-        )
+    refuse_escaped(result, *given, *ranges, *(S(end) for span in ranges.values() for end in span))
     if result.has(S.NaN, S.ComplexInfinity) and not any(e.has(S.ComplexInfinity) for e in given):
         raise Refused(
             "a term of the result has no value: where two indices are equal, there is a division "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sympy import Dummy, Expr, Idx, Indexed, IndexedBase, KroneckerDelta, Mul, Piecewise, Symbol
+from sympy import Dummy, Expr, Idx, Indexed, IndexedBase, KroneckerDelta, Mul, Piecewise, S, Symbol
 
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.contraction import contracted
@@ -23,7 +23,7 @@ from rmsnorm_math.index.walk import (
 )
 from rmsnorm_math.inputs import as_expressions
 from rmsnorm_math.matching import power_of
-from rmsnorm_math.refusals import refuse_lookalikes
+from rmsnorm_math.refusals import refuse_escaped, refuse_lookalikes
 
 
 def tidy(expr: Expr, names: Iterable[Expr]) -> Expr:
@@ -122,6 +122,13 @@ def definitions_of(expr: Expr, given: Mapping[Any, Expr]) -> list[Definition]:
         if value.is_number:
             raise Refused(f"{key} stands for the number {value}: there is nothing to look for.")
     return [_general(key, value) for key, value in tidy.items()]
+
+
+def guarded(result: Expr, expr: Expr, definitions: Iterable[Definition]) -> Expr:
+    """Return `result`, unless it depends on what neither `expr` nor a definition has."""
+    parts = ((d.indices, part) for d in definitions for part in (d.key, d.value))
+    refuse_escaped(result, expr, *(part.xreplace(dict.fromkeys(s, S.One)) for s, part in parts))
+    return result
 
 
 def _general(key: Expr, value: Expr) -> Definition:

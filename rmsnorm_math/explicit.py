@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, SupportsIndex, TypeAlias, overload
 
-from sympy import Dummy, Expr, Idx, Integer, Matrix, MatrixBase, Symbol, Tuple
+from sympy import Dummy, Expr, Idx, Integer, Matrix, MatrixBase, S, Symbol, Tuple
 
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.names import freshen
-from rmsnorm_math.index.ranges import known_range
+from rmsnorm_math.index.ranges import beyond, known_range
 from rmsnorm_math.index.walk import declared, free_indices, nodes
 from rmsnorm_math.inputs import as_expression
-from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
+from rmsnorm_math.refusals import refuse_escaped, refuse_expression, refuse_lookalikes
 from rmsnorm_math.writing import written
 
 Axis: TypeAlias = Expr | tuple[Expr, SupportsIndex, SupportsIndex]
@@ -34,7 +34,8 @@ def instantiate(expr: Expr, *axes: Axis, **sizes: SupportsIndex) -> Expr | Matri
         No, one or two free indices: the result is a scalar, a column, or a
         matrix with the first index as its row. An index runs over what its
         `Idx` declares, else over what the sums of that axis show, else from 1
-        to the only length given; write ``(j, 1, 4)`` for another range.
+        to the only length given, unless the axis has an element beyond; write
+        ``(j, 1, 4)`` for another range.
     **sizes
         A number for each length, and for each index that is to be fixed, by
         name. A sum from 1 to 0 is 0.
@@ -67,7 +68,9 @@ def instantiate(expr: Expr, *axes: Axis, **sizes: SupportsIndex) -> Expr | Matri
     numbers = named(fresh, sizes, indices)
     spans = [_span(axis, expr, numbers, sizes) for axis in axes]
     if not spans:
-        return written(fresh, numbers)
+        result = written(fresh, numbers)
+        refuse_escaped(result, expr)
+        return result
     rows, columns = [*spans, [None]][:2]
     row, column = [*indices, None][:2]
 
@@ -75,7 +78,9 @@ def instantiate(expr: Expr, *axes: Axis, **sizes: SupportsIndex) -> Expr | Matri
         fixed = {column: Integer(columns[q])} if column else {}
         return written(fresh, numbers | {row: Integer(rows[p])} | fixed)
 
-    return Matrix(len(rows), len(columns), entry)
+    matrix = Matrix(len(rows), len(columns), entry)
+    refuse_escaped(Tuple(*matrix), expr)
+    return matrix
 
 
 def named(expr: Expr, sizes: Mapping[str, Any], axes: list[Expr] | None = None) -> dict[Expr, Expr]:
@@ -153,5 +158,10 @@ def _span(axis: Any, expr: Expr, numbers: Mapping[Expr, Expr], sizes: Mapping[st
     if len(lengths) != 1:
         raise Refused(
             f"nothing says where {index} runs: write ({index}, 1, 3), with the number of elements."
+        )
+    if (found := beyond(index, (S.One, Integer(lengths[0])), expr, numbers)) is not None:
+        raise Refused(
+            f"nothing says that {index} runs from 1 to {lengths[0]}: its axis has an element at "
+            f"{found}, too. Write ({index}, 0, 2), with its first and its last value."
         )
     return range(1, lengths[0] + 1)

@@ -15,7 +15,6 @@ from rmsnorm_math.index.enter import enter
 from rmsnorm_math.index.inner import bracket
 from rmsnorm_math.index.names import named_like
 from rmsnorm_math.index.ranges import (
-    declared_span,
     is_length,
     known_ranges,
     refuse_unclear,
@@ -114,8 +113,9 @@ def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Stated | None = None) -> Ex
             unknown[bound] = ends
         limits.append((bound, *(span or ends)))
         inner, factor = put(inner, index, bound), put(factor, index, bound)
-    shown = survey([inner, factor, wrt], ranges | {bound: (*ends,) for bound, *ends in limits})
-    bounds = known_ranges(shown) | _shared(wrt, unknown, shown)
+    runs: Ranges = {bound: (*ends,) for bound, *ends in limits}
+    shown = survey([inner, factor, wrt], ranges, runs)
+    bounds = known_ranges(shown) | runs | _shared(wrt, unknown, shown)
     factor = contracted(factor, bounds)
     terms = terms_of_derivative(contracted(inner, bounds), wrt, bounds)
     result = Add(*(times(factor, term) for term in terms))
@@ -131,7 +131,7 @@ def _shared(wrt: Expr, unknown: Ranges, shown: Survey) -> Ranges:
     """Return the unknown ranges of those indices of `wrt` beside which only an output's stands."""
     found: Ranges = {}
     for at, index in enumerate(getattr(wrt, "indices", ())):
-        for output in unknown if declared_span(index, shown) is None else ():
+        for output in unknown:
             if shown.places[wrt.base, at] - {index} == {output}:
                 found[index] = unknown[output]
     return found
@@ -172,11 +172,11 @@ def jvp(y: Expr, wrt: Expr, tangent: Expr, ranges: Stated | None = None) -> Expr
     if list(getattr(wrt, "indices", ())) != inputs:
         raise Refused(f"the tangent {tangent} of {wrt} needs the same indices as {wrt}.")
     inner = entered(y, ranges, wrt, tangent)
-    spans = [declared_span(index, survey([], ranges)) for index in inputs]
+    spans = [survey(inputs, ranges).stated.get(index) for index in inputs]
     own = [Dummy(integer=True) for _ in inputs]  # y may have another index of the same name
     by = wrt.base[own] if inputs else wrt
-    stated = ranges | {index: span for index, span in zip(own, spans, strict=True) if span}
-    bounds = known_ranges(survey([inner, by], stated))
+    runs = {index: span for index, span in zip(own, spans, strict=True) if span}
+    bounds = known_ranges(survey([inner, by], ranges, runs))
 
     def change(element: Indexed) -> Expr:
         places = zip(element.indices, spans, strict=True)

@@ -1,8 +1,8 @@
 """Where does a pattern with open indices occur? Matches, whatever bound indices are called."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from sympy import Add, Basic, Expr, Idx, Indexed, IndexedBase, KroneckerDelta, Mul, exp
+from sympy import Add, Basic, Expr, Idx, Indexed, IndexedBase, Integer, KroneckerDelta, Mul, S, exp
 from sympy.core.operations import LatticeOp
 
 from rmsnorm_math.index.walk import BINDERS
@@ -18,6 +18,19 @@ def power_of(node: Basic) -> tuple[Expr, Expr]:
         return exp(rest), factor
     base, exponent = node.as_base_exp()
     return base, exponent
+
+
+def how_often(there: list[tuple[Expr, Expr]], needed: list[Expr]) -> Expr:
+    """Return how often a core is there: a whole number, negative in a denominator."""
+    ratios = [exponent / wanted for (_, exponent), wanted in zip(there, needed, strict=True)]
+    if len(ratios) == 1:
+        whole = ratios[0].is_integer or isinstance(there[0][0], exp)
+        return ratios[0] if whole else S.Zero
+    if not all(ratio.is_Rational for ratio in ratios):
+        return S.Zero
+    least = min(ratios, key=abs)
+    same = all(ratio * least > 0 for ratio in ratios)
+    return Integer(int(least)) if same else S.Zero
 
 
 def matches(pattern: Basic, node: Basic, found: Names, bound: Names) -> Iterator[Names]:
@@ -47,27 +60,56 @@ def matches(pattern: Basic, node: Basic, found: Names, bound: Names) -> Iterator
     elif isinstance(pattern, BINDERS):
         yield from _sums(pattern, node, found, bound)
     elif isinstance(pattern, UNORDERED):
-        for names, _ in assignments(list(pattern.args), list(node.args), found, bound):
+        for names, _ in assignments([(arg,) for arg in pattern.args], node.args, found, bound):
             yield names
     else:
         yield from _in_order(pattern.args, node.args, found, bound)
 
 
 def assignments(
-    patterns: list[Basic], nodes: list[Basic], found: Names, bound: Names
-) -> Iterator[tuple[Names, list[int]]]:
-    """Yield each way to find every pattern among the nodes, and at which place each one is."""
+    patterns: Sequence[tuple[Basic, ...]], nodes: Sequence[Basic | None], found: Names, bound: Names
+) -> Iterator[tuple[Names, list[tuple[int, Basic]]]]:
+    """Yield each way to find one form of every pattern among the nodes: its place, and the form.
+
+    What is at the fewest places is placed first, and nothing where not all can have one.
+    """
     if not patterns:
         yield found, []
         return
-    first, *rest = patterns
-    for at, node in enumerate(nodes):
-        if node is None:
-            continue
-        for names in matches(first, node, found, bound):
+    options = [
+        [
+            (at, form)
+            for form in forms
+            for at, node in enumerate(nodes)
+            if node is not None and next(matches(form, node, found, bound), None) is not None
+        ]
+        for forms in patterns
+    ]
+    if not _fit([[at for at, _ in ways] for ways in options]):
+        return
+    first = min(range(len(patterns)), key=lambda at: len(options[at]))
+    rest = [*patterns[:first], *patterns[first + 1 :]]
+    for at, form in options[first]:
+        for names in matches(form, nodes[at], found, bound):
             left = [None if place == at else other for place, other in enumerate(nodes)]
             for complete, places in assignments(rest, left, names, bound):
-                yield complete, [at, *places]
+                yield complete, [*places[:first], (at, form), *places[first:]]
+
+
+def _fit(options: list[list[int]]) -> bool:
+    """Return whether each can have one of its options for itself (Kuhn's algorithm)."""
+    taken: dict[int, int] = {}
+
+    def place(one: int, tried: set[int]) -> bool:
+        for at in options[one]:
+            if at not in tried:
+                tried.add(at)
+                if at not in taken or place(taken[at], tried):
+                    taken[at] = one
+                    return True
+        return False
+
+    return all(place(one, set()) for one in range(len(options)))
 
 
 def _in_order(

@@ -2,6 +2,7 @@
 
 from sympy import (
     Add,
+    Derivative,
     DiagMatrix,
     DiagonalOf,
     Expr,
@@ -27,10 +28,10 @@ from rmsnorm_math.index.contraction import contracted
 from rmsnorm_math.index.enter import enter
 from rmsnorm_math.index.leave import leave
 from rmsnorm_math.index.names import freshen, rename_bound
-from rmsnorm_math.index.walk import BINDERS, dummies_of
+from rmsnorm_math.index.walk import BINDERS, dummies_of, free_symbols
 from rmsnorm_math.inputs import as_expression, as_index, as_length
 from rmsnorm_math.masks import Sizes, conditions_outside, mask, spare_symbols
-from rmsnorm_math.refusals import refuse_expression, refuse_lookalikes
+from rmsnorm_math.refusals import refuse_escaped, refuse_expression, refuse_lookalikes
 
 
 def matrix_form(entry: Expr, row: Expr, column: Expr, size: Expr) -> MatrixExpr:
@@ -72,12 +73,14 @@ def matrix_form(entry: Expr, row: Expr, column: Expr, size: Expr) -> MatrixExpr:
     if row == column:
         raise Refused(f"{row} is given for the row and for the column: give two indices.")
     refuse_expression(entry)
-    fresh = freshen(leave(contracted(enter(entry), {}), dummies_of(entry)))
+    names = dummies_of(entry)
+    fresh = freshen(leave(contracted(enter(entry), {}), names))
     refuse_lookalikes(fresh, row, column)
     result = _matrix(fresh, row, column, {row: size, column: size})
     _refuse_two_shapes(result)
-    names = dummies_of(entry)
-    return result.xreplace({total: rename_bound(total, names) for total in result.atoms(*BINDERS)})
+    result = result.xreplace({s: rename_bound(s, names) for s in result.atoms(*BINDERS)})
+    refuse_escaped(result, size, *(free_symbols(entry) - {row, column}))
+    return result
 
 
 def _matrix(entry: Expr, row: Expr, column: Expr, sizes: Sizes) -> MatrixExpr:
@@ -172,6 +175,9 @@ def _vector(factor: Expr, index: Expr, sizes: Sizes) -> MatrixExpr:
         return scalar * (HadamardProduct(*vectors) if len(vectors) > 1 else vectors[0])
     if isinstance(factor, Pow) and factor.exp.is_number:
         return HadamardPower(_vector(factor.base, index, sizes), factor.exp)
+    if isinstance(factor, Derivative) and factor.atoms(Indexed) == {element := factor.variables[0]}:
+        (t,) = spare_symbols("t", factor)
+        return _vector(element, index, sizes).applyfunc(Lambda(t, factor.xreplace({element: t})))
     inner = [arg for arg in factor.args if arg.has(index)]
     if isinstance(factor, Application | Pow) and len(inner) == 1:
         return _vector(inner[0], index, sizes).applyfunc(_of_one(factor, inner[0]))

@@ -24,7 +24,9 @@ from sympy.matrices.expressions.matexpr import MatrixElement
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.walk import (
     BINDERS,
+    declared,
     depends,
+    free_symbols,
     index_symbols,
     limits_of,
     name,
@@ -63,6 +65,15 @@ def refuse_expression(expr: Expr) -> None:
         ):
             raise Refused(f"{node} holds an infinite number: only a sum may go to infinity.")
     _refuse_bare_bases(expr)
+
+
+def refuse_escaped(result: Basic, *given: Basic) -> None:
+    """Raise if `result` depends on what is not in what was `given`: the last guard of a door."""
+    if escaped := free_symbols(result) - free_symbols(*given) - declared(*given):
+        raise Refused(
+            f"the result would depend on {', '.join(sorted(map(str, escaped)))}, which is not in "
+            f"what was given: this is a mistake of this package. Please report the expression."
+        )
 
 
 def refuse_variable(expr: Expr, wrt: Expr) -> None:

@@ -2,42 +2,38 @@
 
 An index runs over what is stated, else over what its `Idx` declares, else over the elements that
 the expression has on that axis; a whole axis is 1..n or, where a case counts from 0, 0..n-1.
+Where no sum runs over a whole axis, a result must be right beyond them as well.
 """
 
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from functools import cache
 from itertools import islice, product
 from typing import Any
 
 import mpmath
 from sympy import (
-    Basic,
     Eq,
     Expr,
     Idx,
     Indexed,
     IndexedBase,
     KroneckerDelta,
-    Piecewise,
-    Product,
-    Subs,
-    Sum,
+    S,
     Symbol,
     sympify,
 )
 
-from tests.differences import Scope, difference, holds, loops, value
+from tests.differences import Scope, difference, value
 from tests.drawn import World, m, n, t
+from tests.elements import UNDEFINED, Axes, free_of, limits_on, tied, touch
 
 SIZES = (3, 1, 2)
 POINTS = 5
 DIGITS = 40
-#: An element that is not there, or no number: the case says nothing at this point.
-UNDEFINED = (KeyError, ZeroDivisionError, OverflowError, ValueError)
-Axes = dict[tuple[Any, ...], set[Any]]
+#: The limits of a sum over a whole axis, as the rule has it.
+WHOLE = {(S(low), end) for end in (n, m) for low, end in ((1, end), (0, end - 1), (0, end))}
 
 
 def undefined_f(at: Any) -> Any:
@@ -70,64 +66,6 @@ def numbers(size: int, *exprs: Expr) -> dict[Any, Any]:
     return scope
 
 
-def free_of(expr: Basic, indices: tuple[Expr, ...]) -> set[Expr]:
-    """Return those of the indices that occur free: the limits of a sum bind, its ends do not."""
-    if expr in indices:
-        return {expr}
-    if isinstance(expr, Sum | Product):
-        free = free_of(expr.function, indices)
-        for index, *ends in expr.limits:
-            free = (free - {index}).union(*(free_of(end, indices) for end in ends))
-        return free
-    if isinstance(expr, Subs):
-        free = free_of(expr.expr, indices) - set(expr.variables)
-        return free.union(*(free_of(point, indices) for point in expr.point))
-    if isinstance(expr, Indexed):
-        return set().union(*(free_of(index, indices) for index in expr.indices))
-    if isinstance(expr, Idx | Symbol):
-        return set()
-    return set().union(*(free_of(arg, indices) for arg in expr.args))
-
-
-def touch(expr: Basic, scope: Scope, into: Axes, bound: frozenset[Expr] = frozenset()) -> None:
-    """Add to `into` the place, on each axis, of each element that the expression has.
-
-    At None are the indices that stand there: those that are bound in a sum show the axis.
-    """
-    if isinstance(expr, Indexed):
-        for axis, index in enumerate(expr.indices):
-            into[expr.base, axis, "shown"] |= free_of(index, tuple(bound))
-            into[expr.base, axis, "free"] |= {index} - bound
-            with suppress(KeyError):
-                into[expr.base, axis] |= {int(value(index, scope))}
-    elif isinstance(expr, Sum | Product):
-        within = bound.union(index for index, *_ in expr.limits)
-        try:
-            inner = list(loops(expr.limits, scope))
-        except KeyError:
-            inner = [{key: v for key, v in scope.items() if key not in within}]
-        if not inner:  # a sum without terms shows its axis, and no element of it
-            shown: Axes = defaultdict(set)
-            touch(expr.function, {}, shown, within)
-            for key in [key for key in shown if key[2:]]:
-                into[key] |= shown[key]
-        for here in inner:
-            touch(expr.function, here, into, within)
-    elif isinstance(expr, Piecewise):
-        for part, condition in expr.args:
-            try:
-                holding = holds(condition, scope)
-            except UNDEFINED:
-                holding = None
-            if holding is not False:
-                touch(part, scope, into, bound)
-            if holding:
-                break
-    else:
-        for arg in expr.args:
-            touch(arg, scope, into, bound)
-
-
 class Domain:
     """Where the free indices of an expression, and of a variable, run for one size.
 
@@ -153,7 +91,7 @@ class Domain:
         some = {s: values for s, values in looped.items() if values}
         for chosen in islice(product(*some.values()), 64):
             known = dict(zip(some, chosen, strict=True))
-            touch(expr, {**scope, **known}, self.axes, frozenset(looped))
+            touch(expr, {**scope, **known}, self.axes, frozenset(looped), shown=True)
         touch(wrt, {}, self.axes)
         self.stated: Axes = defaultdict(set)
         of_wrt = {s: r for s, r in self.known.items() if s in free_of(wrt, world.indices)}
@@ -162,6 +100,11 @@ class Domain:
             touch(wrt, {**scope, **known}, self.stated)
         by = {key[:2]: found for key, found in self.axes.items() if key[2:] == ("shown",) and found}
         self.shown, self.summed = set(by), {key for key, found in by.items() if found - set(looped)}
+        limits: Axes = defaultdict(set)
+        limits_on(expr, {}, limits)
+        self.open = {key for key in self.shown if not limits[key] & WHOLE and not key[0].shape}
+        if self.bound or tied(expr, world.indices) & set(self.free):
+            self.open = set()
         self.beside: Axes = defaultdict(set)  # what a variable shows whose indices are others
         self.whole, self.shaped = span(world.whole, scope), bool(world.bases[0].shape)
 
@@ -208,7 +151,9 @@ class Domain:
     def candidates(self, index: Expr) -> list[int]:
         if index in self.known:
             return self.known[index]
-        return sorted({*self.whole}.union(*self.on(index, self.shown)))
+        found = {*self.whole}.union(*self.on(index, self.shown))
+        beyond = {min(found) - 1, max(found) + 1} if self.on(index, self.open) else set()
+        return sorted(found | beyond)
 
     def points(self, most: int = POINTS) -> Iterator[dict[Any, Any]]:
         """Yield the scope at some points of the domain, always the same ones."""
@@ -224,7 +169,8 @@ class Domain:
         for expr in (self.wrt,) if self.bound else (self.expr, self.wrt):
             touch(expr, {**self.scope, **point}, met)
         return all(
-            met[axis] <= self.axes[axis] | self.stated[axis] for axis in self.shown & set(met)
+            met[axis] <= self.axes[axis] | self.stated[axis]
+            for axis in (self.shown - self.open) & set(met)
         )
 
 

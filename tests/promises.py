@@ -26,20 +26,17 @@ from rmsnorm_math import (
 )
 from tests.differences import Scope, value
 from tests.drawn import Case, m, n
+from tests.elements import UNDEFINED, Axes, free_of, touch
 from tests.judge import (
     DIGITS,
     SIZES,
-    UNDEFINED,
-    Axes,
     Domain,
     Unjudged,
     assert_close,
-    free_of,
     number,
     numbers,
     slope,
     told,
-    touch,
 )
 from tests.matrix_values import rows
 
@@ -201,6 +198,7 @@ def along(
             for s, values in spans.items():  # the tangent shows the axis
                 domain.axes[at[s]] |= {*values}
                 domain.shown.add(at[s])
+                domain.open.discard(at[s])
         compared += compare(domain, result, expected, f"{y} by {wrt} along {bar}")
     return compared
 

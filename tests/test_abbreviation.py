@@ -1,13 +1,26 @@
 """A symbol stands for a quantity wherever it occurs, and only there."""
 
 import pytest
-from sympy import Function, Idx, IndexedBase, Piecewise, Sum, Symbol, exp, sin, sqrt
+from sympy import (
+    Function,
+    Idx,
+    IndexedBase,
+    KroneckerDelta,
+    Mul,
+    Piecewise,
+    Sum,
+    Symbol,
+    exp,
+    sin,
+    sqrt,
+)
 
 from rmsnorm_math import (
     Refused,
     abbreviate,
     contract,
     evaluate,
+    jacobian,
     matching,
     notation,
     rms,
@@ -100,6 +113,13 @@ def test_eight_indices_are_found_without_trying_all_orders(monkeypatch):
     ids, others = ([Idx(f"{letter}{at}") for at in range(8)] for letter in "ij")
     assert abbreviate(A[others] ** 2 * x[j], {u[ids]: A[ids] ** 2}) == u[others] * x[j]
     assert len(tried) < 100
+    there, nearly = (Mul(*(a[s] + c[s] for s in of[:7])) for of in (others, ids))
+    for whole, sought in (
+        (there * (a[i] + c[i]), nearly * (a[ids[7]] + A[ids])),  # one is nowhere
+        (there * (a[i] + A[others]), nearly * (a[ids[7]] + c[ids[7]])),  # eight for seven places
+    ):
+        assert abbreviate(whole, {u[ids]: sought}) == whole
+    assert len(tried) < 20_000
 
 
 def counted(function, calls):
@@ -135,6 +155,13 @@ def test_substitute_captures_no_index_and_reaches_into_sums():
     assert substitute(t, {t: Symbol("R") + 1, Symbol("R"): r}) == r + 1
 
 
+def test_a_whole_definition_comes_before_a_part_of_it():
+    softmax = exp(a[i]) / Sum(exp(a[k]), (k, 1, n))
+    u, first = IndexedBase("u"), jacobian(softmax, a[j])
+    assert abbreviate(first, {u[i]: softmax}) == u[i] * KroneckerDelta(i, j) - u[i] * u[j]
+    assert substitute(abbreviate(first, {u[i]: softmax}), {u[i]: softmax}) == first
+
+
 def test_nothing_is_divided_by_what_may_be_zero():
     x, gamma, ybar, y = notation.x, notation.gamma, notation.ybar, IndexedBase("y")
     short = {notation.r: rms(), y[i]: rmsnorm()}
@@ -149,6 +176,6 @@ def test_nothing_is_divided_by_what_may_be_zero():
     whole = (t * c[i] + n * t) * sin(part)
     assert abbreviate(whole, {R: whole, u[i]: whole}) == R
     whole = f(part) * (n - 1) ** 2 * a[j]
-    assert abbreviate(whole, {u[j]: whole, Q: whole}) == Q
+    assert abbreviate(whole, {u[j]: whole, Q: whole}) == u[j]
     short = {u[i]: (n - 1) * c[i], Q: t * c[i] * (n - 1) * c[i] / n}
     assert abbreviate(t * c[i] * (n - 1) * c[i], short) == t * c[i] * u[i]

@@ -3,7 +3,19 @@
 from math import prod
 
 import pytest
-from sympy import Idx, IndexedBase, KroneckerDelta, Max, Min, Piecewise, Sum, Symbol, floor
+from sympy import (
+    Dummy,
+    Idx,
+    IndexedBase,
+    KroneckerDelta,
+    Max,
+    Min,
+    Piecewise,
+    Sum,
+    Symbol,
+    exp,
+    floor,
+)
 
 from rmsnorm_math import contract, differentiate, instantiate
 from tests.differences import elements, value
@@ -211,6 +223,13 @@ def test_an_empty_sum_of_a_constant_stays_empty():
 
 def test_sums_over_different_names_of_the_dummy_become_one():
     assert contract(Sum(a[k], (k, 1, n)) - Sum(a[j], (j, 1, n))) == 0
+
+
+def test_sums_over_dummies_that_print_alike_become_one():
+    one, other = (Sum(a[s], (s, 1, n)) for s in (Dummy("k"), Dummy("k")))
+    total = Sum(a[k], (k, 1, n))
+    assert (contract(one - other), contract(one / other)) == (0, 1)
+    assert contract(a[i] * one / other**2 + exp(one + other)) == a[i] / total + exp(2 * total)
 
 
 def test_conditions_of_several_factors_are_one_condition():

@@ -1,5 +1,7 @@
 """Functions, known and undefined, powers, products and logarithms: derivatives that one can use."""
 
+import pickle
+
 import pytest
 from sympy import (
     Abs,
@@ -8,6 +10,7 @@ from sympy import (
     Idx,
     IndexedBase,
     KroneckerDelta,
+    Max,
     Product,
     Rational,
     Subs,
@@ -117,6 +120,14 @@ def test_a_likelihood_comes_together_again():
     rate = Symbol("rate", positive=True)
     powers = Product(rate ** y[k], (k, 1, n))
     assert differentiate(powers, rate) == powers * Sum(y[k], (k, 1, n)) / rate
+
+
+def test_a_result_has_nothing_of_an_earlier_one_that_printed_alike():
+    for index in (Idx("p", (1, n)), Idx("p"), Symbol("p", integer=True)):
+        first = differentiate(sin(f(Max(n, x[index]))), x[i])
+        second = differentiate(first, x[i])
+        assert pickle.loads(pickle.dumps(second)) == second
+        assert {s for s in second.atoms(Idx, Symbol) if str(s) == "p"} <= {index, *index.args}
 
 
 def test_a_product_whose_factors_may_be_zero_leaves_each_out():

@@ -26,7 +26,16 @@ from sympy import (
     tanh,
 )
 
-from rmsnorm_math import abbreviate, contract, instantiate, jacobian, matrix_form, rms, rmsnorm
+from rmsnorm_math import (
+    abbreviate,
+    contract,
+    differentiate,
+    instantiate,
+    jacobian,
+    matrix_form,
+    rms,
+    rmsnorm,
+)
 from rmsnorm_math.notation import b, gamma, i, j, k, m, n, r, x
 from tests.refusals import refusal
 
@@ -82,6 +91,10 @@ FORMS = {
     "the diagonal of a function": (
         delta(i, j) * f(x[i]),
         DiagMatrix(Mx.applyfunc(of_f)),
+    ),
+    "the diagonal of a second derivative": (
+        delta(i, j) * differentiate(differentiate(f(x[i]), x[i]), x[i]),
+        DiagMatrix(Mx.applyfunc(Lambda(t, f(t).diff(t, 2)))),
     ),
     "a vector that a function is applied to": (
         exp(x[i]) * z[j],

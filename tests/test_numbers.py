@@ -17,7 +17,7 @@ from sympy import (
     sqrt,
 )
 
-from rmsnorm_math import evaluate, finite_difference, instantiate
+from rmsnorm_math import Refused, evaluate, finite_difference, instantiate
 from tests.refusals import refusal
 
 a, c = IndexedBase("a"), IndexedBase("c")
@@ -115,6 +115,12 @@ def test_an_axis_runs_over_what_its_index_declares_or_the_sums_show():
     assert list(instantiate(shown, i, n=2)) == [a[0] * (a[0] + a[1]), a[1] * (a[0] + a[1])]
     assert list(instantiate(i, i, n=3)) == [1, 2, 3]
     assert instantiate(c[j], i, j, n=2).shape == (2, 2), "a row may be the same in each place"
+    for beside, at in ((a[0], 0), (a[4], 4), (Sum(a[k + 1], (k, 1, n)), 4)):
+        with pytest.raises(Refused, match=f"nothing says .* has an element at {at}, too"):
+            instantiate(a[i] * beside, i, n=3)
+        assert instantiate(a[i] * beside, (i, 0, 1), n=3).shape == (2, 1)
+    with pytest.raises(Refused, match="has an element at 0, too"):
+        instantiate(a[zero] * a[i], zero, i, n=3)
 
 
 def test_what_a_condition_leaves_out_needs_no_value():

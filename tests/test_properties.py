@@ -23,6 +23,7 @@ from sympy import (
 )
 
 from rmsnorm_math import Refused, differentiate
+from rmsnorm_math.index import ranges
 from tests import promises
 from tests.drawn import Case, World, m, n, t
 from tests.drawn_forms import features
@@ -114,6 +115,18 @@ def test_what_was_wrong_once_is_right(name):
             promise(case)
 
 
+def test_a_declared_index_speaks_of_itself_alone():
+    squares = Sum(a[zero] ** 2, (zero, 1, n - 1))
+    case = Case(World((zero, j), (a, c, A, T), 1), Product(squares, (j, 1, n)), (a[j], a[zero]))
+    assert promises.derivative(case)
+
+
+def test_an_axis_has_the_elements_that_a_condition_leaves_out():
+    part = Sum(a[stated] ** 2, (stated, 1, n - 1))  # at n = 1 no term of its derivative holds
+    case = Case(World((stated, j), (a, c, A, T), 0), part, (a[stated], a[j]))
+    assert promises.backward(case)
+
+
 def test_a_range_wider_than_its_index_declares_is_refused():
     total = Sum(a[stated], (j, 0, n - 1), (stated, 1, n - 1))
     with pytest.raises(Refused, match="declares"):
@@ -136,6 +149,14 @@ def test_a_wrong_derivative_is_found(fault, monkeypatch):
     total = Sum(a[k] ** 2, (k, 2, n))
     case = Case(World((j, k), (a, c, A, T), 1), total, (a[j],), {j: (1, n)})
     with pytest.raises(AssertionError, match=r"should be|escapes"):
+        promises.derivative(case)
+
+
+def test_a_condition_that_is_loosened_is_found(monkeypatch):
+    case = Case(World((j, k), (a, c, A, T), 1), Sum(a[k] ** 2, (k, 2, n)), (a[j],))
+    assert promises.derivative(case)
+    monkeypatch.setattr(ranges, "_is_whole", lambda *_: True)
+    with pytest.raises(AssertionError, match="should be 0"):
         promises.derivative(case)
 
 

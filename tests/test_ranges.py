@@ -83,14 +83,14 @@ def test_an_element_by_which_is_differentiated_shows_no_range():
 
 
 def test_an_element_outside_the_sums_of_an_axis_shows_another_range():
-    y = A[i + 1, j] * A[i, i] * x[i] * x[j] * Sum(x[k + 1], (k, 1, n))
+    y = x[i + 1] * x[j] * Sum(x[k], (k, 1, n))
     with pytest.raises(ValueError, match="range of the index j is not clear: several"):
         vjp(y, x[i], ybar[i, j], {i: (1, n)})
 
 
 X, G = IndexedBase("x", shape=(n,)), IndexedBase("g", shape=(n,))
 t, whole = Symbol("t", integer=True), Symbol("t", integer=True, positive=True)
-u, v = Idx("u", (1, m)), Idx("v", n)
+u, v, w = Idx("u", (1, m)), Idx("v", n), Idx("w", (2, n))
 squares = Sum(x[k] ** 2, (k, 1, n))
 SHOWN = {
     "a sum from 1": (j, [squares, x[j]], (1, n)),
@@ -99,7 +99,11 @@ SHOWN = {
     "an index that is a symbol": (t, [squares, x[t]], (1, n)),
     "a length that is an index": (whole, [squares, x[whole]], None),
     "what an Idx declares": (v, [squares, x[v]], (0, n - 1)),
-    "an Idx of the same axis": (j, [x[u], x[j]], (1, m)),
+    "an Idx of the same axis": (j, [x[u], x[j]], None),
+    "an Idx of the same axis beside a sum": (j, [squares, x[u], x[j]], None),
+    "an Idx within the sum": (j, [squares, x[w], x[j]], (1, n)),
+    "an Idx that a delta makes equal": (j, [KroneckerDelta(j, u) * x[u]], None),
+    "a shape and an Idx from 0": (j, [X[v] * X[j]], (0, n - 1)),
     "a delta with a bound index": (j, [Sum(KroneckerDelta(j, k) * x[k], (k, 1, n))], (1, n)),
     "a shape": (j, [X[j]], (1, n)),
     "a shape and a sum from 0": (j, [Sum(X[k] * X[k + 1], (k, 0, n - 2)), X[j]], (0, n - 1)),
@@ -129,12 +133,24 @@ def test_a_range_is_known_where_something_shows_it(case):
 
 def test_what_is_stated_comes_first():
     assert known_range(j, squares, x[j], stated={j: (2, n)}) == (2, n)
-    assert known_range(j, x[i], x[j], stated={i: (1, n)}) == (1, n)
-    assert known_range(j, x[i], x[j], stated={i: (2, n)}) is None
+    assert known_range(i, x[i], x[j], stated={j: (1, n)}) is None
+    assert known_range(j, squares, x[i], x[j], stated={i: (1, m)}) is None
+    assert known_range(j, squares, x[i], x[j], stated={i: (2, n)}) == (1, n)
     assert refusal(lambda: differentiate(squares, x[u], {u: (0, m - 1)})) == (
         "Refused: the range 0 to m - 1 of u is not within 1 to m, which u itself declares and "
         "SymPy decides by: use u = Idx('u')."
     )
+
+
+def test_what_is_said_of_an_index_says_nothing_of_another():
+    upto = Sum(KroneckerDelta(l, k) * gamma[k], (k, 1, n - 1))
+    kept = Piecewise((gamma[l], (l >= 1) & (l <= n - 1)), (0, True))
+    for other, ranges in ((v, {}), (j, {j: (0, n - 1)})):
+        assert contract(x[l] + x[other] + upto, ranges) == x[l] + x[other] + kept
+        first = differentiate(x[l] * Sum(gamma[k] * x[k], (k, 1, n - 1)), x[l])
+        second = differentiate(first * x[m], x[other], ranges)
+        assert second.has(l <= n - 1), second
+    assert jvp(x[l] ** 2, x[j], xdot[j], {j: (1, n)}) == 2 * x[l] * xdot[l]  # a sum over j
 
 
 def test_derivatives_and_products_have_the_same_range():

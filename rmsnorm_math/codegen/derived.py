@@ -148,7 +148,8 @@ def ranges_of(exprs: list[Expr], stated: Ranges) -> Ranges:
         if span := span_of(index, shown):
             ranges[index] = span
         elif not on_its_axes & {*shown.limits}:
-            ranges[index] = (S.One, Symbol(f"n_{index}", integer=True, positive=True))
+            length = S.One, Symbol(f"n_{index}", integer=True, positive=True)
+            ranges[index] = next((ranges[s] for s in ranges if s in on_its_axes), length)
     return ranges
 
 

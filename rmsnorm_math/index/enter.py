@@ -54,6 +54,8 @@ def _enter(expr: Basic, names: Names, *, inside: bool = False) -> Basic:
         args = tuple(map(walk, node.args))
         if isinstance(node, Heaviside) and args[1] in (0, 1):
             return bracket(args[0] > 0 if args[1] == 0 else args[0] >= 0)
+        if _is_alike(node, args):  # what differed in the names of its dummies alone
+            return excluded(node.func(*args))
         if isinstance(node, Add):
             return excluded(renamed(node, args))
         if isinstance(node, sign):
@@ -62,6 +64,18 @@ def _enter(expr: Basic, names: Names, *, inside: bool = False) -> Basic:
 
     walk = remembering(convert, names)
     return walk(expr)
+
+
+def _is_alike(node: Basic, args: tuple[Basic, ...]) -> bool:
+    """Return whether terms or factors have become alike, so that SymPy would collect them."""
+    if args == node.args or not isinstance(node, Add | Mul):
+        return False
+    if isinstance(node, Add):
+        kinds = {arg.as_coeff_Mul()[1] for arg in args}
+    else:
+        powers = (arg.as_base_exp() for arg in args)
+        kinds = {(base, exponent.as_coeff_Mul()[1]) for base, exponent in powers}
+    return len(kinds) < len(args)
 
 
 def excluded(node: Expr) -> Expr:

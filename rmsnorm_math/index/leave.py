@@ -6,7 +6,6 @@ from itertools import chain, count
 from sympy import (
     And,
     Basic,
-    Derivative,
     Eq,
     Expr,
     Idx,
@@ -18,9 +17,7 @@ from sympy import (
     Ne,
     Piecewise,
     Product,
-    Subs,
     Sum,
-    Symbol,
     ceiling,
     floor,
 )
@@ -36,6 +33,7 @@ from rmsnorm_math.index.inner import (
     Partial,
 )
 from rmsnorm_math.index.nested import kept_together
+from rmsnorm_math.index.partial import applied_derivative
 from rmsnorm_math.index.rebuild import is_count, made, renamed, with_leaves
 from rmsnorm_math.index.terms import is_smooth, times
 from rmsnorm_math.index.walk import free_symbols, name, nodes, remembering
@@ -135,7 +133,7 @@ def _written(expr: Expr, labels: Labels) -> Expr:
         if isinstance(node, Choice):
             return Piecewise(*zip(args[::2], args[1::2], strict=True))
         if isinstance(node, Partial):
-            return _derivative(*args)
+            return applied_derivative(*args)
         return renamed(node, args)
 
     def conditional(node: Expr, names: tuple[Expr, ...]) -> Expr:
@@ -175,22 +173,3 @@ def _delta(condition: Boolean) -> Expr | None:
         delta = KroneckerDelta(*condition.args)
         return delta if isinstance(condition, Eq) else 1 - delta
     return None
-
-
-def _derivative(applied: Expr, *orders: Expr) -> Expr:
-    """Return the derivative of an undefined function by its places, as SymPy writes it.
-
-    Two elements may turn out to be one: then it is the derivative by a place of its own.
-    """
-    args, by, points = list(applied.args), [], {}
-    for place, order in enumerate(orders):
-        if order:
-            variable = args[place]
-            others = [arg for at, arg in enumerate(args) if at != place]
-            sought = getattr(variable, "base", variable)
-            if not isinstance(variable, Indexed | Symbol) or any(o.has(sought) for o in others):
-                args[place] = Symbol(f"xi_{place + 1}", real=True)
-                points[args[place]] = variable
-            by.append((args[place], order))
-    result = Derivative(applied.func(*args), *by)
-    return Subs(result, tuple(points), tuple(points.values())) if points else result

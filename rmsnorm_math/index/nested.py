@@ -5,6 +5,7 @@ from collections.abc import Callable
 from sympy import (
     Add,
     And,
+    Dummy,
     Eq,
     Expr,
     Ge,
@@ -17,13 +18,14 @@ from sympy import (
     Ne,
     Or,
     S,
+    Symbol,
 )
 from sympy.logic.boolalg import Boolean
 
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.conditions import negated
-from rmsnorm_math.index.inner import Bound, BoundSum, Bracket, Choice, bracket, pairs
-from rmsnorm_math.index.rebuild import rebuilt, with_leaves
+from rmsnorm_math.index.inner import Binder, Bound, BoundSum, Bracket, Choice, bracket, pairs
+from rmsnorm_math.index.rebuild import closed, opened, rebuilt, with_leaves
 from rmsnorm_math.index.terms import is_smooth, times
 
 
@@ -31,7 +33,22 @@ def kept_together(node: Expr, write: Callable[[Expr], Expr]) -> Expr:
     """Write a sum out of which SymPy would carry a condition on the index of a sum within."""
     if (flat := _flattened(node)) is not None:
         return write(flat)
-    return write(rebuilt(node, _as_numbers))
+    return write(_with_numbers_inside(node))
+
+
+def _with_numbers_inside(node: Binder) -> Expr:
+    """Return a sum in which the conditions within the sums inside it are numbers, 1 or 0."""
+    index, body = opened(node)
+    if isinstance(body, type(node)):  # SymPy makes one sum of the two
+        body = _with_numbers_inside(body)
+    else:
+        body = rebuilt(body, lambda part: _inner(part) if isinstance(part, Binder) else None)
+    return closed(type(node), index, body, *node.args[2:])
+
+
+def _inner(node: Binder) -> Expr:
+    index, body = opened(node)
+    return closed(type(node), index, rebuilt(body, _as_numbers), *node.args[2:])
 
 
 def _flattened(node: Expr) -> Expr | None:
@@ -59,6 +76,8 @@ def _lifted(expr: Expr) -> Expr:
 
 def _as_numbers(node: Expr) -> Expr | None:
     """Return a product with its conditions as numbers, 1 or 0; SymPy leaves those in their sums."""
+    if isinstance(node, Binder):
+        return _inner(node)
     if isinstance(node, Choice):
         cases, rest = [], S.true
         for value, condition in pairs(node):
@@ -70,7 +89,8 @@ def _as_numbers(node: Expr) -> Expr | None:
         return None
     rest = [f for f in factors if not isinstance(f, Bracket)]
     if not all(map(is_smooth, rest)):
-        conditions = ", ".join(str(f.args[0]) for f in factors if isinstance(f, Bracket))
+        named = {s: Symbol(s.name) for s in node.atoms(Dummy)}
+        conditions = ", ".join(str(b.args[0].xreplace(named)) for b in factors if b not in rest)
         raise Refused(
             f"the condition {conditions} would leave the sum that binds its index, by SymPy's "
             f"own rules (https://github.com/sympy/sympy/issues/27359), and what it guards may "

@@ -9,11 +9,13 @@ from sympy import (
     Expr,
     Function,
     Heaviside,
+    Indexed,
     Max,
     Mul,
     Pow,
     S,
     Subs,
+    Symbol,
     ceiling,
     floor,
     log,
@@ -79,3 +81,34 @@ def _by_sympy(node: Expr, place: int) -> Expr:
             f"write it with functions that have one."
         )
     return substituted(result, dict(zip(symbols, node.args, strict=True)))
+
+
+class _At(Subs):  # type: ignore[misc]
+    """SymPy's `Subs`, to which points are equal that print alike: its cache would mix them up."""
+
+    def __eq__(self, other: object) -> bool:
+        return bool(super().__eq__(other) and self.point == getattr(other, "point", None))
+
+    __hash__ = Subs.__hash__
+
+
+_At.__name__ = Subs.__name__  # SymPy orders terms by it
+
+
+def applied_derivative(applied: Expr, *orders: Expr) -> Expr:
+    """Return the derivative of an undefined function by its places, as SymPy writes it.
+
+    Two elements may turn out to be one: then it is the derivative by a place of its own.
+    """
+    args, by, points = list(applied.args), [], {}
+    for place, order in enumerate(orders):
+        if order:
+            variable = args[place]
+            others = [arg for at, arg in enumerate(args) if at != place]
+            sought = getattr(variable, "base", variable)
+            if not isinstance(variable, Indexed | Symbol) or any(o.has(sought) for o in others):
+                args[place] = Symbol(f"xi_{place + 1}", real=True)
+                points[args[place]] = variable
+            by.append((args[place], order))
+    result = Derivative(applied.func(*args), *by)
+    return _At(result, tuple(points), tuple(points.values())) if points else result

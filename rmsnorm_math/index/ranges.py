@@ -1,10 +1,13 @@
 """Where does an index run? One rule, for derivatives, products, numbers and printed code alike.
 
 In this order: what the caller states; what an `Idx` declares (``Idx("i", n)`` counts from 0 to
-n-1); what the sums over that axis of that base show. A shape says how long an axis is, and not
-where it begins. What the sums show counts only where every element of that axis lies within it.
+n-1); what the sums over that axis of that base show. The first two speak of that index alone: to
+another on the same axis they say nothing but that those elements are there. A shape says how long
+an axis is, and not where it begins. What the sums show counts only where every element of that
+axis lies within it.
 """
 
+from collections.abc import Mapping
 from typing import NoReturn
 
 from sympy import Add, Dummy, Expr, Idx, S, Symbol
@@ -43,10 +46,20 @@ def known_range(index: Expr, *exprs: Expr, stated: Ranges | None = None) -> Span
     return span_of(index, survey(map(enter, exprs), stated))
 
 
+def beyond(index: Expr, span: Span, expr: Expr, numbers: Mapping[Expr, Expr]) -> Expr | None:
+    """Return a place outside of `span`, for those `numbers`, on an axis of a free index."""
+    shown = survey([enter(expr)])
+    bounds = shown.limits | shown.stated
+    places = {p for on in shown.places.values() if index in on for p in on - {index}}
+    ends = {extreme(place, bounds, side).xreplace(numbers) for place in places for side in (0, 1)}
+    outside = [e for e in ends if (e - span[0]).is_negative or (span[1] - e).is_negative]
+    return min(outside, key=str, default=None)
+
+
 def known_ranges(shown: Survey) -> Ranges:
     """Return the ranges of the free indices that are known, and all that is stated."""
     for index, span in shown.stated.items():
-        _refuse_wider(index, *map(S, span))
+        _refuse_wider(index, *span)
     together = [*shown.places.values(), *map(set, shown.equal)]
     free = {s for places in together for place in places for s in place.free_symbols}
     spans = {s: span_of(s, shown) for s in free if not isinstance(s, Dummy)}
@@ -55,7 +68,8 @@ def known_ranges(shown: Survey) -> Ranges:
 
 def span_of(index: Expr, shown: Survey) -> Span | None:
     """Return where a free index runs, if that is known."""
-    return _only(_spans_of_index(index, shown))
+    spans = _spans_of_index(index, shown)
+    return next(iter(spans)) if len(spans) == 1 else None
 
 
 def refuse_unclear(index: Expr, shown: Survey, y: Expr) -> NoReturn:
@@ -70,27 +84,11 @@ def refuse_unclear(index: Expr, shown: Survey, y: Expr) -> NoReturn:
     )
 
 
-def declared_span(index: Expr, shown: Survey) -> Span | None:
-    """Return where `index` runs by what is stated of it, or what it declares itself."""
-    return _only(_declared(index, shown))
-
-
-def _only(spans: set[Span]) -> Span | None:
-    return next(iter(spans)) if len(spans) == 1 else None
-
-
-def _declared(index: Expr, shown: Survey) -> set[Span]:
-    if index in shown.stated:
-        first, last = shown.stated[index]
-        return {(S(first), S(last))}
-    if isinstance(index, Idx) and index.lower is not None:
-        return {(index.lower, index.upper)}
-    return set()
-
-
 def _spans_of_index(index: Expr, shown: Survey) -> set[Span]:
-    if (declared := _declared(index, shown)) or not _is_index(index, shown):
-        return declared
+    if index in shown.stated:
+        return {shown.stated[index]}
+    if not _is_index(index, shown):
+        return set()
     alike = {index} | {
         other for pair in shown.equal for one, other in (pair, pair[::-1]) if one == index
     }
@@ -117,7 +115,7 @@ def _spans_of_axis(axis: Axis, shown: Survey) -> set[Span]:
         span = first, first + axis[0].shape[axis[1]] - 1
         return set() if any(gap.is_negative for gap in _gaps(span, places, bounds)) else {span}
     spans = {shown.limits[place] for place in places if place in shown.limits}
-    spans = {s for s in spans.union(*(_declared(p, shown) for p in places)) if _is_whole(s, shown)}
+    spans = {span for span in spans if _is_whole(span, shown)}
     if len(spans) == 1:
         (span,) = spans
         lengths = {s: Dummy(integer=True, positive=True) for s in span[1].free_symbols}

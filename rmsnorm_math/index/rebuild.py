@@ -19,7 +19,6 @@ from sympy import (
     Mul,
     Pow,
     S,
-    Symbol,
     ceiling,
     floor,
 )
@@ -27,6 +26,7 @@ from sympy.core.symbol import Str
 from sympy.functions.elementary.miscellaneous import MinMaxBase
 
 from rmsnorm_math.index.inner import Binder, Bound, Bracket, Choice, bracket, choice
+from rmsnorm_math.index.walk import nodes
 
 
 def opened(binder: Binder) -> tuple[Dummy, Expr]:
@@ -150,14 +150,4 @@ def made(node: Basic, args: tuple[Basic, ...]) -> Basic:
 
 def occurs(expr: Basic, sought: Basic) -> bool:
     """Return whether `sought` is a node of `expr`."""
-    seen: set[Basic] = set()
-
-    def walk(node: Basic) -> bool:
-        if node == sought:
-            return True
-        if node in seen or isinstance(node, Idx | Symbol | IndexedBase):
-            return False
-        seen.add(node)
-        return any(map(walk, node.args))
-
-    return walk(expr)
+    return any(node == sought for node in nodes(expr))

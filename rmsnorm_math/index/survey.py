@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sympy import Eq, Expr, Idx, Indexed, IndexedBase, KroneckerDelta
+from sympy import Eq, Expr, Idx, Indexed, IndexedBase, KroneckerDelta, S
 
 from rmsnorm_math.index.inner import Binder
 from rmsnorm_math.index.rebuild import is_count, opened
@@ -15,7 +15,10 @@ Span = tuple[Expr, Expr]
 
 
 class Survey(NamedTuple):
-    """What an expression shows: where its bound indices run, and what stands at each axis."""
+    """Where bound indices run, what stands at each axis, what is equal; what is said of an index.
+
+    `stated` holds what the caller states, and for every other `Idx` what that declares.
+    """
 
     limits: dict[Expr, Span]
     places: dict[Axis, set[Expr]]
@@ -23,15 +26,23 @@ class Survey(NamedTuple):
     stated: Ranges
 
 
-def survey(exprs: Iterable[Expr], stated: Ranges | None = None) -> Survey:
-    """Return what `exprs`, in the inner form, show beside what is `stated`."""
-    found = Survey({}, defaultdict(set), [], stated or {})
+def survey(
+    exprs: Iterable[Expr], stated: Ranges | None = None, limits: Ranges | None = None
+) -> Survey:
+    """Return what `exprs`, in the inner form, show beside what is `stated`.
+
+    `limits` are those of bound indices whose sums do not stand in `exprs`.
+    """
+    spans = {index: (S(first), S(last)) for index, (first, last) in (stated or {}).items()}
+    found = Survey({**(limits or {})}, defaultdict(set), [], spans)
     seen: set[Expr] = set()
 
     def walk(node: Expr) -> None:
         if node in seen or not node.args:
             return
         seen.add(node)
+        if isinstance(node, Idx) and node.lower is not None:
+            found.stated.setdefault(node, (node.lower, node.upper))
         if isinstance(node, Indexed):
             for axis, index in enumerate(node.indices):
                 found.places[node.base, axis].add(index)

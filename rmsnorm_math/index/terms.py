@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from sympy import (
     Add,
     And,
-    Dummy,
     Expr,
     Indexed,
     KroneckerDelta,
@@ -21,15 +20,11 @@ from sympy import (
     tanh,
 )
 
-from rmsnorm_math.index.conditions import (
-    negated,
-)
+from rmsnorm_math.index.conditions import negated
 from rmsnorm_math.index.enter import excluded
 from rmsnorm_math.index.inner import BoundSum, Bracket, Choice, bracket, pairs
 from rmsnorm_math.index.rebuild import occurs
 
-SMOOTH = (Add, BoundSum, Mul, cos, cosh, exp, sin, sinh, tanh)
-Limit = tuple[Dummy, Expr, Expr]
 SMOOTH = (Add, BoundSum, Mul, cos, cosh, exp, sin, sinh, tanh)
 
 

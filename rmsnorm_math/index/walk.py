@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from sympy import Basic, Dummy, Expr, Idx, Indexed, IndexedBase, Product, Subs, Sum, Symbol
+from sympy import Basic, Dummy, Expr, Idx, Indexed, IndexedBase, Lambda, Product, Subs, Sum, Symbol
 from sympy.core.function import AppliedUndef
 
 Ranges = dict[Expr, tuple[Expr, Expr]]
@@ -107,8 +107,9 @@ def free_symbols(*exprs: Basic) -> set[Expr]:
             for index, *ends in node.limits:
                 found = (found - {index}).union(*map(walk, ends))
             return found
-        if isinstance(node, Subs):
-            return (walk(node.expr) - set(node.variables)).union(*map(walk, node.point))
+        if isinstance(node, Subs | Lambda):
+            found = walk(node.expr) - set(node.variables)
+            return found.union(*map(walk, getattr(node, "point", ())))
         return frozenset().union(*map(walk, node.args))
 
     return set().union(*map(walk, exprs))
