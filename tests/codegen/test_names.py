@@ -1,6 +1,7 @@
 """A name is data: nothing of it is ever run. And what a function says of itself."""
 
 import ast
+import importlib.util
 import inspect
 import sys
 
@@ -58,7 +59,8 @@ def test_nothing_of_a_name_is_run_in_a_layer_s_file(name, framework):
     text = layer_source(y, {base: "x", a: "a"}, framework=framework, blocks=True)
     calls = (n.func for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Call))
     assert not {"__import__", "setdefault"} & {ast.unparse(f).split(".")[-1] for f in calls}
-    exec(text, {})
+    if importlib.util.find_spec(framework):
+        exec(text, {})
     assert "caught" not in sys.modules
 
 
