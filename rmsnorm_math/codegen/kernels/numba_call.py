@@ -41,8 +41,11 @@ def wrapper(plan: Rows, name: str, docstring: str) -> list[str]:
     passed += [f"out_{label}" for label in outputs] + [f"sum_{name}" for name in sums]
     lines.append(f"(_serial if rows * n < SMALL else _parallel)({', '.join(passed)})")
     for line in plan.sums_over_rows():
-        mean = " / rows" if line.over is Mean else ""
-        lines.append(f"{line.name} = sum_{line.name}.sum(0, dtype=np.float64){mean}")
+        mean, parts = " / rows" if line.over is Mean else "", f"sum_{line.name}"
+        total = f"{parts}.sum(0, dtype=np.float64)"
+        if sums[line.name] == WEIGHT:
+            total = f"({parts}[0] if len({parts}) == 1 else {total})"
+        lines.append(f"{line.name} = {total}{mean}")
     at_end = lambda name: plan.length(name, "rows", "n")  # noqa: E731
     lines += [f"{x.name} = {PYTHON.spell(x.expr, at_end, typed=False)}" for x in plan.last]
     found: dict[str, str] = {}
