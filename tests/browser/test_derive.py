@@ -48,6 +48,20 @@ def test_nothing_is_fetched_before_it_is_asked_for_and_the_page_says_how_much(vi
     page.context.close()
 
 
+def test_nothing_jumps_when_the_form_is_shown(visit: Visit, address: str) -> None:
+    screen = {"viewport": {"width": 412, "height": 823}}
+    before = visit("about:blank", **screen)
+    before.route("**/*.js*", lambda route: route.abort())
+    before.goto(f"{address}derive.html")
+    tops = []
+    for page in (before, visit("derive.html", **screen)):
+        top = page.locator(".tag_derived").first.bounding_box()
+        assert top is not None
+        tops.append(top["y"])
+        page.context.close()
+    assert abs(tops[0] - tops[1]) < 12  # was 320
+
+
 @pytest.mark.parametrize(("text", "part"), LAYERS.values(), ids=LAYERS)
 def test_a_layer_gives_formulas_and_code(page: Page, text: str, part: str) -> None:
     shown = derive(page, text)
