@@ -48,7 +48,7 @@ FORM = """
 <label>The layer <textarea rows="5" spellcheck="false" autocapitalize="off" autocomplete="off"
  autocorrect="off" maxlength="2000">{text}</textarea></label>
 <div class="derive-bar"><button type="submit">Derive</button>
-<button type="button">Copy the link</button> <span role="status"></span></div>
+<button type="button">Copy the link</button> <span role="status"></span> <span></span></div>
 <div class="derived"></div>
 </form>
 <noscript><p>To derive another layer than the one below, the page needs JavaScript.</p></noscript>

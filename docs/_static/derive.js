@@ -8,7 +8,7 @@
   const make = (tag, properties, parent) => parent.appendChild(Object.assign(document.createElement(tag), properties));
   const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
   const say = (message) => { if (status.textContent !== message) status.textContent = message; };
-  const bytes = make('span', {}, status.parentElement);
+  const bytes = status.nextElementSibling;
 
   let working = false, waiting;
   const python = pythonBeside(script, new URL('rmsnorm_math.zip', program), {

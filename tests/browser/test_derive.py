@@ -59,7 +59,7 @@ def test_nothing_jumps_when_the_form_is_shown(visit: Visit, address: str) -> Non
         assert top is not None
         tops.append(top["y"])
         page.context.close()
-    assert abs(tops[0] - tops[1]) < 12  # was 320
+    assert abs(tops[0] - tops[1]) < 2  # was 320
 
 
 @pytest.mark.parametrize(("text", "part"), LAYERS.values(), ids=LAYERS)
