@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sympy import Dummy, Expr, Idx, Indexed, IndexedBase, KroneckerDelta, Mul, Piecewise, S, Symbol
+from sympy import Dummy, Expr, Idx, Indexed, IndexedBase, KroneckerDelta, Mul, Piecewise, Symbol
 
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.contraction import contracted
@@ -17,6 +17,7 @@ from rmsnorm_math.index.walk import (
     depends,
     dummies_of,
     free_indices,
+    free_symbols,
     index_symbols,
     limits_of,
     nodes,
@@ -126,8 +127,8 @@ def definitions_of(expr: Expr, given: Mapping[Any, Expr]) -> list[Definition]:
 
 def guarded(result: Expr, expr: Expr, definitions: Iterable[Definition]) -> Expr:
     """Return `result`, unless it depends on what neither `expr` nor a definition has."""
-    parts = ((d.indices, part) for d in definitions for part in (d.key, d.value))
-    refuse_escaped(result, expr, *(part.xreplace(dict.fromkeys(s, S.One)) for s, part in parts))
+    own = [free_symbols(d.key, d.value) - {*d.indices} for d in definitions]
+    refuse_escaped(result, expr, *set().union(*own))
     return result
 
 

@@ -41,6 +41,7 @@ from tests.judge import (
 from tests.matrix_values import rows
 
 Ranges = Mapping[Expr, Any]
+PLACES = range(-4, 13)  # of an element: twice an index beyond its range, or one shifted
 ybar, xdot, ubar = (IndexedBase(letter) for letter in ("ybar", "xdot", "ubar"))
 
 
@@ -224,7 +225,7 @@ def with_meanings(point: Scope, definitions: Mapping[Expr, Expr]) -> dict[Any, A
     scope = dict(point)
     for key, meaning in definitions.items():
         indices = getattr(key, "indices", ())
-        for at in product(range(-1, 7), repeat=len(indices)):
+        for at in product(PLACES, repeat=len(indices)):
             with suppress(*UNDEFINED):
                 inside = {**scope, **dict(zip(indices, at, strict=True))}
                 scope[(key.base, *at) if indices else key] = value(meaning, inside)

@@ -179,3 +179,10 @@ def test_nothing_is_divided_by_what_may_be_zero():
     assert abbreviate(whole, {u[j]: whole, Q: whole}) == u[j]
     short = {u[i]: (n - 1) * c[i], Q: t * c[i] * (n - 1) * c[i] / n}
     assert abbreviate(t * c[i] * (n - 1) * c[i], short) == t * c[i] * u[i]
+
+
+def test_the_last_guard_knows_what_a_condition_on_the_key_s_index_guards():
+    u = IndexedBase("u")
+    masked = (1 - KroneckerDelta(1, j)) * x[j]
+    assert abbreviate(sin(masked), {u[j]: masked}) == sin(u[j])
+    assert substitute(sin(u[j]), {u[j]: masked}) == sin(masked)
