@@ -192,3 +192,14 @@ def test_c_is_right_as_far_as_is_said(libraries: Any, scale: float) -> None:
     given |= {"x": (given["x"] * scale).astype("f"), "eps": 0.0}
     got = called(libraries["float32"], "RMSNorm", "both", given, "float32")
     assert max(distances(got, expected("RMSNorm", "both", given))) < 2e-7
+
+
+@pytest.mark.parametrize(
+    ("framework", "name"),
+    [("triton", "_add_parts"), ("triton", "number"), ("triton", "_rows"), ("numba", "_serial")],
+)
+def test_a_function_takes_no_name_of_its_file(framework: Any, name: str) -> None:
+    layer = layers()["RMSNorm"]["backward"]
+    with pytest.raises(Refused, match=f"the file has a {name} of its own"):
+        source(*layer, framework=framework, name=name)
+    assert "def kernel(" in source(*layer, framework=framework, name="kernel")
