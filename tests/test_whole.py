@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sympy import Idx, IndexedBase, Sum, exp
+from sympy import Idx, IndexedBase, Sum, exp, log
 
 from rmsnorm_math import layer_norm, layer_source, rms, rmsnorm
 from rmsnorm_math.codegen import Framework
@@ -88,6 +88,18 @@ def test_blocks_change_nothing(shape: tuple[int, ...]) -> None:
     for one, other in zip(*results, strict=True):
         assert one.shape == other.shape
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-9)
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+def test_an_output_for_each_row_takes_any_batch(blocks: bool) -> None:
+    text = layer_source({"y": log(Sum(exp(x[b, k]), (k, 1, n)))}, {x: "x"}, blocks=blocks)
+    file, (x_, dy) = run(text), (RNG.normal(size=(2, 3, 5)), RNG.normal(size=(2, 3)))
+    file["BLOCK"] = 1
+    y, *kept = file["layer"](x_)
+    total = np.exp(x_).sum(-1)
+    np.testing.assert_allclose(y, np.log(total))
+    want = (dy / total)[..., None] * np.exp(x_)
+    np.testing.assert_allclose(file["layer_backward"](dy, x_, *kept), want)
 
 
 def test_attention_in_blocks_holds_no_array_of_queries_by_keys() -> None:

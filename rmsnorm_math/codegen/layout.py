@@ -183,11 +183,15 @@ class Layouts:
 
     def full(self, value: str, shape: str) -> str:
         """Return an array that is the same all along."""
-        return f"{self.module}.full({shape}, {value}, dtype={self.like()}.dtype)"
+        return f"{self.module}.full({shape}, {value}, dtype={self.kind()})"
 
     def typed(self, text: str) -> str:
         """Return an array in the type of the arguments."""
-        return f"{text}.astype({self.like()}.dtype)"
+        return f"{text}.astype({self.kind()})"
+
+    def kind(self) -> str:
+        """Return the type of the arguments; that of whole numbers is a real one."""
+        return f"{self.module}.result_type({self.like()}, 0.0)"
 
     def like(self) -> str:
         """Return the name of an argument that is an array."""

@@ -2,9 +2,10 @@
 
 from typing import ClassVar
 
-from sympy import Basic, Indexed, Symbol
+from sympy import Basic, Symbol
 
 from rmsnorm_math.codegen.layout import TIGHT, Layout, Text
+from rmsnorm_math.codegen.lines import valued
 from rmsnorm_math.codegen.nodes import Largest, Reduction, parts
 from rmsnorm_math.codegen.spell import Spelling
 
@@ -29,14 +30,14 @@ class NumPy(Spelling):
         """Return a sum over rows that loses no digits, in the type that it would have."""
         if not self.exact_rows or isinstance(node, Largest):
             return call
-        names = sorted({part.base.name for part in parts(node.body) if isinstance(part, Indexed)})
+        names = sorted({*valued(node.body)})
         wide = f"np.result_type({', '.join(names)}, np.float64)"  # complex arrays stay complex
         given = {p.name for p in self.program.parameters}
         scaled = any(type(part) is Symbol for part in parts(node.body))
-        # whole numbers may be given: divided by 1, they are real
-        kinds = [f"{name}[:0]/1" if name in given or scaled else name for name in names]
-        one = f"({kinds[0]}).dtype" if "/" in kinds[0] else f"{kinds[0]}.dtype"
-        kind = one if len(kinds) == 1 else f"np.result_type({', '.join(kinds)})"
+        if scaled or given & {*names}:  # whole numbers may be given
+            kind = f"np.result_type({', '.join(names)}, 0.0)"
+        else:
+            kind = f"np.result_type({', '.join(names)})" if names[1:] else f"{names[0]}.dtype"
         return f"{call[:-1]}, dtype={wide}).astype({kind})"
 
     def _max(self, node: Basic, want: Layout) -> Text:
@@ -62,7 +63,7 @@ class NumPy(Spelling):
 
     def _erf(self, node: Basic, want: Layout) -> Text:
         self.needs.append("import math")
-        function = f"np.vectorize(math.{node.func.__name__}, otypes=[{self.like()}.dtype])"
+        function = f"np.vectorize(math.{node.func.__name__}, otypes=[{self.kind()}])"
         return f"{function}({self.text(node.args[0], want)[0]})", TIGHT
 
     _erfc = _erf

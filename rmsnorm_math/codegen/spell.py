@@ -92,13 +92,17 @@ class Spelling(Arithmetic):
         *pieces, (last, condition) = node.args
         if condition != True:  # noqa: E712  a SymPy truth
             raise Refused(f"{node} has no value where none of its conditions holds: add one.")
-        text = self.text(last, want)[0]
+        numbers = bool(axes_of(node)) and not any(axes_of(value) for value, _ in node.args)
+        spell = self.one_of if numbers else self.text
+        text = spell(last, want)[0]
         for value, condition in reversed(pieces):
             choice = self.text(condition, want)[0]
-            text = f"{self.module}.where({choice}, {self.text(value, want)[0]}, {text})"
-        if not any(axes_of(value) for value, _ in node.args) and axes_of(node):
-            text = self.typed(text)
-        return text, TIGHT
+            text = f"{self.module}.where({choice}, {spell(value, want)[0]}, {text})"
+        return self.typed(text) if numbers else text, TIGHT
+
+    def one_of(self, value: Expr, want: Layout) -> Text:
+        """Return a number that is chosen among others."""
+        return self.text(value, want)
 
     def statement(self, statement: Statement) -> str:
         """Return a line, and note how its array is laid out."""
@@ -170,4 +174,4 @@ class Spelling(Arithmetic):
     def as_array(self, name: str) -> str:
         """Return a number as an array of the type of the others."""
         arrays = any(p.axes for p in self.program.parameters)
-        return f"np.asarray({name}{f', dtype={self.like()}.dtype' if arrays else ''})"
+        return f"np.asarray({name}{f', dtype={self.kind()}' if arrays else ''})"

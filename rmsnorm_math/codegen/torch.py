@@ -2,10 +2,10 @@
 
 from typing import ClassVar
 
-from sympy import Basic
+from sympy import Basic, Expr
 
 from rmsnorm_math.codegen.layout import PRODUCT, SIGN, TIGHT, Layout, Text
-from rmsnorm_math.codegen.nodes import axes_of
+from rmsnorm_math.codegen.nodes import array_name, axes_of
 from rmsnorm_math.codegen.numpy import ALIKE
 from rmsnorm_math.codegen.spell import Spelling
 
@@ -53,9 +53,9 @@ class Torch(Spelling):
 
     def as_array(self, name: str) -> str:
         """Return a number as a tensor of the type of the others."""
-        array = next((p.name for p in self.program.parameters if p.axes), None)
-        options = f", dtype={array}.dtype, device={array}.device" if array else ""
-        return f"torch.as_tensor({name}{options})"
+        if not any(p.axes for p in self.program.parameters):
+            return f"torch.as_tensor({name})"
+        return f"torch.as_tensor({name}, dtype={self.kind()}, device={self.like()}.device)"
 
     def transposed(self, text: Text, order: list[int]) -> Text:
         """Return a tensor with its dimensions in another order."""
@@ -73,4 +73,11 @@ class Torch(Spelling):
 
     def typed(self, text: str) -> str:
         """Return a tensor in the type of the arguments."""
-        return f"{text}.to({self.like()}.dtype)"
+        return text if "torch.as_tensor(" in text else f"{text}.to({self.kind()})"
+
+    def one_of(self, value: Expr, want: Layout) -> Text:
+        """Return a number that is chosen: as a tensor, for PyTorch takes it in float32."""
+        self.scalars |= {*map(array_name, value.free_symbols)}
+        text = self.text(value, want)
+        whole = value.free_symbols or (8 * value).is_integer
+        return text if whole else (self.as_array(text[0]), TIGHT)
