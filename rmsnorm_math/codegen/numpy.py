@@ -2,7 +2,8 @@
 
 from typing import ClassVar
 
-from sympy import Basic, Symbol
+from sympy import Basic, Mul, Symbol
+from sympy.functions.elementary.piecewise import ExprCondPair
 
 from rmsnorm_math.codegen.layout import TIGHT, Layout, Text
 from rmsnorm_math.codegen.lines import valued
@@ -24,6 +25,7 @@ class NumPy(Spelling):
 
     functions: ClassVar[dict[str, str]] = {name: f"np.{NUMPY.get(name, name)}" for name in ALIKE}
 
+    special: ClassVar[str] = "scipy.special"  # NumPy has no polygamma functions
     exact_rows = True  # whether sums over rows are taken in float64: NumPy adds row after row
 
     def over_rows(self, node: Reduction, call: str) -> str:
@@ -39,6 +41,16 @@ class NumPy(Spelling):
         else:
             kind = f"np.result_type({', '.join(names)})" if names[1:] else f"{names[0]}.dtype"
         return f"{call[:-1]}, dtype={wide}).astype({kind})"
+
+    def multiplied(self) -> set[str]:
+        """Return the numbers that are factors and nothing else: one of NumPy's has a type."""
+        found: dict[bool, set[str]] = {True: set(), False: set()}
+        for node in (part for s in self.program.statements for part in parts(s.expr)):
+            factor = isinstance(node, Mul | ExprCondPair)
+            found[factor] |= {arg.name for arg in node.args if type(arg) is Symbol}
+        numbers = {p.name for p in self.program.parameters if not p.axes}
+        arrays = numbers < {p.name for p in self.program.parameters}
+        return numbers & found[True] - found[False] if arrays else set()
 
     def _max(self, node: Basic, want: Layout) -> Text:
         return self._extreme("maximum", node, want)
@@ -63,10 +75,18 @@ class NumPy(Spelling):
 
     def _erf(self, node: Basic, want: Layout) -> Text:
         self.needs.append("import math")
-        function = f"np.vectorize(math.{node.func.__name__}, otypes=[{self.kind()}])"
+        name = node.func.__name__.replace("loggamma", "lgamma")
+        function = f"np.vectorize(math.{name}, otypes=[{self.kind()}])"
         return f"{function}({self.text(node.args[0], want)[0]})", TIGHT
 
-    _erfc = _erf
+    _erfc = _loggamma = _erf
+
+    def _polygamma(self, node: Basic, want: Layout) -> Text:
+        self.needs.append(f"import {self.special}")
+        order, text = node.args[0], self.text(node.args[1], want)[0]
+        if order == 0:
+            return f"{self.special}.digamma({text})", TIGHT
+        return self.typed(f"{self.special}.polygamma({order}, {text})"), TIGHT
 
     def einsum(self, subscripts: str, texts: list[str]) -> str:
         """Return a sum of products, by matrix products where there are any."""

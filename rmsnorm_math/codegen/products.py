@@ -126,9 +126,12 @@ class Products(Layouts):
 
     def length(self, axis: Symbol) -> str:
         """Return the length of an axis, as an array's shape has it."""
-        for parameter in self.program.parameters:
-            if family(axis) in parameter.axes:
-                return self.size(parameter, family(axis))
+        own, sizes = family(axis), self.program.sizes
+        alike = [a for a, size in sizes.items() if size == sizes.get(own)]
+        for one in dict.fromkeys([own, *alike]):
+            for parameter in self.program.parameters:
+                if one in parameter.axes:
+                    return self.size(parameter, one)
         raise Refused(f"no argument has the axis {axis}, whose length is needed: add one.")
 
     def shape(self, axes: Axes) -> str:

@@ -131,4 +131,7 @@ class Reader:
 
 
 def _no_value(node: Expr) -> str:
-    return f"{node} has no value: add it to the arguments, as in {{{node}: '{node}'}}."
+    text = f"{node} has no value: add it to the arguments, as in {{{node}: '{node}'}}"
+    if isinstance(node, Symbol) and node.is_integer and node.is_positive:
+        text += f", or print the loss beside it, whose sum shows which axis is {node} long"
+    return f"{text}."

@@ -166,6 +166,10 @@ class Spelling(Arithmetic):
             self.needs.append(f"import {word.rpartition('.')[0]}")
         return f"{word}({', '.join(self.text(arg, want)[0] for arg in node.args)})", TIGHT
 
+    def multiplied(self) -> set[str]:
+        """Return the numbers among the arguments that would change the type of an array."""
+        return set()
+
     def prelude(self) -> list[str]:
         """Return lines for the numbers that are arguments of functions: they take a type."""
         numbers = [p.name for p in self.program.parameters if p.name in self.scalars]

@@ -21,6 +21,7 @@ class Torch(Spelling):
     } | {
         "erf": "torch.erf",
         "erfc": "torch.erfc",
+        "loggamma": "torch.lgamma",
         "Logistic": "torch.sigmoid",
     }
     options = "dim={}, keepdim=True"
@@ -50,6 +51,13 @@ class Torch(Spelling):
 
     def _softplus(self, node: Basic, want: Layout) -> Text:
         return f"-torch.nn.functional.logsigmoid({self.text(-node.args[0], want)[0]})", SIGN
+
+    def _polygamma(self, node: Basic, want: Layout) -> Text:
+        order, text = node.args[0], self.text(node.args[1], want)[0]
+        return (
+            f"torch.digamma({text})" if order == 0 else f"torch.polygamma({order}, {text})",
+            TIGHT,
+        )
 
     def as_array(self, name: str) -> str:
         """Return a number as a tensor of the type of the others."""

@@ -93,20 +93,6 @@ LOSSES = {
         rows,
         target | {lam: 0.3},
     ),
-    "quantile by choice": Layer(
-        mean(Piecewise((-lam * e, e <= 0), ((1 - lam) * e, True))),
-        (),
-        lambda xp, v, t, a: xp.where(v <= t, a * (t - v), (1 - a) * (v - t)).mean(),
-        rows,
-        target | {lam: 0.3},
-    ),
-    "step of two heights": Layer(
-        Piecewise((x[b, i] * Rational(1, 3), x[b, i] > t[b, i]), (x[b, i] / 7, True)),
-        (b, i),
-        lambda xp, v, t: xp.where(v > t, v / 3, v / 7),
-        rows,
-        target,
-    ),
     "binary cross-entropy": Layer(
         -mean(t[b, i] * log(x[b, i]) + (1 - t[b, i]) * log(1 - x[b, i])),
         (),
