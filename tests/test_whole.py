@@ -47,6 +47,7 @@ def printed(name: str, blocks: bool = False) -> str:
 
 ALL = ["rmsnorm", "layer norm", "softmax", "swiglu", "cross-entropy of each row", "linear"]
 ALL += ["batch norm", "attention", "mean squared error", "softmax with a temperature"]
+ALL += ["embedding"]  # the backward pass has the weight for its length
 ALL += ["load of experts"]  # the backward pass has another array with as many rows
 ALL += ["pointwise convolution", "modulation by features", "causal attention"]
 

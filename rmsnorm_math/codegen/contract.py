@@ -87,6 +87,14 @@ def components(factors: list[Expr], over: set[Symbol]) -> list[list[Expr]]:
     return groups
 
 
+def _whole(factor: Expr) -> bool:
+    """Return whether a factor is a sum of arrays that each have all its axes, or its power."""
+    base = factor.as_base_exp()[0]
+    return bool(base.is_Add) and all(
+        any(axes_of(f) == axes_of(base) for f in Mul.make_args(term)) for term in base.args
+    )
+
+
 def _halves(subset: int) -> Iterator[int]:
     part = (subset - 1) & subset
     while part:
@@ -109,7 +117,7 @@ def expanded(factors: Sequence[Expr]) -> Expr:
     product = Mul(*factors)
     if product.is_Add:
         return Add(*(expanded([term]) for term in product.args))
-    below = {f: Dummy() for f in Mul.make_args(product) if is_reciprocal(f)}
+    below = {f: Dummy() for f in Mul.make_args(product) if is_reciprocal(f) or _whole(f)}
     above = [expand(f, **options) for f in Mul.make_args(product) if f not in below]
     whole = expand(Mul(*above, *below.values()), **options)
     return whole.xreplace({mark: factor for factor, mark in below.items()})

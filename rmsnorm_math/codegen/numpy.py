@@ -7,7 +7,7 @@ from sympy.functions.elementary.piecewise import ExprCondPair
 
 from rmsnorm_math.codegen.layout import TIGHT, Layout, Text
 from rmsnorm_math.codegen.lines import valued
-from rmsnorm_math.codegen.nodes import Largest, Reduction, parts
+from rmsnorm_math.codegen.nodes import Largest, Reduction, axes_of, parts
 from rmsnorm_math.codegen.spell import Spelling
 
 #: SymPy's functions that NumPy, PyTorch and JAX have under the same names.
@@ -46,6 +46,8 @@ class NumPy(Spelling):
         """Return the numbers that are factors and nothing else: one of NumPy's has a type."""
         found: dict[bool, set[str]] = {True: set(), False: set()}
         for node in (part for s in self.program.statements for part in parts(s.expr)):
+            if isinstance(node, Mul) and not axes_of(node):
+                continue
             factor = isinstance(node, Mul | ExprCondPair)
             found[factor] |= {arg.name for arg in node.args if type(arg) is Symbol}
         numbers = {p.name for p in self.program.parameters if not p.axes}

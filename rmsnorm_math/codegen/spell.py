@@ -93,12 +93,16 @@ class Spelling(Arithmetic):
         if condition != True:  # noqa: E712  a SymPy truth
             raise Refused(f"{node} has no value where none of its conditions holds: add one.")
         numbers = bool(axes_of(node)) and not any(axes_of(value) for value, _ in node.args)
+        if numbers and [value for value, _ in node.args] == [1, 0]:
+            return self.typed(f"({self.text(pieces[0][1], want)[0]})"), TIGHT
         spell = self.one_of if numbers else self.text
         text = spell(last, want)[0]
+        typed = not numbers or "as_tensor(" in text
         for value, condition in reversed(pieces):
-            choice = self.text(condition, want)[0]
-            text = f"{self.module}.where({choice}, {spell(value, want)[0]}, {text})"
-        return self.typed(text) if numbers else text, TIGHT
+            choice, one = self.text(condition, want)[0], spell(value, want)[0]
+            text = f"{self.module}.where({choice}, {one}, {text})"
+            typed = typed or "as_tensor(" in one
+        return text if typed else self.typed(text), TIGHT
 
     def one_of(self, value: Expr, want: Layout) -> Text:
         """Return a number that is chosen among others."""

@@ -81,7 +81,7 @@ class Torch(Spelling):
 
     def typed(self, text: str) -> str:
         """Return a tensor in the type of the arguments."""
-        return text if "torch.as_tensor(" in text else f"{text}.to({self.kind()})"
+        return f"{text}.to({self.kind()})"
 
     def one_of(self, value: Expr, want: Layout) -> Text:
         """Return a number that is chosen: as a tensor, for PyTorch takes it in float32."""

@@ -93,7 +93,7 @@ def layer_source(
     if not is_name(name):
         raise Refused(f"{name!r} is no name in Python: call the layer otherwise.")
     if framework == "jax" and kept is not None:
-        raise Refused("JAX chooses itself what it keeps: leave kept out.")
+        raise Refused("JAX chooses itself what it keeps: leave kept out, or use jax.checkpoint.")
     output = as_expressions(output, "the output", "{'y': y}")
     arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
     layer = derive(output, arguments, wrt, as_ranges(ranges))
