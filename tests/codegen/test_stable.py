@@ -121,6 +121,23 @@ def test_exponents_that_are_distances_are_right_far_out(scale):
     np.testing.assert_allclose(f(*given), want, rtol=1e-3, atol=1e-3 * scale)
 
 
+def test_a_mixture_is_right_far_from_its_centres():
+    apart = Sum((x[b, k] - W[o, k]) ** 2, (k, 1, n))
+    loss = -Sum(log(Sum(exp(t[o]) * exp(-apart / 2), (o, 1, O))), (b, 1, m))
+    by = {IndexedBase("dx")[b, i]: x[b, i], IndexedBase("dW")[o, i]: W[o, i], "dt": t[o]}
+    outputs = {key: vjp(loss, one, c) for key, one in by.items()}
+    rng = np.random.default_rng(5)
+    at, centres, weights = 30 * rng.normal(size=(3, 5)), rng.normal(size=(4, 5)), rng.normal(size=4)
+    scores = weights - ((at[:, None] - centres) ** 2).sum(-1) / 2
+    share = np.exp(scores - scores.max(-1, keepdims=True))
+    share /= share.sum(-1, keepdims=True)
+    want = at - share @ centres, share.sum(0)[:, None] * centres - share.T @ at, -share.sum(0)
+    f = function({"loss": loss} | outputs, {c: "dloss", x: "x", W: "W", t: "t"})
+    got = f(1.0, *(v.astype(np.float32) for v in (at, centres, weights)))
+    for ours, right in zip(got[1:], want, strict=True):
+        np.testing.assert_allclose(ours, right, rtol=1e-3, atol=1e-3)
+
+
 def test_a_norm_with_a_bound_is_right_at_zero():
     layer = x[i] / Max(sqrt(Sum(x[k] ** 2, (k, 1, n))), epsilon)
     f = function({"dx": vjp(layer, x[j], ybar[i])}, {ybar: "dy", x: "x", epsilon: "e"})
