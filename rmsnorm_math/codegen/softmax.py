@@ -48,7 +48,11 @@ def shifted(
             scales[name] = axes, factor
             value /= factor
         done.append((name, axes, _unscaled(value, patterns)))
-    made = [line for pattern in patterns for line in pattern.lines()]
+    made = []
+    for pattern in sorted(patterns, key=lambda p: int(p.exponent.count_ops())):  # inner first
+        (name, axes, power), *others = pattern.lines()
+        inner = [p for p in patterns if p is not pattern]
+        made += [(name, axes, _unscaled(_shift(power, inner, scales), inner)), *others]
     return done[: len(definitions)], done[len(definitions) :], made
 
 

@@ -52,6 +52,7 @@ LAYERS = {
     "softmax with one more": exp(x[i]) / (1 + total),
     "softmax at a half": exp((x[i] + 1) / 2) / Sum(exp((x[k] + 1) / 2), (k, 1, n)),
     "log-softmax": log(share),
+    "softmax of softmax": exp(share) / Sum(exp(share.subs(i, q)), (q, 1, n)),
     "focal loss": -((1 - share) ** 2) * log(share),
 }
 ROWS = [[-100.0, 100, 0.5], [0, 100, -3], [1, 2, 3]]
