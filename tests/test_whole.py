@@ -104,6 +104,13 @@ def test_an_output_for_each_row_takes_any_batch(blocks: bool) -> None:
     np.testing.assert_allclose(file["layer_backward"](dy, x_, *kept), want)
 
 
+def test_more_axes_than_an_index_stands_for_are_refused() -> None:
+    file = run(printed("contrastive"))
+    x_, z_ = RNG.normal(size=(2, 2, 3, 5))
+    with pytest.raises(ValueError, match=r"the axes must be those of x \(b, h\), z \(b, h\)"):
+        file["layer"](x_, z_)
+
+
 def test_attention_in_blocks_holds_no_array_of_queries_by_keys() -> None:
     q, k, v, dy = RNG.normal(size=(4, 2000, 8))
     file = run(printed("attention", blocks=True))
