@@ -19,6 +19,7 @@ from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, m, n, x
 from tests.layers.record import (
     H,
     Layer,
+    O,
     S,
     between,
     c,
@@ -27,6 +28,7 @@ from tests.layers.record import (
     normal,
     o,
     p,
+    q,
     s,
     softmax,
     u,
@@ -61,7 +63,16 @@ norm_of = lambda at: sqrt(Sum(x[b, at, s] ** 2, (s, 1, S)))
 flat = sqrt(Sum(x[b, c, u] ** 2, (u, 1, S)) / S + epsilon)
 feature = lambda v: Max(v, 0) + exp(Min(v, 0))
 
+near_to = lambda at: 1 / (1 + Sum((x[b, k] - W[at, k]) ** 2, (k, 1, n)))
+student = lambda v, w: 1 / (1 + ((v[:, None] - w) ** 2).sum(-1))
+
 MIXERS = {
+    "soft clusters": Layer(
+        near_to(o) / Sum(near_to(q), (q, 1, O)),
+        (b, o),
+        lambda xp, v, w: student(v, w) / student(v, w).sum(-1, keepdims=True),
+        rows | {W[o, i]: normal(o, i)},
+    ),
     "attention with distances": Layer(
         attend(lambda at: scores(at) - lam * Abs(b - at)),
         (b, c),
