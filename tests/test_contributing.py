@@ -8,6 +8,8 @@ from pathlib import Path
 
 import sympy
 
+from tests.graph import redrawn
+
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 PATHS = re.findall(r"`([\w/.-]+(?:\.\w+|/))`", TEXT)
@@ -65,6 +67,11 @@ def test_each_path_is_there():
     for path in PATHS:
         places = [ROOT / path, ROOT / "rmsnorm_math" / path]
         assert any(place.exists() for place in places), f"CONTRIBUTING.md names {path}: it is gone"
+
+
+def test_the_graphs_are_those_of_the_imports():
+    assert "  calculus --> " in TEXT
+    assert redrawn(TEXT) == TEXT, "run python -m tests.graph"
 
 
 def test_the_version_stands_in_one_place():

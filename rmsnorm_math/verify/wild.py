@@ -12,7 +12,7 @@ from sympy import Eq, Expr, IndexedBase, Piecewise, S
 from rmsnorm_math.layers import rms
 from rmsnorm_math.notation import b, epsilon, gamma, i, j, x, ybar
 from rmsnorm_math.verify.faults import ALONG_COLUMNS, NOT_SUMMED
-from rmsnorm_math.verify.layer import parts_of
+from rmsnorm_math.verify.formulas import parts_of
 
 #: What makes the wrong outputs from the right ones, ``{"dx": ..., "dgamma": ...}``.
 Change = Callable[[Mapping[str, Expr]], dict[str, Expr]]
