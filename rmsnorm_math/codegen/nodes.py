@@ -1,7 +1,7 @@
 """What a program's expressions are made of, besides SymPy's own nodes; see `program`."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count, permutations
 
 from sympy import Basic, Expr, Function, Idx, Indexed, IndexedBase, Pow, S, Symbol, Tuple
@@ -114,6 +114,15 @@ def rebuilt(expr: Basic, args: Iterable[Basic]) -> Basic:
     """Return `expr` with other arguments, itself where they are the same."""
     args = tuple(args)
     return expr if args == expr.args else expr.func(*args)
+
+
+def replaced(expr: Basic, replace: Callable[[Basic], Basic | None]) -> Basic:
+    """Return `expr` with what `replace` returns for a part, unless that is None."""
+    if (new := replace(expr)) is not None:
+        return new
+    if isinstance(expr, Indexed | Position):
+        return expr
+    return rebuilt(expr, (replaced(arg, replace) for arg in expr.args))
 
 
 def family(axis: Symbol) -> Symbol:

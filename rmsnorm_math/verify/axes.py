@@ -7,7 +7,7 @@ from typing import Any
 from sympy import Expr, Indexed, Sum, Symbol
 
 from rmsnorm_math.codegen.nodes import family
-from rmsnorm_math.codegen.program import Program
+from rmsnorm_math.codegen.record import Program
 from rmsnorm_math.index.walk import base_of, free_indices
 
 #: The length of an axis, a symbol or a number, or its name where none is shown.

@@ -11,7 +11,8 @@ from sympy import Expr, Indexed, IndexedBase, Sum, Symbol
 
 from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.codegen import compiled, printed
-from rmsnorm_math.codegen.program import Program, program
+from rmsnorm_math.codegen.program import program
+from rmsnorm_math.codegen.record import Program
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.walk import base_of, free_indices
 from rmsnorm_math.inputs import as_expressions, as_mapping

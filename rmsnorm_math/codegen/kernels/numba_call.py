@@ -13,11 +13,7 @@ def wrapper(plan: Rows, name: str, docstring: str) -> list[str]:
     first, outputs = tiles[0], {**plan.results(TILE), **plan.results(ROW)}
     sums = {line.name: plan.roles[line.name] for line in plan.sums_over_rows()}
     parameters = plan.program.parameters
-    column = {p.name for p in parameters if p.column}
-    wanted = dict.fromkeys(tiles[1:], "shape")
-    wanted |= dict.fromkeys(weights, "shape[-1:]")
-    wanted |= {n: "(*shape[:-1], 1)" if n in column else "shape[:-1]" for n in plan.named(ROW)}
-    checks = " ".join(f'("{name}", {name}, {shape}),' for name, shape in wanted.items())
+    checks = " ".join(f'("{key}", {key}, {shape}),' for key, shape in plan.shapes().items())
     lines = [f"shape, given = np.shape({first}), np.asarray({first}).dtype"]
     lines += ["kind = np.result_type(given, np.float32)", 'if given.kind in "biucO":']
     lines += [f'    raise TypeError(f"{first} has dtype {{given}}: pass floating-point numbers")']
