@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sympy import Basic, Expr, Idx, Indexed, Symbol
 
-from rmsnorm_math.codegen.axes import Axes as Known
-from rmsnorm_math.codegen.lower import settle
+from rmsnorm_math.codegen.axes import KnownAxes
 from rmsnorm_math.codegen.names import fresh, identifier
 from rmsnorm_math.codegen.nodes import Axes, another, axes_of, element, family, parts
 from rmsnorm_math.codegen.order import Lowered, find_batch, find_order, ordered
 from rmsnorm_math.codegen.read import ROWS, Reader
 from rmsnorm_math.codegen.record import Key
+from rmsnorm_math.codegen.settle import settle
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.walk import base_of, free_indices, limits_of, nodes
 
@@ -66,7 +66,7 @@ def lower(
         reader.read(expr, {**_scope(None, expr, reader), **scope})
     _join_lost(reader, arguments, scopes)
     given = {*arguments} | {*reader.numbers.values()}
-    known = Known(reader.groups, reader.limits, reader.shapes, given, reader.order)
+    known = KnownAxes(reader.groups, reader.limits, reader.shapes, given, reader.order)
 
     for name, front, scope, read in defined:
         expr, axes = _named(settle(read, reader, known), [*scope.values()], known)
@@ -132,7 +132,7 @@ def _has_rows(read: Basic) -> bool:
     return ROWS in axes_of(read)
 
 
-def _named(expr: Expr, free: Sequence[Expr], known: Known) -> tuple[Expr, Axes]:
+def _named(expr: Expr, free: Sequence[Expr], known: KnownAxes) -> tuple[Expr, Axes]:
     """Return an expression with its free axes named, and their names in order."""
     axes: list[Symbol] = []
     for dummy in free:
@@ -145,7 +145,7 @@ def _named(expr: Expr, free: Sequence[Expr], known: Known) -> tuple[Expr, Axes]:
     return expr, tuple(axes)
 
 
-def _axes_of_base(base: Expr, reader: Reader, known: Known) -> Axes:
+def _axes_of_base(base: Expr, reader: Reader, known: KnownAxes) -> Axes:
     rank = reader.ranks.get(base, 0)
     axes: list[Symbol] = [ROWS] if reader.rows and rank else []
     for at in range(rank):
@@ -164,7 +164,7 @@ def _is_column(base: Expr, reader: Reader) -> bool:
     return ranks.get(base, 1) == 1 and not last
 
 
-def _measure(result: Lowered, known: Known, reader: Reader) -> None:
+def _measure(result: Lowered, known: KnownAxes, reader: Reader) -> None:
     """Give each length that is used the name it has in the code."""
     lines = [*result.definitions, *result.outputs]
     used = set().union(*(expr.free_symbols for _, _, expr in lines)) & reader.lengths

@@ -120,12 +120,13 @@ class Reader:
         return value
 
     def _sum(self, node: Sum, scope: Mapping[Expr, Dummy]) -> Expr:
-        *inner, (index, lower, upper) = node.limits
+        *inner, (index, *ends) = node.limits
         dummy = self.dummy(index.name)
-        for end in (lower, upper):
+        for end in ends:
             if end in scope:
                 self.groups.join(dummy, scope[end])
-        self.limits[dummy] = (self.read(lower, scope), self.read(upper, scope))
+        first, last = (self.read(end, scope) for end in ends)
+        self.limits[dummy] = first, last
         body = node.func(node.function, *inner) if inner else node.function
         return Total(self.read(body, {**scope, index: dummy}), dummy)
 

@@ -17,7 +17,7 @@ from rmsnorm_math.errors import Refused
 COSTLY = (exp, log, tanh, sin, cos, tan, sinh, cosh, erf, Logistic, Softplus)
 
 
-def rows(program: Program, *, keep: bool = True) -> Rows:
+def as_rows(program: Program, *, keep: bool = True) -> Rows:
     """Return `program` as passes over rows, or raise `Refused` with the reason why it has none.
 
     With `keep`, elements that take long to compute are kept for later passes.

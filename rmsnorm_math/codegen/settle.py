@@ -4,8 +4,6 @@
 names the axes that are bound, so that sums that differ in their indices alone are equal.
 """
 
-from collections.abc import Mapping
-
 from sympy import (
     Add,
     And,
@@ -22,14 +20,14 @@ from sympy import (
 )
 from sympy.core.relational import Relational
 
-from rmsnorm_math.codegen.axes import Axes
+from rmsnorm_math.codegen.axes import KnownAxes
 from rmsnorm_math.codegen.choices import as_choices, decided, left_out, outside
 from rmsnorm_math.codegen.nodes import Position, Reduction, Total, another, axes_of, parts, rebuilt
 from rmsnorm_math.codegen.read import Reader
 from rmsnorm_math.errors import Refused
 
 
-def settle(node: Basic, reader: Reader, axes: Axes) -> Basic:
+def settle(node: Basic, reader: Reader, axes: KnownAxes) -> Basic:
     """Return what `reader` read with its sums simplified and its bound axes named."""
 
     def walk(node: Basic) -> Basic:
@@ -40,7 +38,8 @@ def settle(node: Basic, reader: Reader, axes: Axes) -> Basic:
         if isinstance(node, Total):
             (dummy,) = node.over
             body = walk(node.body) * guard(dummy)
-            return named(as_choices(_sum_over(body, dummy, axes), axes, dummy), dummy)
+            total = as_choices(_sum_over(body, dummy, axes), axes, dummy)
+            return in_place(total, dummy, axes.name(dummy))
         if isinstance(node, Relational):
             return decided(rebuilt(node, map(walk, node.args)), axes)
         if isinstance(node, Mul):
@@ -50,29 +49,24 @@ def settle(node: Basic, reader: Reader, axes: Axes) -> Basic:
     def guard(dummy: Dummy) -> Expr:
         if dummy not in reader.limits:
             return S.One
-        lower, upper = map(walk, reader.limits[dummy])
+        first, last = map(walk, reader.limits[dummy])
         here = Position(dummy, axes.start(dummy))
-        within = And(decided(here >= lower, axes), decided(here <= upper, axes))
+        within = And(decided(here >= first, axes), decided(here <= last, axes))
         return Piecewise((1, within), (0, True))
-
-    def named(expr: Expr, dummy: Dummy) -> Expr:
-        return in_place(expr, {dummy: axes.name(dummy)})
 
     return as_choices(outside(walk(node)), axes)
 
 
-def in_place(expr: Basic, names: Mapping[Dummy, Symbol]) -> Basic:
-    """Return `expr` with names for dummies, bound or free; each differs from those it meets."""
-    for dummy, axis in names.items():
-        holding = [p for p in parts(expr) if isinstance(p, Reduction) and p.has(dummy)]
-        taken = {a for p in parts(Tuple(*holding)) if isinstance(p, Reduction) for a in p.over}
-        free = axes_of(expr) if dummy in axes_of(expr) else set()
-        met = set().union(free, *(axes_of(p.body) for p in holding)) - {dummy}
-        expr = expr.xreplace({dummy: another(axis, taken | met)})
-    return expr
+def in_place(expr: Basic, dummy: Dummy, axis: Symbol) -> Basic:
+    """Return `expr` with an axis for a dummy, bound or free, that differs from those beside it."""
+    holding = [p for p in parts(expr) if isinstance(p, Reduction) and p.has(dummy)]
+    taken = {a for p in parts(Tuple(*holding)) if isinstance(p, Reduction) for a in p.over}
+    free = axes_of(expr) if dummy in axes_of(expr) else set()
+    beside = set().union(free, *(axes_of(p.body) for p in holding)) - {dummy}
+    return expr.xreplace({dummy: another(axis, taken | beside)})
 
 
-def _sum_over(body: Expr, axis: Dummy, axes: Axes) -> Expr:
+def _sum_over(body: Expr, axis: Dummy, axes: KnownAxes) -> Expr:
     """Return the sum of `body`: deltas contracted, what does not depend on the axis before it."""
     total = []
     for term in Add.make_args(_distributed(outside(body))):
