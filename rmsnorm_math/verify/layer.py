@@ -34,8 +34,7 @@ class Layer:
     def derived(self) -> dict[Expr, tuple[Expr, Expr]]:
         """The arguments that follow from others: an element of each, and what that is."""
         known = {base_of(key): (key, d) for key, d in self.where.items()}
-        bases = {key: base_of(key) for key in self.arguments}
-        return {key: known[base] for key, base in bases.items() if base in known}
+        return {key: known[base_of(key)] for key in self.arguments if base_of(key) in known}
 
     @cached_property
     def hidden(self) -> list[Expr]:
