@@ -3,7 +3,7 @@
 import ast
 
 from rmsnorm_math.codegen.kernels import c, numba, triton
-from rmsnorm_math.codegen.kernels.rows import as_rows
+from rmsnorm_math.codegen.kernels.rows import planned
 from rmsnorm_math.codegen.record import Program
 from rmsnorm_math.errors import Refused
 
@@ -18,7 +18,7 @@ def kernel(program: Program, framework: str, name: str, docstring: str) -> str:
     ValueError
         If the program needs more than sums along a row and over the rows.
     """
-    plan = as_rows(program, keep=framework != "triton")  # a tile in registers keeps everything
+    plan = planned(program, keep=framework != "triton")  # a tile in registers keeps everything
     text: str = PRINTERS[framework](plan, name, docstring)
     if framework != "c" and top_level(text).count(name) > 1:
         raise Refused(f"the file has a {name} of its own: call the function otherwise.")

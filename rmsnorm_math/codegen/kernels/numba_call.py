@@ -2,12 +2,12 @@
 
 from rmsnorm_math.codegen.kernels.flat import NUMBER, ROW, TILE, WEIGHT
 from rmsnorm_math.codegen.kernels.languages import PYTHON
-from rmsnorm_math.codegen.kernels.plan import Rows
+from rmsnorm_math.codegen.kernels.plan import Plan
 from rmsnorm_math.codegen.kernels.text import indented
 from rmsnorm_math.codegen.nodes import Mean
 
 
-def wrapper(plan: Rows, name: str, docstring: str) -> list[str]:
+def wrapper(plan: Plan, name: str, docstring: str) -> list[str]:
     """Return the function that is called: it looks at shapes, and makes the results."""
     tiles, weights = plan.named(TILE), plan.named(WEIGHT)
     first, outputs = tiles[0], {**plan.results(TILE), **plan.results(ROW)}

@@ -45,7 +45,7 @@ class Pass:
 
 
 @dataclass(frozen=True)
-class Rows:
+class Plan:
     """A program for rows.
 
     Attributes

@@ -2,7 +2,7 @@
 
 from rmsnorm_math.codegen.kernels.flat import NUMBER, ROW, TILE, WEIGHT
 from rmsnorm_math.codegen.kernels.languages import TORCH
-from rmsnorm_math.codegen.kernels.plan import Rows
+from rmsnorm_math.codegen.kernels.plan import Plan
 from rmsnorm_math.codegen.kernels.text import indented
 from rmsnorm_math.codegen.nodes import Mean
 
@@ -49,7 +49,7 @@ RESERVED = {
 }
 
 
-def wrapper(plan: Rows, name: str, docstring: str) -> list[str]:
+def wrapper(plan: Plan, name: str, docstring: str) -> list[str]:
     """Return the function that is called: it looks at shapes, and makes the results."""
     tiles, weights, numbers = (plan.named(role) for role in (TILE, WEIGHT, NUMBER))
     of_row, sums, first = plan.named(ROW), plan.sums_over_rows(), tiles[0]
