@@ -36,6 +36,8 @@ def test_the_commands_and_github_ask_for_every_tag():
     assert {tag for tag in every if re.search(rf"\b{tag}\b", here)} == every - {"weekly"}
     there = (ROOT / ".github/workflows/ci.yml").read_text("utf-8")
     assert {tag for tag in every if re.search(rf"nox .*\b{tag}\b|'{tag}'", there)} == every
+    for path in (".readthedocs.yaml", ".github/workflows/pages.yml"):
+        assert "nox -s docs\n" in (ROOT / path).read_text("utf-8"), f"{path} builds another site"
 
 
 def test_what_is_used_beyond_an_interface_is_listed():
