@@ -33,9 +33,11 @@ def test_each_session_has_a_line():
 def test_the_commands_and_github_ask_for_every_tag():
     every = set().union(*(tags for _, tags in sessions()))
     here = (ROOT / ".ci/run").read_text("utf-8")
+    here = re.sub("#.*", "", here)
     assert {tag for tag in every if re.search(rf"\b{tag}\b", here)} == every - {"weekly"}
     there = (ROOT / ".github/workflows/ci.yml").read_text("utf-8")
-    assert {tag for tag in every if re.search(rf"nox .*\b{tag}\b|'{tag}'", there)} == every
+    asked = {tag for tag in every if re.search(rf"nox [^#\n]*\b{tag}\b|'{tag}'", there)}
+    assert asked == every
     for path in (".readthedocs.yaml", ".github/workflows/pages.yml"):
         assert "nox -s docs\n" in (ROOT / path).read_text("utf-8"), f"{path} builds another site"
 

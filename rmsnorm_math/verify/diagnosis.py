@@ -114,7 +114,7 @@ def _named(evidence: Evidence, output: int, dtype: str, others: Others) -> list[
                 terms = with_term(right, at, wrong)
                 for fault, values in evidence.faulty(output, terms, dtype):
                     matching.setdefault((slip, fault), values)
-    first, *rest = matching.values() or [None]
+    first, *rest = matching.values() or [None]  # where formulas differ that fit, none is named
     return list(matching) if all(alike(first, other) for other in rest) else []
 
 
