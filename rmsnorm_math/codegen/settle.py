@@ -1,7 +1,8 @@
 """From index notation to arrays with named axes; see `program` for what comes out.
 
-`settle` contracts what deltas are left, makes a condition of a sum over a part of an axis, and
-names the axes that are bound, so that sums that differ in their indices alone are equal.
+`settle` makes a condition of a sum over a part of an axis, and names the axes that are bound, so
+that sums that differ in their indices alone are equal. A delta has met its sum before: what
+`abbreviate` returns is contracted.
 """
 
 from sympy import (
@@ -11,7 +12,6 @@ from sympy import (
     Dummy,
     Expr,
     Indexed,
-    KroneckerDelta,
     Mul,
     Piecewise,
     S,
@@ -67,16 +67,10 @@ def in_place(expr: Basic, dummy: Dummy, axis: Symbol) -> Basic:
 
 
 def _sum_over(body: Expr, axis: Dummy, axes: KnownAxes) -> Expr:
-    """Return the sum of `body`: deltas contracted, what does not depend on the axis before it."""
+    """Return the sum of `body`, what does not depend on the axis before it."""
     total = []
-    for term in Add.make_args(_distributed(outside(body))):
+    for term in Add.make_args(outside(body)):
         factors = Mul.make_args(term)
-        delta = next((f for f in factors if _meets(f, axis)), None)
-        if delta is not None:
-            value = next(a for a in delta.args if a != axis)
-            rest = Mul(*(f for f in factors if f is not delta))
-            total.append(rest.xreplace({axis: value}))
-            continue
         free = Mul(*(f for f in factors if not f.has(axis)))
         inside = Mul(*(f for f in factors if f.has(axis)))
         if inside == 1:
@@ -98,38 +92,3 @@ def merged(terms: list[Expr], axis: Symbol) -> Expr:
         return Add(*terms)
     others = [t for t in terms if not (isinstance(t, Total) and t.over == (axis,))]
     return Add(*others, Total(Add(*(t.body for t in plain)), axis))
-
-
-def _meets(factor: Expr, axis: Dummy) -> bool:
-    """Return whether a factor is a delta of the axis and another one."""
-    return (
-        isinstance(factor, KroneckerDelta)
-        and axis in factor.args
-        and all(isinstance(a, Dummy) for a in factor.args)
-    )
-
-
-def _has_delta(expr: Expr) -> bool:
-    """Return whether a delta of two axes can be taken out of `expr`."""
-    return any(
-        isinstance(part, KroneckerDelta) and all(isinstance(a, Dummy) for a in part.args)
-        for part in parts(expr)
-    )
-
-
-def _distributed(expr: Expr) -> Expr:
-    """Expand just enough of `expr` to make every delta of two axes a factor of its term."""
-    if not _has_delta(expr):
-        return expr
-    if isinstance(expr, Add):
-        return Add(*map(_distributed, expr.args))
-    if expr.is_Pow and expr.base.is_Add and expr.exp.is_Integer and expr.exp > 0:
-        rest = expr.base ** (expr.exp - 1)
-        return Add(*(_distributed(arg * rest) for arg in expr.base.args))
-    for factor in Mul.make_args(expr) if expr.is_Mul else ():
-        if not isinstance(factor, KroneckerDelta) and _has_delta(factor):
-            rest = Mul(*(f for f in expr.args if f is not factor))
-            terms = Add.make_args(_distributed(factor))
-            if len(terms) > 1:
-                return Add(*(_distributed(rest * term) for term in terms))
-    return expr
