@@ -10,6 +10,7 @@ from pathlib import Path
 
 from jupyter_cache import get_cache
 from jupyter_client.manager import KernelManager
+from nbclient import NotebookClient
 
 logging.basicConfig()  # or Furo's styles do it, and show what every library informs of
 
@@ -30,6 +31,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
+    "ahead",
     "downloads",
     "katex",
     "mark_doctests",
@@ -90,3 +92,4 @@ nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
 nb_render_markdown_format = "myst"  # tables and formulas in the output of a cell
 KernelManager.transport_encryption.default_value = "auto"  # plain TCP is a warning
+NotebookClient.shutdown_kernel.default_value = "immediate"  # nothing on a page waits for the end

@@ -1,6 +1,6 @@
 """What a check is of: the outputs, the arguments with their axes, and what is right."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -192,9 +192,8 @@ def _layer_of(*given: tuple[tuple[Any, Any], ...]) -> Layer:
     return layer
 
 
-def parts_of(expr: Expr) -> Iterator[Expr]:
-    """Yield the terms of `expr`, those without a sum first."""
-    terms = Add.make_args(expr)
-    yield from sorted(
-        terms, key=lambda t: (t.has(Sum), bool(t.could_extract_minus_sign()), t.count_ops(), str(t))
-    )
+@lru_cache(256)
+def parts_of(expr: Expr) -> tuple[Expr, ...]:
+    """Return the terms of `expr`, those without a sum first."""
+    signs = {t: bool(t.could_extract_minus_sign()) for t in Add.make_args(expr)}
+    return tuple(sorted(signs, key=lambda t: (t.has(Sum), signs[t], t.count_ops(), str(t))))
