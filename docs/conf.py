@@ -1,5 +1,6 @@
 """The site: MyST pages, executed while they are built."""
 
+import gc
 import hashlib
 import importlib.util
 import logging
@@ -12,6 +13,7 @@ from jupyter_cache import get_cache
 from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
+gc.set_threshold(20_000, 20, 50)  # docutils' trees are cycles: else a tenth of the build's time
 logging.basicConfig()  # or Furo's styles do it, and show what every library informs of
 
 docs = Path(__file__).parent
