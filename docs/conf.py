@@ -18,6 +18,8 @@ logging.basicConfig()  # or Furo's styles do it, and show what every library inf
 
 docs = Path(__file__).parent
 sys.path[:0] = [str(docs), str(docs / "_ext")]
+import warm  # noqa: E402
+
 pyproject = tomllib.loads((docs.parent / "pyproject.toml").read_text("utf-8"))
 
 project = "RMSNorm, derived"
@@ -83,6 +85,8 @@ for root, pattern in roots.items():
             state.update(local.as_posix().encode() + path.read_bytes())
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(docs / "_cache/notebooks" / state.hexdigest()[:16])
+if not Path(nb_execution_cache_path).exists():  # every page will be executed
+    warm.start(warm.KERNELS, *warm.OWN)
 get_cache(nb_execution_cache_path).db  # noqa: B018  made now: processes that read pages would race
 # A cell that fails is a warning, and with -W an error. Raised, it would lose its message on the way
 # from a process that reads pages beside others.

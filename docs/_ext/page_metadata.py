@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from html import escape
+from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -99,6 +100,7 @@ def begin(app, env, docnames):  # noqa: ARG001
     folder = Path(app.config.nb_execution_cache_path)
     whole = app.builder.name == "html" and len(docnames) > 2 and sys.platform == "linux"
     if whole and not (folder / "found").exists():
+        import_module("formulas")  # once, and not there and for autodoc
         app.beside = get_context("fork").Process(target=derived, args=(folder,))
         app.beside.start()
 

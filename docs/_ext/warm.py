@@ -79,13 +79,15 @@ def serve(kind, own, listener, lifeline):
     sys.path.pop(0)
     gc.freeze()
     interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the lifeline ends it
+    forked = set()
     while lifeline not in (ready := select.select([listener, lifeline], [], [])[0]):
         connection = ready[0].accept()[0]
-        if os.fork():
+        if pid := os.fork():
+            forked.add(pid)
             connection.close()
             with suppress(ChildProcessError):
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass
+                while ended := os.waitpid(-1, os.WNOHANG)[0]:
+                    forked.remove(ended)
             continue
         wanted = json.loads(connection.makefile().readline())
         os.environ.clear()
@@ -97,6 +99,8 @@ def serve(kind, own, listener, lifeline):
         code = {KERNELS: kernel, BUILDS: sphinx}[kind](wanted["arguments"])
         connection.sendall(bytes([code or 0]))
         sys.exit(code)
+    for pid in forked if kind == KERNELS else ():  # nobody is left to ask them
+        os.kill(pid, signal.SIGKILL)
     with suppress(ChildProcessError):
         while os.wait():
             pass
