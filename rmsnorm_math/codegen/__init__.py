@@ -15,7 +15,7 @@ from sympy import Expr
 from rmsnorm_math.codegen.docstring import docstring_of
 from rmsnorm_math.codegen.jax import Jax
 from rmsnorm_math.codegen.kernels import PRINTERS, kernel
-from rmsnorm_math.codegen.names import is_name
+from rmsnorm_math.codegen.names import is_name, refuse_taken
 from rmsnorm_math.codegen.numpy import NumPy
 from rmsnorm_math.codegen.program import Program, program
 from rmsnorm_math.codegen.spell import Spelling
@@ -124,14 +124,22 @@ def printed(recorded: Program, framework: Framework, name: str) -> str:
     """Return the source text of a function that computes what a program records."""
     docstring = docstring_of(recorded, {p.key: p.name for p in recorded.parameters})
     if framework in PRINTERS:
-        return wrapped(kernel(recorded, framework, name, docstring))
+        return _finished(kernel(recorded, framework, name, docstring), framework, name)
     spelling = SPELLINGS[framework](recorded)
     lines = body(spelling)
     imports = "\n".join(sorted({*spelling.needs, *spelling.imports}))
     imports = imports.replace("import math\n", "import math\n\n")  # Python's own stand apart
     block = indent("\n".join([docstring, *lines]), "    ")
     parameters = ", ".join(parameter.name for parameter in recorded.parameters)
-    return wrapped(f"{imports}\n\n\ndef {name}({parameters}):\n{block}\n")
+    text = f"{imports}\n\n\ndef {name}({parameters}):\n{block}\n"
+    return _finished(text, framework, name)
+
+
+def _finished(text: str, framework: Framework, name: str) -> str:
+    """Return the text with its lines broken, if nothing else in it has the function's name."""
+    if framework != "c":
+        refuse_taken(text, name)
+    return wrapped(text)
 
 
 def function(

@@ -74,13 +74,15 @@ ${unless}    if count <= step:
         if start == 0:
             whole += [${new} for a in results[:added]]
             whole += [${sum} for a in results[added:]]
+            types = [a.dtype for a in results]
         for k, part in enumerate(results):
             if k < added:
                 whole[k][start : start + step] = part
             else:
                 whole[k] += part
+        del results, part  # the next rows' take their memory
     whole[:added] = [a.reshape(*lead, *a.shape[1:]) for a in whole[:added]]
-    whole[added:] = [${typed} for a in whole[added:]]
+    whole[added:] = [a.${to}(kind) for a, kind in zip(whole[added:], types[added:])]
     return whole
 ''')
 JAX = '''
@@ -113,7 +115,7 @@ BY_ROWS = {
         unless="",
         new="np.empty((count, *a.shape[1:]), a.dtype)",
         sum="np.zeros(a.shape)",
-        typed="a.astype(part.dtype)",
+        to="astype",
     ),
     "torch": _BY_ROWS.substitute(
         size="a.numel()",
@@ -123,7 +125,7 @@ BY_ROWS = {
 """,
         new="a.new_empty((count, *a.shape[1:]))",
         sum="torch.zeros_like(a, dtype=torch.float64)",
-        typed="a.to(part.dtype)",
+        to="to",
     ),
     "jax": JAX,
 }

@@ -88,6 +88,14 @@ def _wide(a):
     if not a.is_floating_point():
         raise TypeError(f"{a.dtype} is no floating-point type: pass a.float()")
     return a.to(torch.promote_types(a.dtype, torch.float32))
+
+
+def _typed(a, like):
+    """Return a in the type of another; a itself, and no alias, where it has it.
+
+    torch.compile loses the gradient of an alias in PyTorch 2.11 (pytorch/pytorch, issue 180642).
+    """
+    return a if a.dtype == like.dtype else a.to(like.dtype)
 ${by_rows}''')
 
 JAX = Template('''\
@@ -130,6 +138,6 @@ ${by_rows}''')
 FILES = {"numpy": NUMPY, "torch": TORCH, "jax": JAX}
 CASTS = {
     "numpy": "{0}.astype({1}.dtype, copy=False)",
-    "torch": "{0}.to({1}.dtype)",
+    "torch": "_typed({0}, {1})",
     "jax": "{0}.astype({1}.dtype)",
 }

@@ -1,5 +1,6 @@
 """Names in the code: a name that is given is data, and becomes code only where it is a name."""
 
+import ast
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -36,6 +37,28 @@ def refuse_names(given: Iterable[Any]) -> None:
                 f"need different names, and none may be called {', '.join(MODULES)}."
             )
         taken.add(text)
+
+
+def refuse_taken(text: str, name: str, arguments: Iterable[str] = ()) -> None:
+    """Raise if a file in Python has something else by the name of its function or an argument."""
+    own = _top_level(text)
+    own.remove(name)
+    for given in (name, *arguments):
+        if given in own:
+            raise Refused(f"the file has a {given} of its own: call what you name so otherwise.")
+
+
+def _top_level(text: str) -> list[str]:
+    """Return the names that a file in Python gives: of modules, constants, classes, functions."""
+    found = []
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.append(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found += [alias.asname or alias.name.split(".")[0] for alias in node.names]
+        elif isinstance(node, ast.Assign):
+            found += [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return found
 
 
 def identifier(text: str, otherwise: str) -> str:

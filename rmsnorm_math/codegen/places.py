@@ -63,7 +63,9 @@ def filled(
     likes = smooth[0] if smooth else ""
     (output,) = typed([label], [likes], every)
     moves = [f"by_{a}" for a in chosen]
-    (output_dot,) = typed([f"({' + '.join(moves)})" if moves[1:] else moves[0]], [likes], every)
+    moved = " + ".join(moves)
+    in_brackets = moves[1:] and framework != "torch"
+    (output_dot,) = typed([f"({moved})" if in_brackets else moved], [likes], every)
     tangent = call("_tangent", [*(dots[a] for a in chosen), *every])
     results = dict(
         zip(

@@ -12,7 +12,7 @@ from rmsnorm_math.codegen import SPELLINGS, Framework, body
 from rmsnorm_math.codegen.blocks import BY_ROWS, SIZE, body_in_blocks
 from rmsnorm_math.codegen.derived import Derived, derive
 from rmsnorm_math.codegen.files import FILES
-from rmsnorm_math.codegen.names import is_name
+from rmsnorm_math.codegen.names import is_name, refuse_taken
 from rmsnorm_math.codegen.passes import passes, trimmed
 from rmsnorm_math.codegen.places import filled
 from rmsnorm_math.codegen.program import Program, program
@@ -124,7 +124,9 @@ def layer_source(
     texts["size"] = SIZE if blocks else ""
     texts["by_rows"] = BY_ROWS[framework] if blocks else ""
     texts["imports"] = "".join(f"{line}\n" for line in needs) + "\n" * bool(needs)
-    return wrapped(FILES[framework].substitute(texts))
+    text = FILES[framework].substitute(texts)
+    refuse_taken(text, name, arguments.values())
+    return wrapped(text)
 
 
 def _passes(

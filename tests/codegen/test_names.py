@@ -88,6 +88,17 @@ def test_no_argument_hides_a_module(name):
         source({"y": x[i]}, {x: name})
 
 
+@pytest.mark.parametrize("framework", ["numpy", "torch", "jax"])
+@pytest.mark.parametrize("name", ["_wide", "_forward", "_by_rows", "BLOCK"])
+def test_nothing_is_called_as_what_its_file_has(name, framework):
+    y = {"y": x[b, i] / Sum(x[b, k], (k, 1, n))}
+    for argument, function_name in (("x", name), (name, "layer")):
+        with pytest.raises(Refused, match=f"the file has a {name} of its own"):
+            layer_source(y, {x: argument}, framework=framework, name=function_name, blocks=True)
+    with pytest.raises(Refused, match="the file has a np of its own"):
+        source({"y": x[i]}, {x: "x"}, name="np")
+
+
 def test_a_letter_of_latex_is_a_name():
     xi, s = IndexedBase(r"\xi"), Symbol(r"\sigma")
     outputs, where = {"y": xi[i] * s}, {s: Sum(xi[k], (k, 1, n))}

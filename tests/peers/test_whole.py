@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
+from torch.overrides import TorchFunctionMode
 
 from rmsnorm_math import layer_source
 from tests.layers.everything import TABLE
@@ -116,6 +117,34 @@ def test_torch_compiles(name: str, blocks: bool) -> None:
     compiled = torch.compile(ours, fullgraph=True)
     results = [torch.autograd.grad(f(*inputs).sin().sum(), inputs) for f in (compiled, theirs)]
     same(*results)
+
+
+class Conversions(TorchFunctionMode):
+    """Note each tensor that `.to` returns as it is."""
+
+    def __init__(self) -> None:
+        self.same: list[Any] = []
+        super().__init__()
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Call the function, and look at what it gives back."""
+        result = function(*args, **(kwargs or {}))
+        if function is torch.Tensor.to and result is args[0]:
+            self.same.append(result)
+        return result
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_torch_results_are_no_aliases(name: str) -> None:
+    """torch.compile in PyTorch 2.11 loses their gradients (pytorch/pytorch, issue 180642)."""
+    inputs, constants = given(name, torch.tensor)
+    forward = printed(name, "torch").__globals__["_F"].forward
+    with Conversions() as noted:
+        results = forward(*inputs, *constants)
+    assert noted.same, "the arguments are converted"
+    assert not any(result is alias for result in results for alias in noted.same)
 
 
 def test_torch_in_half_precision_and_blocks() -> None:
