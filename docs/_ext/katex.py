@@ -124,6 +124,10 @@ def collect(app, doctree):
     app.formulas |= formulas_of(doctree)
 
 
+def set_read(app, env):  # noqa: ARG001
+    set_all(app, app.formulas)
+
+
 def set_all(app, formulas):
     if app.builder.format == "html" and (missing := [f for f in formulas if f not in typeset]):
         run_katex(app, missing)
@@ -208,7 +212,7 @@ def setup(app):
     app.connect("config-inited", provide)
     app.formulas = {}
     app.connect("doctree-read", collect)
-    app.connect("env-updated", lambda app, env: set_all(app, app.formulas))
+    app.connect("env-updated", set_read)
     app.connect("doctree-resolved", set_page)
     app.connect("html-page-context", preload)
     app.add_css_file("katex/katex.min.css")

@@ -1,6 +1,6 @@
 """The inputs on which `rmsnorm_math.verify` tries a function, as kernels meet them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any

@@ -91,7 +91,7 @@ def _asked(
     """Return what is right in a case, and its traits; None if the outputs are not finite."""
     with np.errstate(all="ignore"):
         asked = prepared(make(*arguments), dtype, factor)
-    return asked and (asked, facts(asked.case))
+    return None if asked is None else (asked, facts(asked.case))
 
 
 def _keep(kept: list[tuple[int, Trial]], number: int, trial: Trial) -> None:
