@@ -12,12 +12,14 @@ MEET = """\
 from pathlib import Path
 from time import sleep
 
-Path("../{own}.here").touch()
-for _ in range(600):
+here = Path("../{own}.here")
+here.touch()
+for _ in range(300):
     if Path("../{other}.here").exists():
         break
     sleep(0.1)
 else:
+    here.unlink()
     raise TimeoutError("the other page is not executed beside this one")
 """
 
