@@ -15,11 +15,13 @@ from rmsnorm_math.codegen.files import FILES
 from rmsnorm_math.codegen.names import is_name, refuse_taken
 from rmsnorm_math.codegen.passes import passes, trimmed
 from rmsnorm_math.codegen.places import filled
-from rmsnorm_math.codegen.program import Program, program
+from rmsnorm_math.codegen.program import program
+from rmsnorm_math.codegen.record import Program
 from rmsnorm_math.codegen.stages import rows_of
 from rmsnorm_math.codegen.through import longer, tangent_of, through
 from rmsnorm_math.codegen.wrap import wrapped
 from rmsnorm_math.errors import Refused
+from rmsnorm_math.index.walk import base_of
 from rmsnorm_math.inputs import as_expressions, as_mapping, as_ranges
 
 Names = list[str] | None
@@ -93,11 +95,11 @@ def layer_source(
     if not is_name(name):
         raise Refused(f"{name!r} is no name in Python: call the layer otherwise.")
     if framework == "jax" and kept is not None:
-        raise Refused("JAX chooses itself what it keeps: leave kept out.")
+        raise Refused("JAX chooses itself what it keeps: leave kept out, or use jax.checkpoint.")
     output = as_expressions(output, "the output", "{'y': y}")
     arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
     layer = derive(output, arguments, wrt, as_ranges(ranges))
-    names = None if kept is None else [arguments.get(k, str(getattr(k, "base", k))) for k in kept]
+    names = None if kept is None else [arguments.get(k, str(base_of(k))) for k in kept]
     forward, backward = _passes(layer, arguments, where or {}, names)
     if framework == "jax":
         forward = replace(forward, results=forward.results[:1])
@@ -117,6 +119,8 @@ def layer_source(
             spellings[word] = SPELLINGS[framework](recorded)
             lines = body(spellings[word])
         given = ", ".join(parameter.name for parameter in recorded.parameters)
+        if word == "forward" or (word == "tangent" and framework == "jax"):
+            lines = [*_checked(recorded, arguments.values()), *lines]
         text = indent("\n".join(lines), "    ")
         texts[word] = f"def _{word}({given}):\n{text}\n"
     needs = dict.fromkeys(["import math"] * blocks)
@@ -127,6 +131,16 @@ def layer_source(
     text = FILES[framework].substitute(texts)
     refuse_taken(text, name, arguments.values())
     return wrapped(text)
+
+
+def _checked(recorded: Program, given: Iterable[str]) -> list[str]:
+    """Return lines that refuse arrays with further axes, where no index stands for several."""
+    arrays = [p for p in recorded.parameters if len(p.axes) > 1 and p.name in given]
+    if recorded.batch is not None or not arrays:
+        return []
+    shapes = ", ".join(f"{p.name} ({', '.join(a.name for a in p.axes)})" for p in arrays)
+    unlike = " or ".join(f"{p.name}.ndim != {len(p.axes)}" for p in arrays)
+    return [f"if {unlike}:", f'    raise ValueError("the axes must be those of {shapes}")']
 
 
 def _passes(
@@ -157,7 +171,7 @@ def _alone(
 
     What is kept must have a name for that; else it is returned as it is.
     """
-    names = {str(getattr(key, "base", key)): key for key in where}
+    names = {str(base_of(key)): key for key in where}
     values = [p.name for p in backward.parameters if p.name not in given.values()]
     if not values or not all(name in names for name in values):
         return backward
@@ -165,8 +179,7 @@ def _alone(
     rows = layer.element.args[1:-1][:1]  # the first index, where another one follows
     row = [key for key in kept if rows and getattr(key, "indices", ()) == rows]
     arguments = given | {
-        key if key in row else getattr(key, "base", key): name
-        for key, name in zip(kept, values, strict=True)
+        key if key in row else base_of(key): name for key, name in zip(kept, values, strict=True)
     }
     gradients = {key: abbreviate(expr, where) for key, expr in layer.gradients.items()}
     rest: dict[Expr, Expr] = {}

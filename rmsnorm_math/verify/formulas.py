@@ -64,3 +64,10 @@ def steepness(exprs: Iterable[Expr], value: Callable[[Expr], Any]) -> float:
     """
     found = [abs(np.ravel(value(power))) for power in _exponents(*exprs)]
     return 1 + float(max((v[np.isfinite(v)].max(initial=0) for v in found), default=0))
+
+
+@lru_cache(256)
+def parts_of(expr: Expr) -> tuple[Expr, ...]:
+    """Return the terms of `expr`, those without a sum first."""
+    signs = {t: bool(t.could_extract_minus_sign()) for t in Add.make_args(expr)}
+    return tuple(sorted(signs, key=lambda t: (t.has(Sum), signs[t], t.count_ops(), str(t))))
