@@ -89,7 +89,7 @@ def docs_live(session: nox.Session) -> None:
 def site_tests(session: nox.Session) -> None:
     """Show that the site is never stale, lets no error in, and shows code that runs as copied."""
     install(session, "live", "test")
-    tests = ("site", "found", "copied", "derive")
+    tests = ("site", "mended", "found", "copied", "derive")
     session.run("pytest", *(f"tests/test_{name}.py" for name in tests), *session.posargs)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from rmsnorm_math.notation import epsilon, gamma, x, ybar
 from rmsnorm_math.verify.faults import faults
-from rmsnorm_math.verify.layer import parts_of
+from rmsnorm_math.verify.formulas import parts_of
 from rmsnorm_math.verify.rmsnorm import backward_of
 from rmsnorm_math.verify.wild import Seen
 

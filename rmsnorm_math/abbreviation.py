@@ -16,9 +16,10 @@ from rmsnorm_math.definitions import (
 )
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.names import freshen
+from rmsnorm_math.index.rebuild import rebuilt
 from rmsnorm_math.index.walk import depends, dummies_of
 from rmsnorm_math.inputs import as_expression
-from rmsnorm_math.matching import Names, assignments, how_often, matches, power_of
+from rmsnorm_math.matching import Meanings, assignments, how_often, matches, power_of
 
 
 def abbreviate(expr: Expr, definitions: Mapping[Any, Expr]) -> Expr:
@@ -74,7 +75,7 @@ def _abbreviated(
     wholes: Collection[Expr],
 ) -> Expr:
     """Return `expr` abbreviated, by the definitions in `wholes` as a whole alone."""
-    names, result = dummies_of(expr), freshen(expr)
+    candidates, result = dummies_of(expr), freshen(expr)
     known: list[Definition] = []
     for key, definition in zip(definitions, given, strict=True):
         value = definition.value
@@ -90,8 +91,8 @@ def _abbreviated(
                     f"take another name for {definitions[key]}."
                 )
             result = short
-        result = freshen(tidy(result, names))
-    return tidy(result, names)
+        result = freshen(tidy(result, candidates))
+    return tidy(result, candidates)
 
 
 def substitute(expr: Expr, definitions: Mapping[Any, Expr]) -> Expr:
@@ -129,14 +130,14 @@ def substitute(expr: Expr, definitions: Mapping[Any, Expr]) -> Expr:
     raise Refused(f"the definitions {[*definitions]} use each other in a circle.")
 
 
-def _write(node: Basic, known: Definition) -> Basic:
-    """Return `node` with the key of a definition wherever its core occurs."""
-    if (found := _found(node, known)) is not None:
-        return found
-    if not node.args or isinstance(node, Indexed):
-        return node
-    args = [_write(arg, known) for arg in node.args]
-    return node if tuple(args) == node.args else node.func(*args)
+def _write(expr: Expr, known: Definition) -> Expr:
+    """Return `expr` with the key of a definition wherever its core occurs."""
+
+    def written(node: Basic) -> Basic | None:
+        found = _found(node, known)
+        return node if found is None and isinstance(node, Indexed) else found
+
+    return rebuilt(expr, written)
 
 
 def _found(node: Basic, known: Definition) -> Expr | None:
@@ -148,7 +149,7 @@ def _found(node: Basic, known: Definition) -> Expr | None:
     if not {type(base) for base, _ in known.core} <= set(map(type, bases)):
         return None
     forms = [(base, -base) if base.is_Add else (base,) for base, _ in known.core]
-    for names, places in assignments(forms, bases, dict.fromkeys(known.indices), {}):
+    for meant, places in assignments(forms, bases, dict.fromkeys(known.indices), {}):
         power = how_often([factors[at] for at, _ in places], [e for _, e in known.core])
         found = list(zip(places, known.core, strict=True))
         turned = [e * power for (_, form), (base, e) in found if form != base]
@@ -156,32 +157,29 @@ def _found(node: Basic, known: Definition) -> Expr | None:
             continue
         used = {at: e * power for (at, _), (_, e) in found}
         rest = Mul(*(base ** (e - used.get(at, 0)) for at, (base, e) in enumerate(factors)))
-        if lacking := [s.name for s, value in names.items() if value is None]:
+        if lacking := [s.name for s, value in meant.items() if value is None]:
             raise Refused(
                 f"{known.key.base} has the index {', '.join(lacking)}, and what it stands for "
                 f"has not."
             )
-        short = known.short.xreplace(names) ** power * S.NegativeOne ** Add(*turned)
+        short = known.short.xreplace(meant) ** power * S.NegativeOne ** Add(*turned)
         return short * _write(rest, known)
     return None
 
 
-def _insert(node: Basic, known: list[Definition]) -> Basic:
-    """Return `node` with what each key stands for, its bound indices different from all there."""
+def _insert(expr: Expr, known: list[Definition]) -> Expr:
+    """Return `expr` with what each key stands for, its bound indices different from all there."""
 
-    def walk(part: Basic) -> Basic:
+    def inserted(node: Basic) -> Basic | None:
         for definition in known:
-            at = _meant(part, definition.key)
-            if at is not None:
-                return freshen(definition.value).xreplace(at)
-        if not part.args or isinstance(part, Indexed):
-            return part
-        return part.func(*map(walk, part.args))
+            if (meant := _meant(node, definition.key)) is not None:
+                return freshen(definition.value).xreplace(meant)
+        return node if isinstance(node, Indexed) else None
 
-    return walk(node)
+    return rebuilt(expr, inserted)
 
 
-def _meant(node: Basic, key: Expr) -> Names | None:
+def _meant(node: Basic, key: Expr) -> Meanings | None:
     """Return what the indices of `key` are in `node`, if that is the key at some place."""
     if not isinstance(key, Indexed):
         return {} if node == key else None

@@ -127,17 +127,17 @@ def entered(
     """Return `expr` in the inner form, if it and what it meets can be worked with."""
     if wrt is not None:
         refuse_variable(expr, wrt)
-    met = [] if vector is None else [vector]
-    for given in (expr, *met):
-        refuse_expression(given)
-    inner = enter(expr)
-    refuse_lookalikes(inner, *map(enter, met), *([] if wrt is None else [wrt]), *ranges)
+    exprs = [expr] if vector is None else [expr, vector]
+    for each in exprs:
+        refuse_expression(each)
+    inner, *others = map(enter, exprs)
+    refuse_lookalikes(inner, *others, *([] if wrt is None else [wrt]), *ranges)
     return inner
 
 
-def finished(expr: Expr, given: list[Expr], ranges: Ranges, names: Iterable[Expr]) -> Expr:
+def finished(expr: Expr, given: list[Expr], ranges: Ranges, candidates: Iterable[Expr]) -> Expr:
     """Return `expr` as SymPy writes it, unless it shows what was not `given`."""
-    result = leave(expr, names)
+    result = leave(expr, candidates)
     refuse_escaped(result, *given, *ranges, *(S(end) for span in ranges.values() for end in span))
     if result.has(S.NaN, S.ComplexInfinity) and not any(e.has(S.ComplexInfinity) for e in given):
         raise Refused(

@@ -27,9 +27,9 @@ from rmsnorm_math.matching import power_of
 from rmsnorm_math.refusals import refuse_escaped, refuse_lookalikes
 
 
-def tidy(expr: Expr, names: Iterable[Expr]) -> Expr:
+def tidy(expr: Expr, candidates: Iterable[Expr]) -> Expr:
     """Return `expr` in the form that every result has: the same quantity looks the same."""
-    return leave(contracted(enter(expr), {}), names)
+    return leave(contracted(enter(expr), {}), candidates)
 
 
 def plain_form(expr: Expr) -> Expr:
@@ -118,11 +118,12 @@ def definitions_of(expr: Expr, given: Mapping[Any, Expr]) -> list[Definition]:
         if depends(value, key):
             raise Refused(f"{key} stands in its own definition, {value}.")
     refuse_lookalikes(freshen(expr), *map(freshen, entries.values()), *entries)
-    tidy = {key: plain_form(value) for key, value in entries.items()}
-    for key, value in tidy.items():
-        if value.is_number:
-            raise Refused(f"{key} stands for the number {value}: there is nothing to look for.")
-    return [_general(key, value) for key, value in tidy.items()]
+    found = []
+    for key, value in entries.items():
+        if (plain := plain_form(value)).is_number:
+            raise Refused(f"{key} stands for the number {plain}: there is nothing to look for.")
+        found.append(_general(key, plain))
+    return found
 
 
 def guarded(result: Expr, expr: Expr, definitions: Iterable[Definition]) -> Expr:

@@ -1,8 +1,9 @@
-"""How a public function goes: it warns for a year, and says what to write instead."""
+"""How what is public goes: it warns for a year, and says what to write instead."""
 
 import warnings
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from typing import ParamSpec, TypeVar
 
 Given = ParamSpec("Given")
@@ -10,7 +11,7 @@ Result = TypeVar("Result")
 
 
 def deprecated(
-    since: str, gone: str, instead: str
+    since: str, gone: str, instead: str, argument: str | None = None
 ) -> Callable[[Callable[Given, Result]], Callable[Given, Result]]:
     """Return a decorator with which a function warns its caller, and does what it did.
 
@@ -19,10 +20,13 @@ def deprecated(
     since
         The version that warns first.
     gone
-        The first day on which a release may come without the function, a year
-        after `since` was released: ``"2028-01-31"``.
+        The first day on which a release may come without it, a year after
+        `since` was released: ``"2028-01-31"``.
     instead
         What to write in its place.
+    argument
+        The one argument that goes, where the function stays: only who gives it
+        is warned.
 
     Examples
     --------
@@ -39,15 +43,17 @@ def deprecated(
     """
 
     def mark(function: Callable[Given, Result]) -> Callable[Given, Result]:
-        name = function.__name__
+        name = f"{argument} of {function.__name__}" if argument else function.__name__
         message = (
             f"{name} is deprecated since {since} and may be gone after {gone}: "
             f"write {instead} instead."
         )
+        form = signature(function)
 
         @wraps(function)
         def warn(*args: Given.args, **kwargs: Given.kwargs) -> Result:
-            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            if argument is None or argument in form.bind_partial(*args, **kwargs).arguments:
+                warnings.warn(message, DeprecationWarning, stacklevel=2)
             return function(*args, **kwargs)
 
         return warn

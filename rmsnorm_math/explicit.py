@@ -1,6 +1,8 @@
 """Symbolic lengths become numbers, indices become integers, sums are written out."""
 
 from collections.abc import Mapping
+from itertools import product
+from math import prod
 from typing import Any, SupportsIndex, TypeAlias, overload
 
 from sympy import Dummy, Expr, Idx, Integer, Matrix, MatrixBase, S, Symbol, Tuple
@@ -67,20 +69,15 @@ def instantiate(expr: Expr, *axes: Axis, **sizes: SupportsIndex) -> Expr | Matri
     refuse_lookalikes(fresh, *indices)
     numbers = named(fresh, sizes, indices)
     spans = [_span(axis, expr, numbers, sizes) for axis in axes]
+    entries = [
+        written(fresh, numbers | dict(zip(indices, map(Integer, place), strict=True)))
+        for place in product(*spans)
+    ]
+    refuse_escaped(Tuple(*entries), expr)
     if not spans:
-        result = written(fresh, numbers)
-        refuse_escaped(result, expr)
-        return result
-    rows, columns = [*spans, [None]][:2]
-    row, column = [*indices, None][:2]
-
-    def entry(p: int, q: int) -> Expr:
-        fixed = {column: Integer(columns[q])} if column else {}
-        return written(fresh, numbers | {row: Integer(rows[p])} | fixed)
-
-    matrix = Matrix(len(rows), len(columns), entry)
-    refuse_escaped(Tuple(*matrix), expr)
-    return matrix
+        return entries[0]
+    rows, *columns = map(len, spans)
+    return Matrix(rows, prod(columns), entries)
 
 
 def named(expr: Expr, sizes: Mapping[str, Any], axes: list[Expr] | None = None) -> dict[Expr, Expr]:

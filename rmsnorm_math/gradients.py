@@ -104,12 +104,12 @@ def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Stated | None = None) -> Ex
     outputs = as_indices(cotangent, "cotangent")
     inner, factor = entered(y, ranges, wrt, cotangent), enter(cotangent)
     apart = all(isinstance(s, Idx) and s not in outputs for s in getattr(wrt, "indices", ()))
-    given = survey([inner, factor, *([wrt] if apart else [])], ranges)  # else its i is another
-    _refuse_missing(y, cotangent, given)
+    free = survey([inner, factor, *([wrt] if apart else [])], ranges)  # else its i is another
+    _refuse_missing(y, cotangent, free)
     limits, unknown = [], {}
     for index in outputs:
         bound, ends = Dummy(index.name, integer=True), (Dummy(integer=True), Dummy(integer=True))
-        if (span := span_of(index, given)) is None:
+        if (span := span_of(index, free)) is None:
             unknown[bound] = ends
         limits.append((bound, *(span or ends)))
         inner, factor = put(inner, index, bound), put(factor, index, bound)
@@ -123,7 +123,7 @@ def vjp(y: Expr, wrt: Expr, cotangent: Expr, ranges: Stated | None = None) -> Ex
         result = total(result, limit, bounds)
     for index, (bound, *_) in zip(outputs, limits, strict=True):
         if any(occurs(result, end) for end in unknown.get(bound, ())):
-            refuse_unclear(index, given, y)
+            refuse_unclear(index, free, y)
     return finished(result, [y, wrt, cotangent], ranges, [*dummies_of(y), *map(plain, outputs)])
 
 

@@ -7,7 +7,8 @@ from sympy.core.operations import LatticeOp
 
 from rmsnorm_math.index.walk import BINDERS
 
-Names = dict[Basic, Basic]
+#: What each open index of a pattern, or each bound one, is in an expression.
+Meanings = dict[Basic, Basic]
 UNORDERED = (Add, Mul, LatticeOp, KroneckerDelta)
 
 
@@ -33,7 +34,7 @@ def how_often(there: list[tuple[Expr, Expr]], needed: list[Expr]) -> Expr:
     return Integer(int(least)) if same else S.Zero
 
 
-def matches(pattern: Basic, node: Basic, found: Names, bound: Names) -> Iterator[Names]:
+def matches(pattern: Basic, node: Basic, found: Meanings, bound: Meanings) -> Iterator[Meanings]:
     """Yield what each open index of `pattern` stands for where `node` is of its form.
 
     Parameters
@@ -60,15 +61,18 @@ def matches(pattern: Basic, node: Basic, found: Names, bound: Names) -> Iterator
     elif isinstance(pattern, BINDERS):
         yield from _sums(pattern, node, found, bound)
     elif isinstance(pattern, UNORDERED):
-        for names, _ in assignments([(arg,) for arg in pattern.args], node.args, found, bound):
-            yield names
+        for meant, _ in assignments([(arg,) for arg in pattern.args], node.args, found, bound):
+            yield meant
     else:
         yield from _in_order(pattern.args, node.args, found, bound)
 
 
 def assignments(
-    patterns: Sequence[tuple[Basic, ...]], nodes: Sequence[Basic | None], found: Names, bound: Names
-) -> Iterator[tuple[Names, list[tuple[int, Basic]]]]:
+    patterns: Sequence[tuple[Basic, ...]],
+    nodes: Sequence[Basic | None],
+    found: Meanings,
+    bound: Meanings,
+) -> Iterator[tuple[Meanings, list[tuple[int, Basic]]]]:
     """Yield each way to find one form of every pattern among the nodes: its place, and the form.
 
     What is at the fewest places is placed first, and nothing where not all can have one.
@@ -90,9 +94,9 @@ def assignments(
     first = min(range(len(patterns)), key=lambda at: len(options[at]))
     rest = [*patterns[:first], *patterns[first + 1 :]]
     for at, form in options[first]:
-        for names in matches(form, nodes[at], found, bound):
+        for meant in matches(form, nodes[at], found, bound):
             left = [None if place == at else other for place, other in enumerate(nodes)]
-            for complete, places in assignments(rest, left, names, bound):
+            for complete, places in assignments(rest, left, meant, bound):
                 yield complete, [*places[:first], (at, form), *places[first:]]
 
 
@@ -113,16 +117,16 @@ def _fit(options: list[list[int]]) -> bool:
 
 
 def _in_order(
-    patterns: tuple[Basic, ...], nodes: tuple[Basic, ...], found: Names, bound: Names
-) -> Iterator[Names]:
+    patterns: tuple[Basic, ...], nodes: tuple[Basic, ...], found: Meanings, bound: Meanings
+) -> Iterator[Meanings]:
     if not patterns:
         yield found
         return
-    for names in matches(patterns[0], nodes[0], found, bound):
-        yield from _in_order(patterns[1:], nodes[1:], names, bound)
+    for meant in matches(patterns[0], nodes[0], found, bound):
+        yield from _in_order(patterns[1:], nodes[1:], meant, bound)
 
 
-def _sums(pattern: Basic, node: Basic, found: Names, bound: Names) -> Iterator[Names]:
+def _sums(pattern: Basic, node: Basic, found: Meanings, bound: Meanings) -> Iterator[Meanings]:
     """Match limits from the outermost to the innermost, then what is summed."""
     ours, theirs = pattern.limits, node.limits
     within = bound | {one[0]: other[0] for one, other in zip(ours, theirs, strict=False)}

@@ -23,10 +23,8 @@ from sympy import (
 )
 from sympy.core.function import Application
 
+from rmsnorm_math.definitions import tidy
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.index.contraction import contracted
-from rmsnorm_math.index.enter import enter
-from rmsnorm_math.index.leave import leave
 from rmsnorm_math.index.names import freshen, rename_bound
 from rmsnorm_math.index.walk import BINDERS, dummies_of, free_symbols
 from rmsnorm_math.inputs import as_expression, as_index, as_length
@@ -73,12 +71,12 @@ def matrix_form(entry: Expr, row: Expr, column: Expr, size: Expr) -> MatrixExpr:
     if row == column:
         raise Refused(f"{row} is given for the row and for the column: give two indices.")
     refuse_expression(entry)
-    names = dummies_of(entry)
-    fresh = freshen(leave(contracted(enter(entry), {}), names))
+    candidates = dummies_of(entry)
+    fresh = freshen(tidy(entry, candidates))
     refuse_lookalikes(fresh, row, column)
     result = _matrix(fresh, row, column, {row: size, column: size})
     _refuse_two_shapes(result)
-    result = result.xreplace({s: rename_bound(s, names) for s in result.atoms(*BINDERS)})
+    result = result.xreplace({s: rename_bound(s, candidates) for s in result.atoms(*BINDERS)})
     refuse_escaped(result, size, *(free_symbols(entry) - {row, column}))
     return result
 

@@ -1,6 +1,7 @@
 """An expression written out: a sum becomes its terms, an index a number."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 
 from sympy import (
     Add,
@@ -9,7 +10,6 @@ from sympy import (
     Float,
     Idx,
     Indexed,
-    IndexedBase,
     Integer,
     KroneckerDelta,
     Mul,
@@ -24,7 +24,7 @@ from sympy import (
 )
 
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.index.walk import BINDERS
+from rmsnorm_math.index.walk import BINDERS, is_leaf
 
 #: Numbers are exact, but for a power whose exponent has a numerator or denominator above this.
 LARGEST, DIGITS = 1000, 50
@@ -38,25 +38,19 @@ def written(expr: Expr, values: Values) -> Expr:
     another factor has no value.
     """
     memo: dict[tuple[Basic, tuple[Expr, ...]], Basic] = {}
-    inside: dict[Basic, tuple[Basic, ...]] = {}
 
-    def names(node: Basic) -> tuple[Basic, ...]:
+    @cache
+    def symbols(node: Basic) -> tuple[Basic, ...]:
         """Return what the value of `node` depends on."""
-        if node not in inside:
-            if isinstance(node, Symbol | Idx):
-                found = {node}
-            else:
-                args = () if isinstance(node, IndexedBase) else node.args
-                found = set().union(*map(names, args))
-            inside[node] = tuple(found)
-        return inside[node]
+        if isinstance(node, Symbol | Idx):
+            return (node,)
+        args = () if is_leaf(node) else node.args
+        return tuple(dict.fromkeys(s for arg in args for s in symbols(arg)))
 
     def walk(node: Basic, at: Values) -> Basic:
-        if isinstance(node, Symbol | Idx):
+        if is_leaf(node):
             return at.get(node, node)
-        if not node.args or isinstance(node, IndexedBase):
-            return node
-        key = node, tuple(at.get(s, s) for s in names(node))
+        key = node, tuple(at.get(s, s) for s in symbols(node))
         if key not in memo:
             memo[key] = convert(node, at)
         return memo[key]

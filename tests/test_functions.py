@@ -16,12 +16,16 @@ from sympy import (
     Subs,
     Sum,
     Symbol,
+    besselj,
+    conjugate,
     exp,
+    floor,
     log,
     sign,
     sin,
     solve,
     sqrt,
+    zeta,
 )
 
 from rmsnorm_math import contract, differentiate, instantiate, rms, rmsnorm
@@ -120,6 +124,20 @@ def test_a_likelihood_comes_together_again():
     rate = Symbol("rate", positive=True)
     powers = Product(rate ** y[k], (k, 1, n))
     assert differentiate(powers, rate) == powers * Sum(y[k], (k, 1, n)) / rate
+
+
+def test_what_has_steps_or_is_real_is_differentiated_as_such():
+    assert differentiate(floor(x[i]) * x[i], x[i]) == floor(x[i])
+    assert differentiate(conjugate(x[i]) ** 2, x[i]) == 2 * conjugate(x[i])
+    assert differentiate(besselj(2, x[i]), x[i]) == (besselj(1, x[i]) - besselj(3, x[i])) / 2
+
+
+@pytest.mark.parametrize("expr", [besselj(x[i], 2), zeta(x[i])])
+def test_a_function_without_a_derivative_is_refused(expr):
+    assert refusal(lambda: differentiate(expr, x[i])) == (
+        f"Refused: SymPy knows no derivative of {expr.func.__name__} by its argument 1: write it "
+        f"with functions that have one."
+    )
 
 
 def test_a_result_has_nothing_of_an_earlier_one_that_printed_alike():

@@ -1,22 +1,28 @@
 """A bound index has no name: nothing captures it, and it does not escape."""
 
+import ast
 from pathlib import Path
 
 import pytest
 from sympy import (
+    And,
     Dummy,
     Heaviside,
     Idx,
     IndexedBase,
     KroneckerDelta,
+    Or,
     Piecewise,
     Product,
     Rational,
+    S,
     Sum,
     Symbol,
+    Xor,
     exp,
     log,
     sin,
+    true,
 )
 
 from rmsnorm_math import (
@@ -37,15 +43,17 @@ from rmsnorm_math import (
 )
 from rmsnorm_math.index import contraction, derivative
 from rmsnorm_math.index.enter import enter
-from rmsnorm_math.index.inner import Bound, Inner
+from rmsnorm_math.index.inner import Bound, BoundSum, Bracket, Choice, Inner
 from rmsnorm_math.index.leave import leave
-from rmsnorm_math.index.rebuild import opened, put
+from rmsnorm_math.index.rebuild import closed, opened, put
 from rmsnorm_math.index.walk import free_symbols, nodes
 from tests.differences import assert_derivative, elements
 from tests.refusals import refusal
 
 x, y, W, xdot, ybar = map(IndexedBase, ("x", "y", "W", "xdot", "ybar"))
 i, j, k, l, p = (Idx(letter) for letter in "ijklp")
+o, q = (Dummy(letter, integer=True) for letter in "oq")
+A, B = [2, -1, Rational(1, 2)], [3, Rational(-1, 2), 2]
 n, m = (Symbol(letter, integer=True, positive=True) for letter in "nm")
 
 
@@ -109,7 +117,7 @@ ESCAPES = {
     "substitute": (definitions, "leave", lambda: substitute(y[i], {y[p]: x[p]})),
     "instantiate": (explicit, "written", lambda: instantiate(x[i] * x[j], i, j, n=2)),
     "instantiate a scalar": (explicit, "written", lambda: instantiate(Sum(x[k], (k, 1, n)), n=2)),
-    "matrix_form": (matrices, "leave", lambda: matrix_form(x[i] * x[j], i, j, n)),
+    "matrix_form": (matrices, "tidy", lambda: matrix_form(x[i] * x[j], i, j, n)),
 }
 
 
@@ -155,7 +163,41 @@ def test_a_condition_that_sympy_has_moved_out_of_its_sum_is_refused():
         )
 
 
+INNER = {
+    "one of two": (Or(x[q] > 0, y[q] > 1), lambda a, b: a > 0 or b > 1),
+    "both": (And(x[q] > 0, y[q] >= -1), lambda a, b: a > 0 and b >= -1),
+    "strictly less": (x[q] < y[q], lambda a, b: a < b),
+}
+
+
+@pytest.mark.parametrize("case", INNER)
+def test_a_condition_within_is_a_number(case):
+    """So SymPy leaves it there; a choice between two values becomes the sum of both."""
+    condition, holds = INNER[case]
+    body = Choice(W[o, q] * x[q], condition, x[q], true)
+    within = closed(BoundSum, q, body, S.One, n)
+    written = leave(closed(BoundSum, o, sin(within), S.One, n), [i, k])
+    assert not written.has(Piecewise)
+    rows = [[1, -2, 3], [HALF, 1, -1], [2, 0, 3 * HALF]]
+    sums = (
+        sum(w * a if holds(a, b) else a for w, a, b in zip(row, A, B, strict=True)) for row in rows
+    )
+    got = evaluate(written, {x: A, y: B, W: rows}, n=3)
+    assert (got - sum(map(sin, sums))).evalf() == 0
+
+
+def test_a_condition_within_that_is_no_number_is_refused():
+    body = W[o, q] * Bracket(Xor(x[q] > 0, y[q] > 0, evaluate=False))
+    total = closed(BoundSum, o, sin(closed(BoundSum, q, body, S.One, n)), S.One, n)
+    assert "stands within nested sums: write it with <, <= or ==." in refusal(
+        lambda: leave(total, [i, k])
+    )
+
+
 NESTED = {
+    "two, as factors": Sum(
+        exp(Sum(W[i, k] * x[k] * Heaviside(x[k], 0) * Heaviside(y[k], 1), (k, 1, n))), (i, 1, n)
+    ),
     "as a factor": Sum(exp(Sum(Heaviside(x[k], 0) * W[i, k] * x[k], (k, 1, n))), (i, 1, n)),
     "or equal, as a factor": Sum(sin(Sum(Heaviside(x[k], 1) * W[i, k], (k, 1, n))), (i, 1, n))
     * x[1],
@@ -196,4 +238,8 @@ def test_a_condition_that_guards_a_value_is_not_made_a_factor():
 
 def test_nothing_is_remembered_between_calls():
     for path in Path(contraction.__file__).parent.rglob("*.py"):
-        assert "functools import cache" not in path.read_text("utf-8"), path
+        for node in ast.parse(
+            path.read_text("utf-8")
+        ).body:  # within a function a cache ends with it
+            marks = map(ast.unparse, getattr(node, "decorator_list", []))
+            assert not any("cache" in mark for mark in marks), (path, node.lineno)

@@ -13,7 +13,7 @@ from sympy import IndexedBase, Sum, atan
 from rmsnorm_math import function, rms, source
 from rmsnorm_math.codegen.kernels.c import HEAD
 from rmsnorm_math.codegen.kernels.flat import NUMBER, ROW, TILE, WEIGHT
-from rmsnorm_math.codegen.kernels.rows import rows
+from rmsnorm_math.codegen.kernels.rows import planned
 from rmsnorm_math.codegen.program import program
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.notation import b, epsilon, i, j, k, m, n, x
@@ -28,7 +28,7 @@ KERNELS = ("numba", "triton", "c")
 
 
 def plan(layer: str, what: str) -> Any:
-    return rows(program(*layers()[layer][what]))
+    return planned(program(*layers()[layer][what]))
 
 
 @pytest.mark.parametrize(

@@ -52,8 +52,9 @@ HTML = {
     r'<th class="head">\s*(?:<p></p>)?\s*</th>': "<td></td>",  # heads nothing
     r'<summary aria-label="[^"]*"': "<summary",  # it says the same in visible words
     r"(<article [^>]*>)(?=\s*<noscript>)": rf"\1{SEARCH}",
-    r'(<p class="caption") role="heading"': r"\1",  # of a list of links: it has no level
-    # no paragraph may stand in a summary
+    # of a list of links: it has no level (https://github.com/sphinx-doc/sphinx/issues/14030)
+    r'(<p class="caption") role="heading"': r"\1",
+    # no paragraph may stand in a summary (as since https://github.com/sphinx-doc/sphinx/pull/12507)
     r'<p( class="(?:collapsed|expanded) admonition-title">.*?)</p>': r"<span\1</span>",
     r'<meta name="robots" content="noindex" */>\s*': "",  # of the search page
     # its height, for site.css
@@ -85,13 +86,14 @@ def bundle(static, names, met):
 def mend(app, exception):
     if exception or app.builder.format != "html":
         return
-    sheets, met = {}, dict.fromkeys(HTML, 0)
+    sheets, met = {}, dict.fromkeys([*HTML, STYLE.pattern], 0)
     for page in Path(app.outdir).rglob("*.html"):
         old = new = page.read_text("utf-8")
         for pattern, text in HTML.items():
             new, times = re.subn(pattern, text, new)
             met[pattern] += times
-        if len(links := STYLE.findall(new)) > 1:
+        met[STYLE.pattern] += len(links := STYLE.findall(new))
+        if len(links) > 1:
             sheets.update(dict.fromkeys(name for _, name in links))
             new = STYLE.sub(
                 rf'<link rel="stylesheet" href="{links[0][0]}style.css">\n\g<0>', new, 1

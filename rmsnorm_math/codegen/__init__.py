@@ -17,7 +17,8 @@ from rmsnorm_math.codegen.jax import Jax
 from rmsnorm_math.codegen.kernels import PRINTERS, kernel
 from rmsnorm_math.codegen.names import is_name, refuse_taken
 from rmsnorm_math.codegen.numpy import NumPy
-from rmsnorm_math.codegen.program import Program, program
+from rmsnorm_math.codegen.program import program
+from rmsnorm_math.codegen.record import Program
 from rmsnorm_math.codegen.spell import Spelling
 from rmsnorm_math.codegen.torch import Torch
 from rmsnorm_math.codegen.wrap import wrapped

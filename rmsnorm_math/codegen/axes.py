@@ -36,7 +36,7 @@ def _ends(end: Expr, kind: type[Expr]) -> tuple[Expr, ...]:
     return end.args if isinstance(end, kind) else (end,)
 
 
-class Axes:
+class KnownAxes:
     """What is known of each axis, once every expression has been read.
 
     Parameters
@@ -44,7 +44,7 @@ class Axes:
     groups
         Of indices, which are dummies, and of places of bases.
     limits
-        ``{index of a sum: (lower, upper)}``.
+        ``{index of a sum: (first, last)}``.
     shapes
         The lengths that shapes of bases declare: ``{place: length}``.
     given
@@ -65,10 +65,10 @@ class Axes:
         given = {*given}
         self.lengths: dict[Hashable, Symbol] = {}
         self.first: dict[Hashable, int] = {}
-        for index, (lower, upper) in limits.items():
-            starts = [end for end in _ends(lower, Max) if end in (0, 1)]
+        for index, (first, last) in limits.items():
+            starts = [end for end in _ends(first, Max) if end in (0, 1)]
             for start in starts:
-                lengths = {end + 1 - start for end in _ends(upper, Min)} - given
+                lengths = {end + 1 - start for end in _ends(last, Min)} - given
                 found = [length for length in lengths if length.is_Symbol]
                 if len(found) == 1:
                     self._measure(groups.find(index), found[0], int(start), index.name)

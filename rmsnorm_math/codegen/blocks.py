@@ -6,12 +6,12 @@ from textwrap import indent
 
 from sympy import Symbol
 
-from rmsnorm_math.codegen.names import MODULES, fresh
+from rmsnorm_math.codegen.names import fresh
 from rmsnorm_math.codegen.nodes import Position
 from rmsnorm_math.codegen.numpy import NumPy
-from rmsnorm_math.codegen.program import Program
+from rmsnorm_math.codegen.record import Program
 from rmsnorm_math.codegen.spell import Spelling
-from rmsnorm_math.codegen.stages import Loop, staged
+from rmsnorm_math.codegen.stages import Loop, staged, taken_in
 from rmsnorm_math.errors import Refused
 
 SIZE = "\nBLOCK = 2**16  # elements worked on at a time: a few such arrays fit into a cache\n"
@@ -30,8 +30,7 @@ def body_in_blocks(
     first = next(p.name for p in program.parameters if rows in p.axes)
     trailing = len(whole.layouts[first]) - 1
     lead = f"{first}.shape" + (f"[:-{trailing}]" if trailing else "")
-    taken = {*MODULES, *(p.name for p in program.parameters), *map(str, program.lengths)}
-    taken |= {s.name for s in program.statements}
+    taken = taken_in(program)
     lines = sorted(f"{size} = {whole.length(axis)}" for size, axis in program.lengths.items())
     head = len(lines)
     for step in steps:

@@ -4,20 +4,20 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sympy import Basic, Expr, Idx, Indexed, Symbol
 
-from rmsnorm_math.codegen.axes import Axes as Known
-from rmsnorm_math.codegen.lower import settle
+from rmsnorm_math.codegen.axes import KnownAxes
 from rmsnorm_math.codegen.names import fresh, identifier
 from rmsnorm_math.codegen.nodes import Axes, another, axes_of, element, family, parts
-from rmsnorm_math.codegen.order import Lowered, array_of, find_batch, find_order, ordered
+from rmsnorm_math.codegen.order import Lowered, find_batch, find_order, ordered
 from rmsnorm_math.codegen.read import ROWS, Reader
 from rmsnorm_math.codegen.record import Key
+from rmsnorm_math.codegen.settle import settle
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.index.walk import free_indices, limits_of, nodes
+from rmsnorm_math.index.walk import base_of, free_indices, limits_of, nodes
 
 
 def label_of(key: Key) -> str:
     """Return the name of a result."""
-    return key if isinstance(key, str) else str(array_of(key))
+    return key if isinstance(key, str) else str(base_of(key))
 
 
 def lower(
@@ -33,9 +33,9 @@ def lower(
     every = [*outputs.values(), *where.values(), *whole.values()]
     elements = [n for e in (*every, *arguments, *where) for n in nodes(e) if isinstance(n, Indexed)]
     result = Lowered(taken={*arguments.values(), *map(label_of, outputs)})
-    names = {array_of(key): text for key, text in arguments.items()}
+    names = {base_of(key): text for key, text in arguments.items()}
     for key in where:
-        names[array_of(key)] = fresh(identifier(str(array_of(key)), "value"), result.taken)
+        names[base_of(key)] = fresh(identifier(str(base_of(key)), "value"), result.taken)
     ends = {s for e in every for _, *pair in limits_of(e) for end in pair for s in end.free_symbols}
     shapes = {s for n in elements for size in n.base.shape or () for s in size.free_symbols}
     lengths = {s for s in ends | shapes if not isinstance(s, Idx)} - {*arguments}
@@ -54,11 +54,11 @@ def lower(
         if isinstance(key, Symbol):
             axes = front
             reader.numbers[key] = element(names[key], axes)
-        defined.append((names[array_of(key)], front, scope, read))
+        defined.append((names[base_of(key)], front, scope, read))
     read_outputs = {key: reader.read(expr, scopes[key]) for key, expr in outputs.items()}
     for key, scope in scopes.items():
         for place, index in enumerate(getattr(key, "indices", ())):
-            reader.groups.join((array_of(key), place), scope[index])
+            reader.groups.join((base_of(key), place), scope[index])
     result.notes += [
         f"The delta function {steep} is 0 but at one point, and is taken as 0."
         for steep in dict.fromkeys(reader.steep)
@@ -69,7 +69,7 @@ def lower(
         reader.read(expr, {**_scope(None, expr, reader), **scope})
     _join_lost(reader, arguments, scopes)
     given = {*arguments} | {*reader.numbers.values()}
-    known = Known(reader.groups, reader.limits, reader.shapes, given, reader.order)
+    known = KnownAxes(reader.groups, reader.limits, reader.shapes, given, reader.order)
 
     for name, front, scope, read in defined:
         expr, axes = _named(settle(read, reader, known), [*scope.values()], known)
@@ -83,7 +83,7 @@ def lower(
         front = (ROWS,) if ROWS in axes_of(expr) or (reader.rows and axes) else ()
         result.outputs.append((label_of(key), front + axes, expr))
     for key, text in arguments.items():
-        base = array_of(key)
+        base = base_of(key)
         column = isinstance(key, Indexed) and _is_column(base, reader)
         result.parameters.append((text, _axes_of_base(base, reader, known), column, key))
     _measure(result, known, reader)
@@ -100,7 +100,7 @@ def _join_lost(
     Else it is the one that an index runs over that is compared with the same labels.
     """
     find = reader.groups.find
-    places = [(array_of(key), at) for key in arguments for at in range(9)]
+    places = [(base_of(key), at) for key in arguments for at in range(9)]
     held = {find(place) for place in places if place[1] < reader.ranks.get(place[0], 0)}
     for scope in scopes.values():
         for dummy in scope.values():
@@ -128,7 +128,7 @@ def _scope(key: Key | None, expr: Expr, reader: Reader) -> dict[Expr, Expr]:
         if missing := [s for s in free if s not in indices]:
             raise Refused(
                 f"{key} lacks the free index {', '.join(map(str, missing))} of what it stands for: "
-                f"write {array_of(key)}[{', '.join(map(str, [*indices, *missing]))}]."
+                f"write {base_of(key)}[{', '.join(map(str, [*indices, *missing]))}]."
             )
     return {index: reader.dummy(str(index)) for index in dict.fromkeys([*indices, *free])}
 
@@ -137,7 +137,7 @@ def _has_rows(read: Basic) -> bool:
     return ROWS in axes_of(read)
 
 
-def _named(expr: Expr, free: Sequence[Expr], known: Known) -> tuple[Expr, Axes]:
+def _named(expr: Expr, free: Sequence[Expr], known: KnownAxes) -> tuple[Expr, Axes]:
     """Return an expression with its free axes named, and their names in order."""
     axes: list[Symbol] = []
     for dummy in free:
@@ -150,7 +150,7 @@ def _named(expr: Expr, free: Sequence[Expr], known: Known) -> tuple[Expr, Axes]:
     return expr, tuple(axes)
 
 
-def _axes_of_base(base: Expr, reader: Reader, known: Known) -> Axes:
+def _axes_of_base(base: Expr, reader: Reader, known: KnownAxes) -> Axes:
     rank = reader.ranks.get(base, 0)
     axes: list[Symbol] = [ROWS] if reader.rows and rank else []
     for at in range(rank):
@@ -169,7 +169,7 @@ def _is_column(base: Expr, reader: Reader) -> bool:
     return ranks.get(base, 1) == 1 and not last
 
 
-def _measure(result: Lowered, known: Known, reader: Reader) -> None:
+def _measure(result: Lowered, known: KnownAxes, reader: Reader) -> None:
     """Give each length that is used the name it has in the code."""
     lines = [*result.definitions, *result.outputs]
     used = set().union(*(expr.free_symbols for _, _, expr in lines)) & reader.lengths

@@ -16,11 +16,11 @@ from sympy import (
 )
 from sympy.core.relational import Relational
 
-from rmsnorm_math.codegen.axes import Axes
+from rmsnorm_math.codegen.axes import KnownAxes
 from rmsnorm_math.codegen.nodes import Position
 
 
-def left_out(product: Expr, axes: Axes) -> Expr:
+def left_out(product: Expr, axes: KnownAxes) -> Expr:
     """Choose where two places differ by what an exponential joins: all less one loses digits."""
     factors = [*Mul.make_args(product)]
     for at, factor in enumerate(factors):
@@ -33,7 +33,7 @@ def left_out(product: Expr, axes: Axes) -> Expr:
     return Mul(*factors)
 
 
-def decided(relation: Basic, axes: Axes) -> Basic:
+def decided(relation: Basic, axes: KnownAxes) -> Basic:
     """Return a comparison of a place without the ends of its axis; if none is left, it holds."""
     if not (isinstance(relation, Relational) and relation.rel_op in ("<=", ">=")):
         return relation
@@ -79,7 +79,7 @@ def outside(expr: Expr) -> Expr:
     return expr.replace(lambda node: isinstance(node, Piecewise), out)
 
 
-def as_choices(expr: Basic, axes: Axes, axis: Dummy | None = None) -> Basic:
+def as_choices(expr: Basic, axes: KnownAxes, axis: Dummy | None = None) -> Basic:
     """Return `expr` with each delta that is left, or is left of an axis, as a choice."""
 
     def place(arg: Expr) -> Expr:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from sympy import Expr, Idx, Indexed, IndexedBase, KroneckerDelta, S, Symbol
 from sympy.core.relational import Relational
 
+from rmsnorm_math.codegen.build import label_of
+from rmsnorm_math.codegen.nodes import element
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.gradients import jvp, vjp
 from rmsnorm_math.index.enter import enter
 from rmsnorm_math.index.ranges import span_of
 from rmsnorm_math.index.survey import survey
-from rmsnorm_math.index.walk import Ranges, free_indices
+from rmsnorm_math.index.walk import Ranges, base_of, free_indices
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def derive(
         raise Refused(f"a layer has one output, not {len(output)}: give one, as in {{'y': y}}.")
     ((key, y),) = output.items()
     out = _indices_of(key, y)
-    label = key if isinstance(key, str) else str(getattr(key, "base", key))
+    label = label_of(key)
     elements = elements_of(y, arguments)
     chosen = list(elements) if wrt is None else list(wrt)
     if unknown := [w for w in chosen if w not in arguments]:
@@ -54,29 +56,28 @@ def derive(
         )
     by = {w: elements.get(w, w) for w in chosen}
     ranges = ranges_of([y, *by.values()], stated)
-    cotangent = _element(f"d{label}", out)
+    cotangent = element(f"d{label}", out)
     gradients = {
-        _key(f"d{arguments[w]}", element): vjp(y, element, cotangent, ranges)
-        for w, element in by.items()
+        _key(f"d{arguments[w]}", at): vjp(y, at, cotangent, ranges) for w, at in by.items()
     }
-    tangents = {w: _element(f"{arguments[w]}_dot", _indices(e)) for w, e in by.items()}
-    moved = {w: jvp(y, element, tangents[w], ranges) for w, element in by.items()}
+    tangents = {w: element(f"{arguments[w]}_dot", _indices(e)) for w, e in by.items()}
+    moved = {w: jvp(y, at, tangents[w], ranges) for w, at in by.items()}
     axes = {w: _trailing(out, expr) for w, expr in moved.items()}
     if out not in axes.values():
         axes = dict.fromkeys(moved, out)
     tangent = {
-        _key(f"by_{arguments[w]}", _element(label, axes[w])): expr for w, expr in moved.items()
+        _key(f"by_{arguments[w]}", element(label, axes[w])): expr for w, expr in moved.items()
     }
     return Derived(
         label,
-        _element(label, out),
+        element(label, out),
         tuple(arguments[w] for w in chosen),
-        {_key(label, _element(label, out)): y},
+        {_key(label, element(label, out)): y},
         gradients,
         tangent,
-        {_base(cotangent): f"d{label}"},
-        {_base(tangents[w]): f"{arguments[w]}_dot" for w in by},
-        (*(by[w] * tangents[w] for w in by), _element(label, out) * cotangent),
+        {base_of(cotangent): f"d{label}"},
+        {base_of(tangents[w]): f"{arguments[w]}_dot" for w in by},
+        (*(by[w] * tangents[w] for w in by), element(label, out) * cotangent),
         any({*out} <= {*free_indices(expr)} for expr in moved.values()),
     )
 
@@ -87,21 +88,13 @@ def _trailing(out: tuple[Expr, ...], expr: Expr) -> tuple[Expr, ...]:
     return out[next((at for at, index in enumerate(out) if index in free), len(out)) :]
 
 
-def _base(element: Expr) -> Expr:
-    return getattr(element, "base", element)
+def _indices(node: Expr) -> tuple[Expr, ...]:
+    return tuple(getattr(node, "indices", ()))
 
 
-def _indices(element: Expr) -> tuple[Expr, ...]:
-    return tuple(getattr(element, "indices", ()))
-
-
-def _element(name: str, indices: tuple[Expr, ...]) -> Expr:
-    return IndexedBase(name)[indices] if indices else Symbol(name)
-
-
-def _key(name: str, element: Expr) -> str | Expr:
+def _key(name: str, like: Expr) -> str | Expr:
     """Return the key of a result: a name, or an element where its axes have an order."""
-    return _element(name, _indices(element)) if len(_indices(element)) > 1 else name
+    return element(name, _indices(like)) if len(_indices(like)) > 1 else name
 
 
 def _indices_of(key: str | Expr, y: Expr) -> tuple[Expr, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from itertools import combinations
 from typing import NamedTuple
 
-from sympy import Add, Basic, Expr, Indexed, Mul, S, Symbol, Tuple, factor_terms
+from sympy import Add, Expr, Indexed, Mul, S, Symbol, Tuple, factor_terms
 
 from rmsnorm_math.codegen.lines import put, uses
 from rmsnorm_math.codegen.names import fresh
@@ -18,8 +18,8 @@ from rmsnorm_math.codegen.nodes import (
     canonical,
     element,
     parts,
-    rebuilt,
     rename,
+    replaced,
 )
 
 Known = dict[str, tuple[Axes, Expr]]
@@ -54,7 +54,7 @@ def joined(
         new = [
             (array_name(term), own, rest),
             (array_name(result), sort(axes_of(product)), product),
-            (name, axes, _replaced(expr, node, Add(*left, result))),
+            (name, axes, replaced(expr, {node: Add(*left, result)}.get)),
         ]
         lines = _needed([*lines[:at], *new, *lines[at + 1 :]], made)
     return lines
@@ -128,11 +128,3 @@ def _both(one: Term, other: Term) -> tuple[Expr, Expr] | None:
         if side and all(axes_of(r) <= side for r in rest) and axes_of(rest[0]) == side:
             return shared, Add(*rest)
     return None
-
-
-def _replaced(node: Basic, old: Basic, new: Basic) -> Basic:
-    if node == old:
-        return new
-    if isinstance(node, Indexed):
-        return node
-    return rebuilt(node, (_replaced(arg, old, new) for arg in node.args))

@@ -18,7 +18,7 @@ from rmsnorm_math.codegen.nodes import (
     axes_of,
     in_order,
 )
-from rmsnorm_math.codegen.program import Program
+from rmsnorm_math.codegen.record import Program
 from rmsnorm_math.errors import Refused
 
 Layout = tuple[Symbol | None, ...]

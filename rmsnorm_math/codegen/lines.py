@@ -2,9 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from sympy import Basic, Expr, Indexed, Symbol
+from sympy import Basic, Expr, Indexed
 from sympy.core.relational import Relational
 
 from rmsnorm_math.codegen.names import fresh
@@ -15,8 +15,8 @@ from rmsnorm_math.codegen.nodes import (
     Line,
     array_name,
     element,
-    rebuilt,
     rename,
+    replaced,
 )
 
 
@@ -58,7 +58,7 @@ def settled(
         if name in results and other and {*here} == {*axes} and (here == own or other not in made):
             lines = [line for line in lines if line[0] != name]
             if other in made and other not in values.values():
-                lines = [_renamed(line, other, name) for line in lines]
+                lines = [_renamed(line, {other: name}) for line in lines]
             else:
                 values[name] = other
     for name, axes, expr in [*lines]:
@@ -81,23 +81,24 @@ def settled(
 
 def put(node: Basic, name: str, axes: Axes, expr: Expr) -> Basic:
     """Return `node` with what the line ``name = expr`` says for its elements."""
-    if array_name(node) == name:
-        return rename(expr, dict(zip(axes, getattr(node, "indices", ()), strict=True)))
-    if isinstance(node, Indexed):
-        return node
-    return rebuilt(node, (put(arg, name, axes, expr) for arg in node.args))
+
+    def value(part: Basic) -> Basic | None:
+        if array_name(part) != name:
+            return None
+        return rename(expr, dict(zip(axes, getattr(part, "indices", ()), strict=True)))
+
+    return replaced(node, value)
 
 
-def _renamed(line: Line, old: str, new: str) -> Line:
-    def walk(node: Basic) -> Basic:
-        if isinstance(node, Indexed):
-            return element(new, node.indices) if node.base.name == old else node
-        if isinstance(node, Symbol):
-            return Symbol(new) if node == Symbol(old) else node
-        return rebuilt(node, map(walk, node.args))
+def _renamed(line: Line, names: Mapping[str, str]) -> Line:
+    """Return a line with other names for arrays and numbers."""
+
+    def value(part: Basic) -> Basic | None:
+        new = names.get(array_name(part))
+        return None if new is None else element(new, getattr(part, "indices", ()))
 
     name, axes, expr = line
-    return (new if name == old else name), axes, walk(expr)
+    return names.get(name, name), axes, replaced(expr, value)
 
 
 def ordered(lines: list[Line], made: list[Line]) -> list[Line]:
@@ -113,10 +114,4 @@ def numbered(lines: list[Line], made: set[str], taken: set[str]) -> list[Line]:
     """Return the lines with the names that are made counted in the order of the lines."""
     taken = {*taken}
     names = {n: fresh(re.sub(r"_\d+$", "", n), taken) for n, _, _ in lines if n in made}
-
-    def walk(node: Basic) -> Basic:
-        if name := names.get(array_name(node)):
-            return element(name, getattr(node, "indices", ()))
-        return node if isinstance(node, Indexed) else rebuilt(node, map(walk, node.args))
-
-    return [(names.get(name, name), axes, walk(expr)) for name, axes, expr in lines]
+    return [_renamed(line, names) for line in lines]

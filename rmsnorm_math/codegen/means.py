@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from sympy import Basic, Expr, Indexed, Mul, S, Symbol
+from sympy import Basic, Expr, Mul, S, Symbol
 
-from rmsnorm_math.codegen.nodes import Line, Mean, Position, Total, family, parts, rebuilt
+from rmsnorm_math.codegen.nodes import Line, Mean, Total, family, parts, replaced
 
 
 def means(lines: list[Line], sizes: Mapping[Symbol, Symbol]) -> list[Line]:
@@ -17,7 +17,8 @@ def means(lines: list[Line], sizes: Mapping[Symbol, Symbol]) -> list[Line]:
             continue
         lengths = [sizes[family(axis)] for axis in total.over]
         mean = Mul(*lengths) * Mean(*total.args)
-        other = [(name, axes, _put(expr, total, mean)) for name, axes, expr in lines]
+        put = {total: mean}.get
+        other = [(name, axes, replaced(expr, put)) for name, axes, expr in lines]
         before, after = (
             sum(expr.count(size) for _, _, expr in tried for size in {*lengths})
             for tried in (lines, other)
@@ -35,12 +36,3 @@ def scaled(value: Expr, sizes: Mapping[Symbol, Symbol]) -> tuple[Expr, Expr | No
     if isinstance(value, Mean):
         return 1 / many, Total(*value.args)
     return many, Mean(*value.args)
-
-
-def _put(node: Basic, old: Basic, new: Basic) -> Basic:
-    """Return `node` with `new` for `old`, in `old` itself, too, where it holds others."""
-    if node == old:
-        return new
-    if isinstance(node, Indexed | Position):
-        return node
-    return rebuilt(node, (_put(arg, old, new) for arg in node.args))

@@ -1,10 +1,10 @@
 """What a program's expressions are made of, besides SymPy's own nodes; see `program`."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count, permutations
 
-from sympy import Basic, Expr, Function, Idx, Indexed, IndexedBase, Pow, S, Symbol, Tuple
+from sympy import Basic, Expr, Function, Indexed, IndexedBase, Pow, S, Symbol, Tuple
 
 Axes = tuple[Symbol, ...]
 Line = tuple[str, Axes, Expr]
@@ -75,8 +75,6 @@ def axes_of(expr: Basic) -> set[Symbol]:
         return axes_of(expr.body) - {*expr.over}
     if isinstance(expr, Contraction):
         return set().union(*map(axes_of, expr.factors)) - {*expr.over}
-    if isinstance(expr, IndexedBase | Idx) or not expr.args:
-        return set()
     return set().union(*map(axes_of, expr.args))
 
 
@@ -89,12 +87,9 @@ def array_name(node: Basic) -> str:
     """Return the name of an array whose element `node` is, or nothing."""
     if isinstance(node, Indexed):
         return str(node.base.name)
-    return node.name if isinstance(node, Symbol) and not is_axis(node) else ""
-
-
-def is_axis(node: Symbol) -> bool:
-    """Return whether a symbol is an axis, which is an integer, but no length."""
-    return bool(node.is_integer and not node.is_positive)
+    if not isinstance(node, Symbol) or (node.is_integer and not node.is_positive):
+        return ""  # an axis is an integer, but no length
+    return str(node.name)
 
 
 def is_reciprocal(factor: Basic) -> bool:
@@ -114,6 +109,15 @@ def rebuilt(expr: Basic, args: Iterable[Basic]) -> Basic:
     """Return `expr` with other arguments, itself where they are the same."""
     args = tuple(args)
     return expr if args == expr.args else expr.func(*args)
+
+
+def replaced(expr: Basic, replace: Callable[[Basic], Basic | None]) -> Basic:
+    """Return `expr` with what `replace` returns for a part, unless that is None."""
+    if (new := replace(expr)) is not None:
+        return new
+    if isinstance(expr, Indexed | Position):
+        return expr
+    return rebuilt(expr, (replaced(arg, replace) for arg in expr.args))
 
 
 def family(axis: Symbol) -> Symbol:
@@ -138,11 +142,11 @@ def another(axis: Symbol, taken: Iterable[Symbol]) -> Symbol:
     return next(a for a in (Symbol(name, integer=True) for name in names) if a not in taken)
 
 
-def first_names(axes: Axes) -> dict[Symbol, Symbol]:
-    """Return the first names of axes that do not clash."""
+def first_names(axes: Axes, taken: Iterable[Symbol] = ()) -> dict[Symbol, Symbol]:
+    """Return the first names of axes that do not clash, nor are taken."""
     names: dict[Symbol, Symbol] = {}
     for axis in axes:
-        names[axis] = another(axis, names.values())
+        names[axis] = another(axis, {*taken, *names.values()})
     return names
 
 
@@ -179,9 +183,7 @@ def canonical(node: Basic) -> Basic:
         return node
     inner = {a for p in parts(Tuple(*node.args)) if isinstance(p, BINDERS) for a in p.over}
     taken = axes_of(node) | {a for a in inner if a not in node.over}
-    names: dict[Symbol, Symbol] = {}
-    for axis in node.over:
-        names[axis] = another(axis, taken | {*names.values()})
+    names = first_names(node.over, taken)
     if isinstance(node, Contraction):
         over, *factors = node.args
         new = Tuple(*(names[axis] for axis in over))

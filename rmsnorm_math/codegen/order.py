@@ -9,6 +9,7 @@ from sympy import Expr, Indexed, Symbol
 from rmsnorm_math.codegen.nodes import Axes, Line, Position, axes_of, family, in_order, parts
 from rmsnorm_math.codegen.read import ROWS, Reader
 from rmsnorm_math.errors import Refused
+from rmsnorm_math.index.walk import base_of
 
 
 @dataclass
@@ -29,11 +30,6 @@ class Lowered:
         return in_order(axes, self.order)
 
 
-def array_of(key: Expr) -> Expr:
-    """Return what is one array in the code: the base of an element, or a symbol."""
-    return getattr(key, "base", key)
-
-
 def ordered(
     key: str, free: list[Expr], expr: Expr, reader: Reader, arguments: list[Expr]
 ) -> list[Expr]:
@@ -43,7 +39,7 @@ def ordered(
     shown = [n.indices for n in parts(expr) if isinstance(n, Indexed)]
     places = [
         [reader.groups.find((base, at)) for at in range(reader.ranks.get(base, 0))]
-        for base in map(array_of, arguments)
+        for base in map(base_of, arguments)
     ]
     groups = [group for axes in places for group in axes]
 

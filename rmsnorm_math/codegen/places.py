@@ -8,7 +8,7 @@ from sympy import Expr, IndexedBase
 from rmsnorm_math.codegen.derived import Derived
 from rmsnorm_math.codegen.docstring import formula
 from rmsnorm_math.codegen.files import CASTS
-from rmsnorm_math.codegen.program import Program
+from rmsnorm_math.codegen.record import Program
 
 
 def filled(

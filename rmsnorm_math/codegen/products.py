@@ -16,7 +16,7 @@ from rmsnorm_math.codegen.nodes import (
     axes_of,
     family,
 )
-from rmsnorm_math.codegen.program import Parameter
+from rmsnorm_math.codegen.record import Parameter
 from rmsnorm_math.codegen.running import running
 from rmsnorm_math.errors import Refused
 

@@ -33,46 +33,17 @@ from rmsnorm_math.codegen.join import joined
 from rmsnorm_math.codegen.lines import numbered, ordered, settled
 from rmsnorm_math.codegen.means import means
 from rmsnorm_math.codegen.names import is_name, refuse_names
-from rmsnorm_math.codegen.nodes import (
-    Axes,
-    Contraction,
-    Largest,
-    Logistic,
-    Mean,
-    Position,
-    Reduction,
-    Softplus,
-    Total,
-    another,
-    axes_of,
-)
-from rmsnorm_math.codegen.order import Lowered, array_of
+from rmsnorm_math.codegen.nodes import Axes, another, axes_of
+from rmsnorm_math.codegen.order import Lowered
 from rmsnorm_math.codegen.read import ROWS
 from rmsnorm_math.codegen.record import Key, Parameter, Program, Result, Statement
 from rmsnorm_math.codegen.share import share
 from rmsnorm_math.codegen.softmax import shifted
 from rmsnorm_math.codegen.stable import stable
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.index.walk import depends, nodes
+from rmsnorm_math.index.walk import base_of, depends, nodes
 from rmsnorm_math.inputs import as_expressions, as_mapping
 from rmsnorm_math.refusals import refuse_expression
-
-__all__ = [
-    "Contraction",
-    "Largest",
-    "Logistic",
-    "Mean",
-    "Parameter",
-    "Position",
-    "Program",
-    "Reduction",
-    "Result",
-    "Softplus",
-    "Statement",
-    "Total",
-    "axes_of",
-    "program",
-]
 
 Items = tuple[tuple[Key, Expr], ...]
 
@@ -123,7 +94,7 @@ def _refuse(
     for key in (*outputs, *where):
         if not isinstance(key, Symbol | Indexed) and not (isinstance(key, str) and key in outputs):
             raise Refused(f"{key} is no key: write a symbol, or an element such as xhat[i].")
-    named = [text for text in map(str, map(array_of, where)) if is_name(text)]
+    named = [text for text in map(str, map(base_of, where)) if is_name(text)]
     refuse_names([*arguments.values(), *map(label_of, outputs), *named])
     for expr in outputs.values():
         refuse_expression(expr)
@@ -138,7 +109,7 @@ def _needed(where: Mapping[Expr, Expr], exprs: Mapping[Key, Expr]) -> dict[Expr,
     """Return the definitions that `exprs` use, each in terms of those before it."""
     needed: dict[Expr, Expr] = {}
     for number, key in reversed(list(enumerate(where))):
-        if any(array_of(key) in set(nodes(expr)) for expr in [*exprs.values(), *needed.values()]):
+        if any(base_of(key) in set(nodes(expr)) for expr in [*exprs.values(), *needed.values()]):
             earlier = dict(list(where.items())[:number])
             needed[key] = abbreviate(where[key], earlier)
     return dict(reversed(needed.items()))

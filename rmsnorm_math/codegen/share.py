@@ -9,7 +9,7 @@ from sympy.core.relational import Relational
 
 from rmsnorm_math.codegen.constants import marked
 from rmsnorm_math.codegen.names import fresh
-from rmsnorm_math.codegen.nodes import BINDERS, Axes, Line, Position, axes_of, element, rebuilt
+from rmsnorm_math.codegen.nodes import BINDERS, Axes, Line, Position, axes_of, element, replaced
 
 Sort = Callable[[Iterable[Symbol]], Axes]
 Change = Callable[[Basic, Expr], Basic]
@@ -141,10 +141,11 @@ def _taking(pair: Expr) -> Change:
     gone = {*pair.args}
 
     def change(node: Basic, by: Expr) -> Basic:
-        if isinstance(node, Indexed):
-            return node
-        if isinstance(node, Mul) and gone <= {*node.args}:
-            return Mul(by, *(change(f, by) for f in node.args if f not in gone))
-        return rebuilt(node, (change(arg, by) for arg in node.args))
+        def value(part: Basic) -> Basic | None:
+            if not (isinstance(part, Mul) and gone <= {*part.args}):
+                return None
+            return Mul(by, *(change(f, by) for f in part.args if f not in gone))
+
+        return replaced(node, value)
 
     return change

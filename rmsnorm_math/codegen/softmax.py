@@ -20,6 +20,7 @@ from rmsnorm_math.codegen.nodes import (
     is_reciprocal,
     rebuilt,
     rename,
+    replaced,
 )
 from rmsnorm_math.codegen.patterns import Pattern, divided, factors_of, patterns_of
 
@@ -167,18 +168,18 @@ def _taken_out(body: Expr, over: Axes) -> Expr:
 
 def _unscaled(node: Basic, patterns: list[Pattern]) -> Basic:
     """Return `node` with what is left of the factors exp(m) as it is."""
+    largest = {pattern.scale: pattern.largest for pattern in patterns}
 
-    def walk(node: Basic) -> Basic:
-        if isinstance(node, Mul) and any(_is_scale(f, patterns) for f in node.args):
-            node = _together(node, patterns)
-        if isinstance(node, Indexed | Symbol):
-            for pattern in patterns:
-                if array_name(node) == pattern.scale:
-                    return exp(element(pattern.largest, getattr(node, "indices", ())))
-            return node
-        return node if isinstance(node, Position) else rebuilt(node, map(walk, node.args))
+    def value(part: Basic) -> Basic | None:
+        if top := largest.get(array_name(part)):
+            return exp(element(top, getattr(part, "indices", ())))
+        whole = isinstance(part, Mul) and any(_is_scale(f, patterns) for f in part.args)
+        together = _together(part, patterns) if whole else part
+        if together == part:
+            return None
+        return rebuilt(together, (_unscaled(arg, patterns) for arg in together.args))
 
-    return walk(node)
+    return replaced(node, value)
 
 
 def _together(node: Mul, patterns: list[Pattern]) -> Expr:

@@ -36,7 +36,7 @@ from rmsnorm_math.codegen.nodes import (
     element,
     parts,
 )
-from rmsnorm_math.codegen.program import Program, Result, Statement
+from rmsnorm_math.codegen.record import Program, Result, Statement
 from rmsnorm_math.errors import Refused
 
 

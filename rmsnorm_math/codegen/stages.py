@@ -39,6 +39,12 @@ class Loop:
     sums: tuple[str, ...]
 
 
+def taken_in(recorded: Program) -> set[str]:
+    """Return the names that the code of a program has already."""
+    names = {p.name for p in recorded.parameters} | {s.name for s in recorded.statements}
+    return {*MODULES, *names, *map(str, recorded.lengths)}
+
+
 def rows_of(recorded: Program, output: str) -> Symbol:
     """Return the axis of rows: that of the batch, or the first of the output or its cotangent."""
     arrays = {p.name: p.axes for p in recorded.parameters if p.axes}
@@ -120,8 +126,7 @@ def _over(node: Basic) -> tuple[Symbol, ...]:
 
 def _apart(recorded: Program, rows: Symbol) -> Program:
     """Return the program with each sum over rows on a line of its own, and no mean over them."""
-    taken = {*MODULES, *(p.name for p in recorded.parameters), *map(str, recorded.lengths)}
-    taken |= {s.name for s in recorded.statements}
+    taken = taken_in(recorded)
     sizes = {axis: size for size, axis in recorded.lengths.items()}
     lines: list[Statement] = []
     known: dict[Expr, str] = {}

@@ -9,7 +9,8 @@ from sympy import Add, Expr, Indexed, IndexedBase, Mul, Sum, Symbol
 from rmsnorm_math.codegen.derived import Derived
 from rmsnorm_math.codegen.lines import names_in
 from rmsnorm_math.codegen.nodes import axes_of
-from rmsnorm_math.codegen.program import Program, Result, program
+from rmsnorm_math.codegen.program import program
+from rmsnorm_math.codegen.record import Program, Result
 from rmsnorm_math.index.walk import free_indices
 
 

@@ -15,11 +15,13 @@ from rmsnorm_math.codegen.files import FILES
 from rmsnorm_math.codegen.names import is_name, refuse_taken
 from rmsnorm_math.codegen.passes import passes, trimmed
 from rmsnorm_math.codegen.places import filled
-from rmsnorm_math.codegen.program import Program, program
+from rmsnorm_math.codegen.program import program
+from rmsnorm_math.codegen.record import Program
 from rmsnorm_math.codegen.stages import rows_of
 from rmsnorm_math.codegen.through import longer, tangent_of, through
 from rmsnorm_math.codegen.wrap import wrapped
 from rmsnorm_math.errors import Refused
+from rmsnorm_math.index.walk import base_of
 from rmsnorm_math.inputs import as_expressions, as_mapping, as_ranges
 
 Names = list[str] | None
@@ -97,7 +99,7 @@ def layer_source(
     output = as_expressions(output, "the output", "{'y': y}")
     arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
     layer = derive(output, arguments, wrt, as_ranges(ranges))
-    names = None if kept is None else [arguments.get(k, str(getattr(k, "base", k))) for k in kept]
+    names = None if kept is None else [arguments.get(k, str(base_of(k))) for k in kept]
     forward, backward = _passes(layer, arguments, where or {}, names)
     if framework == "jax":
         forward = replace(forward, results=forward.results[:1])
@@ -169,7 +171,7 @@ def _alone(
 
     What is kept must have a name for that; else it is returned as it is.
     """
-    names = {str(getattr(key, "base", key)): key for key in where}
+    names = {str(base_of(key)): key for key in where}
     values = [p.name for p in backward.parameters if p.name not in given.values()]
     if not values or not all(name in names for name in values):
         return backward
@@ -177,8 +179,7 @@ def _alone(
     rows = layer.element.args[1:-1][:1]  # the first index, where another one follows
     row = [key for key in kept if rows and getattr(key, "indices", ()) == rows]
     arguments = given | {
-        key if key in row else getattr(key, "base", key): name
-        for key, name in zip(kept, values, strict=True)
+        key if key in row else base_of(key): name for key, name in zip(kept, values, strict=True)
     }
     gradients = {key: abbreviate(expr, where) for key, expr in layer.gradients.items()}
     rest: dict[Expr, Expr] = {}

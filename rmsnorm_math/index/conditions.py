@@ -88,11 +88,16 @@ def extreme(difference: Expr, bounds: Bounds, side: int) -> Expr:
 def _isolated(difference: Expr) -> Boolean | None:
     """Solve difference >= 0 for an index, else a symbol; None leaves the relation as it is."""
     for index in sorted(difference.free_symbols, key=lambda s: (not isinstance(s, Idx), str(s))):
-        slope = difference.coeff(index)
+        slope, rest = _line(difference, index)
         if slope in (1, -1):
-            rest = (difference - slope * index).expand()
             return Ge(index, -rest) if slope == 1 else Le(index, rest)
     return None
+
+
+def _line(expr: Expr, index: Expr) -> tuple[Expr, Expr]:
+    """Return the slope of an expression in `index`, and what is left without the product."""
+    slope = expr.coeff(index)
+    return slope, (expr - slope * index).expand()
 
 
 def tightest(kind: type[Max | Min], ends: tuple[Expr, ...], bounds: Bounds) -> Expr:
@@ -114,9 +119,7 @@ def solved(equation: Basic, index: Expr) -> Expr | None:
     if index in (left, right):
         value = right if left == index else left
         return None if value.has(index) else value
-    difference = (left - right).expand()
-    slope = difference.coeff(index)
-    rest = (difference - slope * index).expand()
+    slope, rest = _line((left - right).expand(), index)
     return (-slope * rest).expand() if slope in (1, -1) and not rest.has(index) else None
 
 
@@ -126,9 +129,7 @@ def as_limit(relation: Boolean, index: Expr, bounds: Bounds) -> tuple[type[Max |
         return None
     if not (is_count(relation.lhs) and is_count(relation.rhs)):
         return None
-    difference = (relation.lhs - relation.rhs).expand()
-    slope = difference.coeff(index)
-    rest = (difference - slope * index).expand()
+    slope, rest = _line((relation.lhs - relation.rhs).expand(), index)
     if not slope.is_Rational or slope == 0 or rest.has(index):
         return None
     end, strict = (-rest / slope).expand(), isinstance(relation, Lt | Gt)

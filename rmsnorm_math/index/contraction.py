@@ -5,6 +5,8 @@ sum reaches it, or the conditions on the index become limits, and what does not 
 index stands before the sum.
 """
 
+from functools import cache
+
 from sympy import (
     Add,
     And,
@@ -41,22 +43,18 @@ from rmsnorm_math.index.enter import excluded
 from rmsnorm_math.index.inner import Binder, BoundSum, Bracket, Choice, bracket, choice, pairs
 from rmsnorm_math.index.rebuild import closed, is_count, made, occurs, opened, put
 from rmsnorm_math.index.terms import is_smooth, terms, times
+from rmsnorm_math.index.walk import is_leaf
 
 Limit = tuple[Dummy, Expr, Expr]
 
 
 def contracted(expr: Expr, bounds: Bounds) -> Expr:
     """Return `expr`, in the inner form, with all its sums in the form that `total` gives them."""
-    memo: dict[Expr, Expr] = {}
 
+    @cache
     def walk(node: Expr) -> Expr:
-        if not node.args or isinstance(node, Indexed):
+        if is_leaf(node) or isinstance(node, Indexed):
             return node
-        if (known := memo.get(node)) is None:
-            known = memo[node] = reduced(node)
-        return known
-
-    def reduced(node: Expr) -> Expr:
         if isinstance(node, Binder):
             index, body = opened(node)
             lower, upper = node.args[2:]
@@ -68,8 +66,7 @@ def contracted(expr: Expr, bounds: Bounds) -> Expr:
             return bracket(settled(node.args[0], bounds))
         if isinstance(node, Choice):
             return choice(*((walk(value), settled(c, bounds)) for value, c in pairs(node)))
-        result = made(node, tuple(map(walk, node.args)))
-        return excluded(result)
+        return excluded(made(node, tuple(map(walk, node.args))))
 
     return walk(expr)
 

@@ -5,6 +5,7 @@ those, found once for each, and the derivative of each stands beside them.
 """
 
 from collections.abc import Callable, Iterator
+from functools import cache
 
 from sympy import Add, Expr, Indexed, KroneckerDelta, Mul, Pow, S, Symbol, exp, log
 
@@ -23,6 +24,7 @@ from rmsnorm_math.index.inner import (
 from rmsnorm_math.index.partial import partial
 from rmsnorm_math.index.rebuild import closed, occurs, opened
 from rmsnorm_math.index.terms import times
+from rmsnorm_math.index.walk import base_of
 
 Along = Callable[[Indexed], Expr] | None
 
@@ -51,7 +53,7 @@ def _of_part(part: Expr, wrt: Expr, bounds: Bounds, along: Along) -> Expr:
         return _logarithmic(part.args[0], wrt, bounds, along)
     if not isinstance(part, Binder):
         return S.One
-    sought = wrt.base if isinstance(wrt, Indexed) else wrt
+    sought = base_of(wrt)
     index, body = opened(part)
     lower, upper = part.args[2:]
     here = {**bounds, index: (lower, upper)}
@@ -101,15 +103,10 @@ def _outside(expr: Expr, wrt: Expr, index: Expr) -> Expr:
 
 def _slopes(expr: Expr, wrt: Expr) -> dict[Expr, Expr]:
     """Return the elements, sums and products in `expr`, and its derivative by each of them."""
-    sought = wrt.base if isinstance(wrt, Indexed) else wrt
-    memo: dict[Expr, dict[Expr, Expr]] = {}
+    sought = base_of(wrt)
 
+    @cache
     def walk(node: Expr) -> dict[Expr, Expr]:
-        if (known := memo.get(node)) is None:
-            known = memo[node] = find(node)
-        return known
-
-    def find(node: Expr) -> dict[Expr, Expr]:
         if node == wrt:
             return {node: S.One}
         if isinstance(node, Indexed):

@@ -1,6 +1,7 @@
 """From SymPy's form to the inner one: every bound index loses its name."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 
 from sympy import (
     Add,
@@ -26,9 +27,10 @@ from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.inner import BoundProduct, BoundSum, Partial, bracket, choice
 from rmsnorm_math.index.rebuild import closed, renamed, substituted
 from rmsnorm_math.index.signs import without_positive
-from rmsnorm_math.index.walk import BINDERS, limits_of, name, nodes, remembering
+from rmsnorm_math.index.walk import BINDERS, is_leaf, limits_of, name, nodes
 
-Names = Mapping[Expr, Dummy]
+#: What stands for each index that a sum around binds.
+Scope = Mapping[Expr, Dummy]
 
 
 def enter(expr: Expr) -> Expr:
@@ -36,13 +38,16 @@ def enter(expr: Expr) -> Expr:
     return _enter(expr, {})
 
 
-def _enter(expr: Basic, names: Names, *, inside: bool = False) -> Basic:
-    def convert(node: Basic) -> Basic:
+def _enter(expr: Basic, scope: Scope, *, inside: bool = False) -> Basic:
+    @cache
+    def walk(node: Basic) -> Basic:
+        if is_leaf(node):
+            return scope.get(node, node)
         if isinstance(node, BINDERS):
-            return _binder(node, names)
+            return _binder(node, scope)
         if isinstance(node, Piecewise):
             if inside:
-                _refuse_folded(node, names)
+                _refuse_folded(node, scope)
             return choice(
                 *(
                     (walk(value), walk(to_nnf(condition, simplify=False)))
@@ -62,7 +67,6 @@ def _enter(expr: Basic, names: Names, *, inside: bool = False) -> Basic:
             return sign(without_positive(args[0]), evaluate=False)
         return renamed(node, args)
 
-    walk = remembering(convert, names)
     return walk(expr)
 
 
@@ -89,15 +93,15 @@ def excluded(node: Expr) -> Expr:
     return node
 
 
-def _binder(node: Expr, names: Names) -> Expr:
+def _binder(node: Expr, scope: Scope) -> Expr:
     limits = []
     for index, lower, upper in reversed(node.limits):
         _refuse_twin(index, node.function)
-        ends = [_enter(end, names, inside=True) for end in (lower, upper)]
+        ends = [_enter(end, scope, inside=True) for end in (lower, upper)]
         fresh = Dummy(index.name, integer=True)
-        names = {**names, index: fresh}
+        scope = {**scope, index: fresh}
         limits.append((fresh, *ends))
-    body = _enter(node.function, names, inside=True)
+    body = _enter(node.function, scope, inside=True)
     kind = BoundSum if isinstance(node, Sum) else BoundProduct
     for fresh, *ends in reversed(limits):
         body = closed(kind, fresh, body, *ends)
@@ -114,11 +118,11 @@ def _refuse_twin(index: Expr, body: Expr) -> None:
             )
 
 
-def _refuse_folded(node: Piecewise, names: Names) -> None:
+def _refuse_folded(node: Piecewise, scope: Scope) -> None:
     """Raise if a condition tests an index that a sum inside binds: SymPy has moved it out."""
     for value, condition in node.args:
         bound = {index for index, _, _ in limits_of(value)}
-        escaped = (condition.free_symbols & bound) - set(names)
+        escaped = (condition.free_symbols & bound) - set(scope)
         for index in sorted(escaped, key=str):
             raise Refused(
                 f"the condition {condition} tests a free {index}, and a sum over {index} stands "

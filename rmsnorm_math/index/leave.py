@@ -1,6 +1,7 @@
 """From the inner form back to SymPy's: readable names, and conditions that stay in their sums."""
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from itertools import chain, count
 
 from sympy import (
@@ -10,7 +11,6 @@ from sympy import (
     Expr,
     Idx,
     Indexed,
-    IndexedBase,
     KroneckerDelta,
     Mod,
     Mul,
@@ -36,20 +36,20 @@ from rmsnorm_math.index.nested import kept_together
 from rmsnorm_math.index.partial import applied_derivative
 from rmsnorm_math.index.rebuild import is_count, made, renamed, with_leaves
 from rmsnorm_math.index.terms import is_smooth, times
-from rmsnorm_math.index.walk import free_symbols, name, nodes, remembering
+from rmsnorm_math.index.walk import free_symbols, is_leaf, name, nodes
 
 Labels = Callable[[Basic], tuple[Expr, ...]]
 
 
-def leave(expr: Expr, names: Iterable[Expr]) -> Expr:
-    """Return `expr` as SymPy writes it; its bound indices take their names from `names`.
+def leave(expr: Expr, candidates: Iterable[Expr]) -> Expr:
+    """Return `expr` as SymPy writes it; its bound indices become those of `candidates`.
 
     An index keeps its own name if that is among them, is free nowhere, and stands in no sum
     within; else it takes the first that does not. Sums that differ in names alone become one.
     """
-    names = list(names)
-    expr = unified(expr, [str(s) for s in names])
-    return _written(expr, _labels(expr, names))
+    candidates = list(candidates)
+    expr = unified(expr, [str(s) for s in candidates])
+    return _written(expr, _labels(expr, candidates))
 
 
 def unified(expr: Expr, order: list[str]) -> Expr:
@@ -66,14 +66,14 @@ def unified(expr: Expr, order: list[str]) -> Expr:
     if len(hints) == len(binders):
         return expr
 
-    def convert(node: Basic) -> Basic:
-        known = made(node, tuple(map(walk, node.args)))
+    @cache
+    def walk(node: Basic) -> Basic:
+        known = node if is_leaf(node) else made(node, tuple(map(walk, node.args)))
         if not isinstance(known, Binder):
             return known
         hint = hints.setdefault(without_hints(known), known.args[0].name)
         return known.func(Str(hint), *known.args[1:])
 
-    walk = remembering(convert, {})
     return walk(expr)
 
 
@@ -82,23 +82,19 @@ def without_hints(node: Basic) -> Basic:
     return with_leaves(node, lambda leaf, _: Str("") if isinstance(leaf, Str) else leaf)
 
 
-def _labels(expr: Expr, names: list[Expr]) -> Labels:
-    """Return a function that gives the names of the bound indices in a node, its own first."""
+def _labels(expr: Expr, candidates: list[Expr]) -> Labels:
+    """Return a function that gives the bound indices in a node, its own first."""
     taken = {name(node) for node in nodes(expr)}
-    pool = [candidate for candidate in names if str(candidate) not in taken]
+    pool = [candidate for candidate in candidates if str(candidate) not in taken]
     letters = chain("klpqstuvw", (f"k_{number}" for number in count(1)))
     spare = (Idx(s) for s in letters if s not in taken and s not in set(map(str, pool)))
-    memo: dict[Basic, tuple[Expr, ...]] = {}
 
+    @cache
     def labels(node: Basic) -> tuple[Expr, ...]:
-        if not node.args or isinstance(node, Indexed | IndexedBase | Idx):
+        if is_leaf(node) or isinstance(node, Indexed):
             return ()
-        if (known := memo.get(node)) is None:
-            known = tuple(dict.fromkeys(s for arg in node.args for s in labels(arg)))
-            if isinstance(node, Binder):
-                known = (pick(node.args[0].name, known), *known)
-            memo[node] = known
-        return known
+        within = tuple(dict.fromkeys(s for arg in node.args for s in labels(arg)))
+        return (pick(node.args[0].name, within), *within) if isinstance(node, Binder) else within
 
     def pick(hint: str, used: tuple[Expr, ...]) -> Expr:
         for candidate in sorted(pool, key=lambda c: str(c) != hint):
@@ -111,45 +107,40 @@ def _labels(expr: Expr, names: list[Expr]) -> Labels:
 
 
 def _written(expr: Expr, labels: Labels) -> Expr:
-    memo: dict[tuple[Basic, tuple[Expr, ...]], Basic] = {}
-
-    def write(node: Basic, names: tuple[Expr, ...]) -> Basic:
+    @cache
+    def write(node: Basic, around: tuple[Expr, ...]) -> Basic:
+        """Return a node that stands in sums over the indices `around`, the innermost first."""
         if isinstance(node, Bound):
-            return names[node.distance]
-        if not node.args or isinstance(node, IndexedBase | Idx):
+            return around[node.distance]
+        if is_leaf(node):
             return node
-        if (known := memo.get((node, names))) is None:
-            known = memo[node, names] = convert(node, names)
-        return known
-
-    def convert(node: Basic, names: tuple[Expr, ...]) -> Basic:
         if isinstance(node, Binder):
-            return binder(node, names)
+            return binder(node, around)
         if isinstance(node, Bracket) or (
             isinstance(node, Mul) and any(isinstance(f, Bracket) for f in node.args)
         ):
-            return conditional(node, names)
-        args = tuple(write(arg, names) for arg in node.args)
+            return conditional(node, around)
+        args = tuple(write(arg, around) for arg in node.args)
         if isinstance(node, Choice):
             return Piecewise(*zip(args[::2], args[1::2], strict=True))
         if isinstance(node, Partial):
             return applied_derivative(*args)
         return renamed(node, args)
 
-    def conditional(node: Expr, names: tuple[Expr, ...]) -> Expr:
+    def conditional(node: Expr, around: tuple[Expr, ...]) -> Expr:
         factors = Mul.make_args(node)
         rest = Mul(*(f for f in factors if not isinstance(f, Bracket)))
         smooth, kept, deltas = is_smooth(rest), [], []
         for factor in factors:
             if isinstance(factor, Bracket):
                 for part in And.make_args(factor.args[0]):
-                    delta = _delta(write(part, names)) if smooth else None
-                    kept += [write(part, names)] if delta is None else []
+                    delta = _delta(write(part, around)) if smooth else None
+                    kept += [write(part, around)] if delta is None else []
                     deltas += [] if delta is None else [delta]
-        return Piecewise((times(*deltas, write(rest, names)), And(*kept)), (0, True))
+        return Piecewise((times(*deltas, write(rest, around)), And(*kept)), (0, True))
 
-    def binder(node: Expr, names: tuple[Expr, ...]) -> Expr:
-        kind, inner, here = type(node), node, names
+    def binder(node: Expr, around: tuple[Expr, ...]) -> Expr:
+        kind, inner, here = type(node), node, around
         limits: list[tuple[Basic, ...]] = []
         while isinstance(inner, kind):
             index = labels(inner)[0]
@@ -161,7 +152,7 @@ def _written(expr: Expr, labels: Labels) -> Expr:
             and free_symbols(result) & set(labels(inner))
         ):
             return result
-        return kept_together(node, lambda other: binder(other, names))
+        return kept_together(node, lambda other: binder(other, around))
 
     return write(expr, ())
 

@@ -1,15 +1,16 @@
 """New names for bound indices, in the form that SymPy writes."""
 
 from collections.abc import Iterable
+from functools import cache
 
 from sympy import Basic, Dummy, Expr, Indexed
 from sympy.core.symbol import Str
 
-from rmsnorm_math.index.enter import enter
+from rmsnorm_math.index.enter import Scope, enter
 from rmsnorm_math.index.inner import BoundSum
 from rmsnorm_math.index.leave import leave, without_hints
 from rmsnorm_math.index.rebuild import opened, rebuilt, renamed
-from rmsnorm_math.index.walk import BINDERS, nodes, remembering
+from rmsnorm_math.index.walk import BINDERS, is_leaf, nodes
 
 
 def freshen(expr: Expr) -> Expr:
@@ -42,11 +43,14 @@ def named_like(tangent: Indexed, expr: Expr) -> Expr:
     return rebuilt(expr, named)
 
 
-def _fresh(expr: Basic, names: dict[Expr, Expr]) -> Basic:
-    def convert(node: Basic) -> Basic:
+def _fresh(expr: Basic, scope: Scope) -> Basic:
+    @cache
+    def walk(node: Basic) -> Basic:
+        if is_leaf(node):
+            return scope.get(node, node)
         if not isinstance(node, BINDERS):
             return renamed(node, tuple(map(walk, node.args)))
-        here = names
+        here = scope
         limits: list[tuple[Basic, ...]] = []
         for index, *ends in reversed(node.limits):
             written = [_fresh(end, here) for end in ends]
@@ -54,5 +58,4 @@ def _fresh(expr: Basic, names: dict[Expr, Expr]) -> Basic:
             limits.insert(0, (here[index], *written))
         return node.func(_fresh(node.function, here), *limits)
 
-    walk = remembering(convert, names)
     return walk(expr)

@@ -17,16 +17,14 @@ from sympy import (
     Mul,
     Ne,
     Or,
-    S,
     Symbol,
 )
 from sympy.logic.boolalg import Boolean
 
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.index.conditions import negated
-from rmsnorm_math.index.inner import Binder, Bound, BoundSum, Bracket, Choice, bracket, pairs
+from rmsnorm_math.index.inner import Binder, Bound, BoundSum, Bracket, Choice
 from rmsnorm_math.index.rebuild import closed, opened, rebuilt, with_leaves
-from rmsnorm_math.index.terms import is_smooth, times
+from rmsnorm_math.index.terms import exclusive, is_smooth, times
 
 
 def kept_together(node: Expr, write: Callable[[Expr], Expr]) -> Expr:
@@ -79,11 +77,7 @@ def _as_numbers(node: Expr) -> Expr | None:
     if isinstance(node, Binder):
         return _inner(node)
     if isinstance(node, Choice):
-        cases, rest = [], S.true
-        for value, condition in pairs(node):
-            cases.append(times(value, bracket(And(rest, condition))))
-            rest = And(rest, negated(condition))
-        return rebuilt(Add(*cases), _as_numbers)
+        return rebuilt(Add(*exclusive(node)), _as_numbers)
     factors = Mul.make_args(node)
     if not any(isinstance(f, Bracket) for f in factors):
         return None

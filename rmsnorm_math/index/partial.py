@@ -28,6 +28,7 @@ from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.inner import Partial
 from rmsnorm_math.index.rebuild import substituted
 from rmsnorm_math.index.signs import sign_of
+from rmsnorm_math.index.walk import base_of
 
 
 def partial(node: Expr, place: int) -> Expr:
@@ -105,7 +106,7 @@ def applied_derivative(applied: Expr, *orders: Expr) -> Expr:
         if order:
             variable = args[place]
             others = [arg for at, arg in enumerate(args) if at != place]
-            sought = getattr(variable, "base", variable)
+            sought = base_of(variable)
             if not isinstance(variable, Indexed | Symbol) or any(o.has(sought) for o in others):
                 args[place] = Symbol(f"xi_{place + 1}", real=True)
                 points[args[place]] = variable

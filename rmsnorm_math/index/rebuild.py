@@ -4,7 +4,7 @@ Where names alone change, SymPy need not look at a node again: `with_leaves` eva
 """
 
 from collections.abc import Callable, Mapping
-from functools import cmp_to_key
+from functools import cache, cmp_to_key
 
 from sympy import (
     Add,
@@ -13,7 +13,6 @@ from sympy import (
     Expr,
     Function,
     Idx,
-    IndexedBase,
     KroneckerDelta,
     Mod,
     Mul,
@@ -26,7 +25,7 @@ from sympy.core.symbol import Str
 from sympy.functions.elementary.miscellaneous import MinMaxBase
 
 from rmsnorm_math.index.inner import Binder, Bound, Bracket, Choice, bracket, choice
-from rmsnorm_math.index.walk import nodes
+from rmsnorm_math.index.walk import is_leaf, nodes
 
 
 def opened(binder: Binder) -> tuple[Dummy, Expr]:
@@ -46,23 +45,14 @@ def closed(kind: type[Binder], index: Dummy, body: Expr, lower: Expr, upper: Exp
 
 def with_leaves(expr: Expr, leaf: Callable[[Basic, int], Basic]) -> Expr:
     """Replace leaves, each told in how many sums it stands; nothing is evaluated."""
-    memo: dict[tuple[Basic, int], Basic] = {}
 
+    @cache
     def walk(node: Basic, depth: int) -> Basic:
-        if not node.args or isinstance(node, IndexedBase | Idx):
+        if is_leaf(node):
             return leaf(node, depth)
-        if (known := memo.get((node, depth))) is None:
-            if isinstance(node, Binder):
-                hint, body, *ends = node.args
-                args = (
-                    walk(hint, depth),
-                    walk(body, depth + 1),
-                    *(walk(end, depth) for end in ends),
-                )
-            else:
-                args = tuple(walk(arg, depth) for arg in node.args)
-            known = memo[node, depth] = renamed(node, args)
-        return known
+        body = 1 if isinstance(node, Binder) else None
+        args = (walk(arg, depth + (place == body)) for place, arg in enumerate(node.args))
+        return renamed(node, tuple(args))
 
     return walk(expr, 0)
 
@@ -117,17 +107,12 @@ def substituted(expr: Basic, values: Mapping[Basic, Basic]) -> Basic:
 
 def rebuilt(expr: Basic, replace: Callable[[Basic], Basic | None]) -> Basic:
     """Return `expr` with what `replace` returns for a node, unless that is None; evaluated."""
-    memo: dict[Basic, Basic] = {}
 
+    @cache
     def walk(node: Basic) -> Basic:
-        if (known := memo.get(node)) is None:
-            known = replace(node)
-            if known is None:
-                known = node
-                if node.args and not isinstance(node, IndexedBase | Idx):
-                    known = made(node, tuple(map(walk, node.args)))
-            memo[node] = known
-        return known
+        if (new := replace(node)) is not None:
+            return new
+        return node if is_leaf(node) else made(node, tuple(map(walk, node.args)))
 
     return walk(expr)
 

@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import cache
 from typing import NamedTuple
 
 from sympy import Eq, Expr, Idx, Indexed, IndexedBase, KroneckerDelta, S
 
 from rmsnorm_math.index.inner import Binder
 from rmsnorm_math.index.rebuild import is_count, opened
-from rmsnorm_math.index.walk import Ranges
+from rmsnorm_math.index.walk import Ranges, is_leaf
 
 Axis = tuple[IndexedBase, int]
 Span = tuple[Expr, Expr]
@@ -35,12 +36,9 @@ def survey(
     """
     spans = {index: (S(first), S(last)) for index, (first, last) in (stated or {}).items()}
     found = Survey({**(limits or {})}, defaultdict(set), [], spans)
-    seen: set[Expr] = set()
 
+    @cache
     def walk(node: Expr) -> None:
-        if node in seen or not node.args:
-            return
-        seen.add(node)
         if isinstance(node, Idx) and node.lower is not None:
             found.stated.setdefault(node, (node.lower, node.upper))
         if isinstance(node, Indexed):
@@ -48,14 +46,14 @@ def survey(
                 found.places[node.base, axis].add(index)
         if isinstance(node, KroneckerDelta | Eq) and all(map(is_count, node.args)):
             found.equal.append(node.args[:2])
+        parts = () if is_leaf(node) else node.args
         if isinstance(node, Binder):
             index, body = opened(node)
-            found.limits[index] = node.args[2:]
-            for part in (body, *node.args[2:]):
-                walk(part)
-        elif not isinstance(node, IndexedBase | Idx):
-            for arg in node.args:
-                walk(arg)
+            _, _, *ends = node.args
+            found.limits[index] = (*ends,)
+            parts = (body, *ends)
+        for part in parts:
+            walk(part)
 
     for expr in exprs:
         walk(expr)

@@ -68,12 +68,17 @@ def _parts(factor: Expr, index: Expr) -> list[Expr]:
         rest = factor.base ** (factor.exp - 1)
         return [arg * rest for arg in factor.base.args]
     if isinstance(factor, Choice) and any(_holds(value, index) for value, _ in pairs(factor)):
-        parts, rest = [], S.true
-        for value, condition in pairs(factor):
-            parts.append(value * bracket(And(rest, condition)))
-            rest = And(rest, negated(condition))
-        return parts
+        return exclusive(factor)
     return [factor]
+
+
+def exclusive(choice: Choice) -> list[Expr]:
+    """Return terms of which one at most is not 0: each value under a condition of its own."""
+    parts, rest = [], S.true
+    for value, condition in pairs(choice):
+        parts.append(value * bracket(And(rest, condition)))
+        rest = And(rest, negated(condition))
+    return parts
 
 
 def _holds(expr: Expr, index: Expr | None = None) -> bool:

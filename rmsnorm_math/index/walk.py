@@ -1,6 +1,7 @@
 """One walk through an expression as SymPy writes it: its names, its bound and its free indices."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
+from functools import cache
 
 from sympy import Basic, Dummy, Expr, Idx, Indexed, IndexedBase, Lambda, Product, Subs, Sum, Symbol
 from sympy.core.function import AppliedUndef
@@ -9,24 +10,13 @@ Ranges = dict[Expr, tuple[Expr, Expr]]
 BINDERS = (Sum, Product)
 
 
-def remembering(
-    convert: Callable[[Basic], Basic], names: Mapping[Expr, Expr]
-) -> Callable[[Basic], Basic]:
-    """Return a walk that converts each part once, and gives a leaf its name in `names`."""
-    memo: dict[Basic, Basic] = {}
-
-    def walk(node: Basic) -> Basic:
-        if not node.args or isinstance(node, IndexedBase | Idx):
-            return names.get(node, node)
-        if (known := memo.get(node)) is None:
-            known = memo[node] = convert(node)
-        return known
-
-    return walk
+def is_leaf(node: Basic) -> bool:
+    """Return whether `node` has no parts: so do a base and an index, whose label is none."""
+    return not node.args or isinstance(node, IndexedBase | Idx)
 
 
 def nodes(expr: Basic) -> Iterator[Basic]:
-    """Yield every different node of `expr`; a base or an index is one node, its label is not."""
+    """Yield every different node of `expr`."""
     seen: set[Basic] = set()
     rest = [expr]
     while rest:
@@ -34,8 +24,13 @@ def nodes(expr: Basic) -> Iterator[Basic]:
         if node not in seen:
             seen.add(node)
             yield node
-            if not isinstance(node, IndexedBase | Idx):
+            if not is_leaf(node):
                 rest.extend(reversed(node.args))
+
+
+def base_of(node: Expr) -> Expr:
+    """Return the base of an element; what is none, a symbol or a base, stays."""
+    return node.base if isinstance(node, Indexed) else node
 
 
 def name(node: Basic) -> str | None:
@@ -75,7 +70,7 @@ def free_indices(expr: Expr) -> list[Expr]:
 
 def depends(expr: Basic, wrt: Expr) -> bool:
     """Return whether `wrt`, or for an element any element of its base, occurs in `expr`."""
-    sought = wrt.base if isinstance(wrt, Indexed) else wrt
+    sought = base_of(wrt)
     return any(node == sought for node in nodes(expr))
 
 
@@ -92,16 +87,11 @@ def plain(index: Expr) -> Expr:
 
 def free_symbols(*exprs: Basic) -> set[Expr]:
     """Return the free symbols, indices and bases of `exprs`; SymPy's own asks each sum anew."""
-    memo: dict[Basic, frozenset[Expr]] = {}
 
+    @cache
     def walk(node: Basic) -> frozenset[Expr]:
         if isinstance(node, Symbol | Idx | IndexedBase):
             return frozenset([node])
-        if (known := memo.get(node)) is None:
-            known = memo[node] = within(node)
-        return known
-
-    def within(node: Basic) -> frozenset[Expr]:
         if isinstance(node, BINDERS):
             found = walk(node.function)
             for index, *ends in node.limits:

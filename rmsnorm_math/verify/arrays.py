@@ -28,6 +28,7 @@ from sympy.core.relational import Relational
 from sympy.logic.boolalg import Boolean
 
 from rmsnorm_math.errors import Refused
+from rmsnorm_math.index.walk import base_of
 from rmsnorm_math.verify.numerics import chosen, compiled, in_numpy, power, reduced, slope_of
 
 Array = NDArray[Any]
@@ -55,7 +56,7 @@ class Arrays:
     ) -> None:
         self.slot = {label: at for at, label in enumerate(labels)}
         self.values = dict(values)
-        self.definitions = {getattr(key, "base", key): (key, v) for key, v in definitions.items()}
+        self.definitions = {base_of(key): (key, v) for key, v in definitions.items()}
         self._value: dict[Expr, Any] = {}
         self._size: dict[Expr, Any] = {}
         self._extent: dict[str, int] = {}
@@ -139,7 +140,7 @@ class Arrays:
         return value
 
     def _leaf(self, expr: Expr, of: Callable[[Expr], Any]) -> Any:
-        base = getattr(expr, "base", expr)
+        base = base_of(expr)
         if base in self.definitions:
             key, definition = self.definitions[base]
             return self._moved(of(definition), key, expr)

@@ -7,8 +7,8 @@ from typing import Any
 from sympy import Expr, Indexed, Sum, Symbol
 
 from rmsnorm_math.codegen.nodes import family
-from rmsnorm_math.codegen.program import Program
-from rmsnorm_math.index.walk import free_indices
+from rmsnorm_math.codegen.record import Program
+from rmsnorm_math.index.walk import base_of, free_indices
 
 #: The length of an axis, a symbol or a number, or its name where none is shown.
 Axis = Any
@@ -50,7 +50,7 @@ def axes_of(
     counts = {e.base: len(e.indices) for expr in (*exprs, *where) for e in expr.atoms(Indexed)}
     names: dict[Expr, tuple[Any, ...]] = {}
     for parameter in program.parameters:
-        base = getattr(parameter.key, "base", parameter.key)
+        base = base_of(parameter.key)
         if count := counts.get(base):  # a layer of one row may have any number of them
             names[base] = tuple(map(family, parameter.axes[-count:]))
     for key, definition in where.items():

@@ -10,17 +10,6 @@ from rmsnorm_math.verify.sampling import rounded
 from rmsnorm_math.verify.trial import Trial
 
 
-def flat(array: Array, trial: Trial, key: Any) -> tuple[int, ...]:
-    """Return the shape with the rows in one axis."""
-    indices = len(trial.case.layer.indices(key))
-    extra = array.ndim - indices
-    if extra == 0:
-        return array.shape
-    if extra < 0:
-        return (1, *array.shape)
-    return (int(np.prod(array.shape[: extra + 1])), *array.shape[extra + 1 :])
-
-
 def largest_of_row(size: Array) -> Array:
     """Return the largest value along the last axis, which stays."""
     return size.max(-1, keepdims=True, initial=0) if size.ndim else size

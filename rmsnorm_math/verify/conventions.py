@@ -9,6 +9,7 @@ from typing import Any
 
 from sympy import Abs, Eq, Expr, Float, Indexed, IndexedBase, Max, Piecewise, S, Sum, Symbol, nan
 
+from rmsnorm_math.index.walk import base_of
 from rmsnorm_math.verify.definitions import other_definitions
 from rmsnorm_math.verify.layer import Layer
 from rmsnorm_math.verify.setting import setting_of
@@ -21,12 +22,12 @@ class Convention:
     """A sentence, what changes its name in a formula, and the definitions of the new names."""
 
     says: str
-    names: dict[Expr, Expr]
+    renamed: dict[Expr, Expr]
     definitions: dict[Expr, Expr] = field(default_factory=dict)
 
     def __call__(self, expr: Expr) -> Expr:
         """Return `expr` with the quantities of this convention."""
-        changed: Expr = expr.xreplace(self.names)
+        changed: Expr = expr.xreplace(self.renamed)
         return changed
 
 
@@ -45,7 +46,7 @@ class Conventions:
             if isinstance(key, Symbol) and key not in layer.lengths and not key.is_integer:
                 yield from self._of_number(key)
         for key, definition in layer.definitions.items():
-            if getattr(key, "base", key) not in layer.axes or definition.has(Sum):
+            if base_of(key) not in layer.axes or definition.has(Sum):
                 for says, other in other_definitions(self.setting, key, definition):
                     yield self._redefined(says, key, other)
         for base, axes in layer.axes.items():
@@ -59,28 +60,28 @@ class Conventions:
         `changes` holds an expression for a symbol, and a function of the indices for a base.
         """
         self.count += 1
-        names: dict[Expr, Expr] = {}
+        renamed: dict[Expr, Expr] = {}
         definitions: dict[Expr, Expr] = {}
         for old, new in changes.items():
             if callable(new) and not isinstance(new, Expr):
                 fresh, indices = self._fresh(old), self._indices(old)
                 definitions[fresh[indices]] = new(*indices)
-                names[old] = fresh
+                renamed[old] = fresh
             else:
-                names[old] = new
+                renamed[old] = new
         for key, definition in self.layer.definitions.items():
-            base = getattr(key, "base", key)
-            if base not in names and definition.has(*names):
-                names[base] = self._fresh(base)
-                definitions[key.xreplace({base: names[base]})] = definition.xreplace(names)
-        return Convention(says, names, definitions)
+            base = base_of(key)
+            if base not in renamed and definition.has(*renamed):
+                renamed[base] = self._fresh(base)
+                definitions[key.xreplace({base: renamed[base]})] = definition.xreplace(renamed)
+        return Convention(says, renamed, definitions)
 
     def _redefined(self, says: str, key: Expr, definition: Expr) -> Convention:
         """Return the convention of one other definition."""
         self.count += 1
-        base = getattr(key, "base", key)
-        names = {base: self._fresh(base)}
-        return Convention(says, names, {key.xreplace(names): definition})
+        base = base_of(key)
+        renamed = {base: self._fresh(base)}
+        return Convention(says, renamed, {key.xreplace(renamed): definition})
 
     def _fresh(self, base: Expr) -> Expr:
         return type(base)(f"{base}~{self.count}")

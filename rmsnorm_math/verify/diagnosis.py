@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from sympy import Expr
 
+from rmsnorm_math.index.walk import base_of
 from rmsnorm_math.verify.arrays import Array
 from rmsnorm_math.verify.cases import Case
-from rmsnorm_math.verify.closeness import alike, flat, nearness
+from rmsnorm_math.verify.closeness import alike, nearness
 from rmsnorm_math.verify.evidence import LARGE, Evidence
-from rmsnorm_math.verify.layer import Layer, parts_of
+from rmsnorm_math.verify.formulas import parts_of
+from rmsnorm_math.verify.layer import Layer
 from rmsnorm_math.verify.sampling import UNIT
 from rmsnorm_math.verify.search import Suspect, Suspects
 from rmsnorm_math.verify.setting import with_term
@@ -47,7 +49,7 @@ def sentences(layer: Layer, trials: Sequence[Trial], others: Others) -> Iterator
 def _explained(layer: Layer, said: str) -> Iterator[str]:
     """Yield what a name stands for that nobody but the check has given."""
     for key, definition in layer.definitions.items():
-        name = str(getattr(key, "base", key))
+        name = str(base_of(key))
         if key not in layer.where and re.search(rf"\b{name}\b", said):
             yield f" ({name} is {words(definition, layer.inputs)})"
 
@@ -96,7 +98,7 @@ def _named(evidence: Evidence, output: int, dtype: str, others: Others) -> list[
     trial = evidence.telling(output)
     got = trial.got[output] if trial else None
     if trial is not None and got is not None:
-        shape = flat(got, trial, key)
+        shape = evidence.layer.flat(key, got.shape)
         conventions = evidence.conventions
         suspects = Suspects(evidence.layer, key, conventions, evidence.arrays(trial), shape)
         near = nearness(got.reshape(shape), trial, output, dtype)
@@ -112,7 +114,7 @@ def _named(evidence: Evidence, output: int, dtype: str, others: Others) -> list[
                 terms = with_term(right, at, wrong)
                 for fault, values in evidence.faulty(output, terms, dtype):
                     matching.setdefault((slip, fault), values)
-    first, *rest = matching.values() or [None]
+    first, *rest = matching.values() or [None]  # where formulas differ that fit, none is named
     return list(matching) if all(alike(first, other) for other in rest) else []
 
 

@@ -9,7 +9,7 @@ from sympy import Expr
 
 from rmsnorm_math.verify.arrays import Array, Arrays
 from rmsnorm_math.verify.cases import makers
-from rmsnorm_math.verify.closeness import alike, differs, flat, largest_of_row, matches, size_of
+from rmsnorm_math.verify.closeness import alike, differs, largest_of_row, matches, size_of
 from rmsnorm_math.verify.conventions import Convention, Conventions
 from rmsnorm_math.verify.faults import faults
 from rmsnorm_math.verify.layer import Layer
@@ -112,7 +112,7 @@ class Evidence:
     ) -> tuple[Array | None, Array | None]:
         arrays, indices = self.arrays(trial), list(self.layer.indices(key))
         right = trial.right[output]
-        shape = flat(right, trial, key)
+        shape = self.layer.flat(key, right.shape)
         values = [laid(arrays, arrays.value(term), indices, shape) for term in terms]
         sizes = [laid(arrays, arrays.size(term), indices, shape) for term in terms]
         if any(v is None for v in [*values, *sizes]):

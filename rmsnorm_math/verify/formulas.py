@@ -1,6 +1,6 @@
 """What a formula is made of: powers of sums, numbers, terms, factors that are linear."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,3 +58,11 @@ def steepness(exprs: Iterable[Expr], value: Callable[[Expr], Any]) -> float:
     powers = {node.args[0] for expr in exprs for node in expr.atoms(exp)}
     found = [abs(np.ravel(value(power))) for power in sorted(powers, key=str)]
     return 1 + float(max((v[np.isfinite(v)].max(initial=0) for v in found), default=0))
+
+
+def parts_of(expr: Expr) -> Iterator[Expr]:
+    """Yield the terms of `expr`, those without a sum first."""
+    terms = Add.make_args(expr)
+    yield from sorted(
+        terms, key=lambda t: (t.has(Sum), bool(t.could_extract_minus_sign()), t.count_ops(), str(t))
+    )

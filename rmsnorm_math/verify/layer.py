@@ -1,18 +1,20 @@
 """What a check is of: the outputs, the arguments with their axes, and what is right."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
-from sympy import Add, Expr, Indexed, IndexedBase, Sum, Symbol
+from sympy import Expr, Indexed, IndexedBase, Sum, Symbol
 
 from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.codegen import compiled, printed
-from rmsnorm_math.codegen.program import Program, program
+from rmsnorm_math.codegen.program import program
+from rmsnorm_math.codegen.record import Program
 from rmsnorm_math.errors import Refused
-from rmsnorm_math.index.walk import free_indices
+from rmsnorm_math.index.walk import base_of, free_indices
 from rmsnorm_math.inputs import as_expressions, as_mapping
 from rmsnorm_math.verify.arrays import Arrays, indices_of
 from rmsnorm_math.verify.axes import Axes, Axis, axes_of
@@ -31,14 +33,13 @@ class Layer:
     @cached_property
     def derived(self) -> dict[Expr, tuple[Expr, Expr]]:
         """The arguments that follow from others: an element of each, and what that is."""
-        known = {getattr(key, "base", key): (key, d) for key, d in self.where.items()}
-        bases = {key: getattr(key, "base", key) for key in self.arguments}
-        return {key: known[base] for key, base in bases.items() if base in known}
+        known = {base_of(key): (key, d) for key, d in self.where.items()}
+        return {key: known[base_of(key)] for key in self.arguments if base_of(key) in known}
 
     @cached_property
     def hidden(self) -> list[Expr]:
         """What the arguments that follow from others are made of, and is no argument itself."""
-        known = {*self.arguments, *(getattr(key, "base", key) for key in self.where)}
+        known = {*self.arguments, *(base_of(key) for key in self.where)}
         lengths = {end for e in self.where.values() for s in e.atoms(Sum) for *_, end in s.limits}
         found = {
             node
@@ -62,7 +63,7 @@ class Layer:
         named = dict(self.where)
         for number, (base, root) in enumerate(compound_powers(exprs).items()):
             indices, name = free_indices(base), "r" if number == 0 else f"r_{number + 1}"
-            taken = {str(getattr(key, "base", key)) for key in [*named, *self.arguments]}
+            taken = {str(base_of(key)) for key in [*named, *self.arguments]}
             name = name if name not in taken else f"q_{number + 1}"
             key = IndexedBase(name)[tuple(indices)] if indices else Symbol(name)
             named[key] = base**root
@@ -76,7 +77,7 @@ class Layer:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """What the outputs are called."""
-        return tuple(str(getattr(key, "base", key)) for key in self.outputs)
+        return tuple(str(base_of(key)) for key in self.outputs)
 
     @cached_property
     def signature(self) -> str:
@@ -170,6 +171,13 @@ class Layer:
         """Return the free indices of an output, in the order of its axes."""
         return self._axes.indices[key]
 
+    def flat(self, key: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of an output with its rows in one axis."""
+        extra = len(shape) - len(self.indices(key))
+        if extra < 0:
+            return (1, *shape)
+        return (prod(shape[: extra + 1]), *shape[extra + 1 :]) if extra else shape
+
 
 def layer_of(outputs: Any, arguments: Any, where: Any) -> Layer:
     """Return the layer of the three arguments of `source`, which refuses what it must."""
@@ -190,11 +198,3 @@ def _layer_of(*given: tuple[tuple[Any, Any], ...]) -> Layer:
             f"is, as in {{{unknown[0]}: 1/rms(b)}}, or give the base."
         )
     return layer
-
-
-def parts_of(expr: Expr) -> Iterator[Expr]:
-    """Yield the terms of `expr`, those without a sum first."""
-    terms = Add.make_args(expr)
-    yield from sorted(
-        terms, key=lambda t: (t.has(Sum), bool(t.could_extract_minus_sign()), t.count_ops(), str(t))
-    )

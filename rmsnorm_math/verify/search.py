@@ -16,7 +16,8 @@ from sympy import Expr, Float, S
 
 from rmsnorm_math.verify.arrays import Array, Arrays
 from rmsnorm_math.verify.conventions import Convention
-from rmsnorm_math.verify.layer import Layer, parts_of
+from rmsnorm_math.verify.formulas import parts_of
+from rmsnorm_math.verify.layer import Layer
 from rmsnorm_math.verify.mutations import slips
 from rmsnorm_math.verify.setting import places, setting_of, with_term
 from rmsnorm_math.verify.views import laid, seen_by

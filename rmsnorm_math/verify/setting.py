@@ -7,6 +7,7 @@ from typing import Any
 
 from sympy import Expr, Function, S
 
+from rmsnorm_math.index.walk import base_of
 from rmsnorm_math.verify.axes import axis_of
 from rmsnorm_math.verify.layer import Layer
 from rmsnorm_math.verify.words import words
@@ -40,7 +41,7 @@ class Setting:
 
     def axes(self, node: Expr) -> tuple[Any, ...]:
         """Return the axes of an element."""
-        return self.layer.axes.get(getattr(node, "base", node), ())
+        return self.layer.axes.get(base_of(node), ())
 
 
 def setting_of(layer: Layer, key: Any) -> Setting:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from sympy import Expr, Indexed, Mul, Sum, Symbol
 
+from rmsnorm_math.index.walk import base_of
 from rmsnorm_math.verify.axes import axis_of
 from rmsnorm_math.verify.setting import Setting, Slip
 
@@ -89,7 +90,7 @@ def foreign(term: Expr, setting: Setting) -> Iterator[Slip]:
             yield f"{name} is a factor, where it has no place", term * node
             yield f"{name} divides, where it has no place", term / node
     for key in setting.layer.definitions:
-        if not term.has(getattr(key, "base", key)) and _fits(key, setting):
+        if not term.has(base_of(key)) and _fits(key, setting):
             name = setting.say(key)
             yield f"{name} is a factor, where it has no place", term * key
             yield f"1/{name} is a factor, where it has no place", term / key

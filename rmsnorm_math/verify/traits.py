@@ -11,10 +11,6 @@ from rmsnorm_math.verify.cases import Case
 Trait = tuple[str, Callable[[Case], bool]]
 
 
-def _rows(case: Case) -> int:
-    return int(np.prod(case.shape[:-1]))
-
-
 OF_SHAPE: tuple[Trait, ...] = (
     ("n = 1", lambda c: c.shape[-1] == 1),
     ("n > 1", lambda c: c.shape[-1] > 1),
@@ -27,10 +23,10 @@ OF_SHAPE: tuple[Trait, ...] = (
     ("n is no multiple of 8", lambda c: c.shape[-1] % 8 > 0),
     ("n is no power of two", lambda c: c.shape[-1].bit_count() != 1),
     *((f"n > {k}", lambda c, k=k: c.shape[-1] > k) for k in (64, 128, 256, 512, 1024, 2048, 4096)),
-    ("there is no row", lambda c: _rows(c) == 0),
-    ("there is more than one row", lambda c: _rows(c) > 1),
+    ("there is no row", lambda c: c.rows == 0),
+    ("there is more than one row", lambda c: c.rows > 1),
     *(
-        (f"there are more than {k} rows", lambda c, k=k: _rows(c) > k)
+        (f"there are more than {k} rows", lambda c, k=k: c.rows > k)
         for k in (4, 8, 32, 64, 128, 256)
     ),
     ("there is a row of zeros", lambda c: c.zero_row),

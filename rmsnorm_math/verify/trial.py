@@ -93,22 +93,13 @@ def prepared(case: Case, dtype: str, factor: float) -> Trial | None:
     sizes, steep = [], steepness([*layer.outputs.values(), *layer.where.values()], arrays.value)
     for key, result in zip(layer.outputs, results, strict=True):
         size = arrays.laid(steep * arrays.size(layer.short[key]), layer.indices(key))
-        size = np.broadcast_to(size, _flat(layer, key, result)).reshape(result.shape)
+        size = np.broadcast_to(size, layer.flat(key, result.shape)).reshape(result.shape)
         finite = np.isfinite(result) & np.isfinite(size)
         if result.size and (finite.mean() < 0.5 or size[finite].max(initial=0) > largest):
             return None
         size, result[~finite] = np.where(finite, size, 0), np.nan
         sizes.append(size.max(-1, keepdims=True, initial=0) if size.ndim else size)
     return Trial(case, dtype, factor, tuple(results), tuple(sizes))
-
-
-def _flat(layer: Any, key: Any, result: Array) -> tuple[int, ...]:
-    """Return the shape of a result with its rows in one axis."""
-    indices = len(layer.indices(key))
-    if indices in (0, result.ndim):
-        return result.shape
-    rest = result.shape[result.ndim - indices + 1 :]
-    return (int(np.prod(result.shape[: result.ndim - indices + 1])), *rest)
 
 
 def attempt(call: Call, trial: Trial) -> Trial:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sympy import Expr, Indexed
 
+from rmsnorm_math.index.walk import base_of
 from rmsnorm_math.verify.arrays import Array, Arrays
 from rmsnorm_math.verify.conventions import Convention
 
@@ -25,10 +26,10 @@ def seen_by(convention: Convention, arrays: Arrays) -> Arrays:
     """Return the arrays of a case, those that the convention changes under their usual names."""
     values = dict(arrays.values)
     for key, definition in arrays.definitions.values():
-        base = getattr(key, "base", key)
+        base = base_of(key)
         if "~" not in str(base):
             values[base] = _natural(arrays, key, definition)
-    for old, new in convention.names.items():
+    for old, new in convention.renamed.items():
         if new in arrays.definitions:
             values[old] = _natural(arrays, *arrays.definitions[new])
             if old in arrays.values and isinstance(values[old], np.ndarray):

@@ -17,7 +17,8 @@ from sympy import (
 )
 
 from rmsnorm_math import Refused, differentiate, function, jacobian, rmsnorm, source, vjp
-from rmsnorm_math.codegen.program import Contraction, Mean, program
+from rmsnorm_math.codegen.nodes import Contraction, Mean
+from rmsnorm_math.codegen.program import program
 from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, m, n, x, ybar
 
 W, V, A, t, beta, label = map(IndexedBase, ["W", "V", "A", "t", "beta", "label"])

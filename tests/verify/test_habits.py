@@ -65,9 +65,7 @@ def test_a_cotangent_across_x_differs_along_x_alone():
 
 def scaled(**factors):
     """Return a mistake by which the outputs are multiplied."""
-    return Seen(
-        "name", "says", lambda right: {k: f * right[k] for k, f in factors.items()}, "nowhere"
-    )
+    return Seen("name", "says", lambda right: {k: f * right[k] for k, f in factors.items()})
 
 
 ERRORS = {

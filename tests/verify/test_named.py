@@ -16,6 +16,7 @@ from tests.verify.backwards import by_r_cubed, by_rstd, rows
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(Path(__file__).parents[2] / "docs")
     from habits import backward as with_mistake
+    from seen import SEEN
 
 
 FEW = [(5, 7), (5, 5), (1,), (8,), (2, 3, 5), (37, 7), (4, 64), (0, 8)]
@@ -26,9 +27,9 @@ def test_names_and_sentences_of_mistakes_are_unique():
 
 
 def test_what_was_seen_in_public_has_a_link_to_where():
-    unlinked = {m.name for m in WILD if "](https://github.com/" not in m.seen}
-    assert not unlinked, "link to the file at a commit, or to the thread"
-    at = [part for m in WILD for part in m.seen.split("](")[1:] if "/blob/" not in part]
+    linked = {name for name, seen in SEEN.items() if "](https://github.com/" in seen}
+    assert {m.name for m in WILD} == linked, "link to the file at a commit, or to the thread"
+    at = [part for seen in SEEN.values() for part in seen.split("](")[1:] if "/blob/" not in part]
     assert all("/pull/" in part or "/issues/" in part for part in at), "a link to a commit rots"
 
 

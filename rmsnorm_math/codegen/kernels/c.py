@@ -4,7 +4,7 @@ from sympy import Basic
 
 from rmsnorm_math.codegen.kernels.flat import NUMBER, PLACE, ROW, TILE, WEIGHT
 from rmsnorm_math.codegen.kernels.languages import C
-from rmsnorm_math.codegen.kernels.plan import Pass, Rows
+from rmsnorm_math.codegen.kernels.plan import Pass, Plan
 from rmsnorm_math.codegen.kernels.text import indented, listed
 from rmsnorm_math.codegen.nodes import Largest, Mean
 
@@ -55,7 +55,7 @@ RESERVED = {
 class Source:
     """The text of a kernel."""
 
-    def __init__(self, plan: Rows) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.tiles, self.weights = plan.named(TILE), plan.named(WEIGHT)
         self.labels = dict.fromkeys(plan.results(TILE), "_j") | dict.fromkeys(
@@ -184,7 +184,7 @@ class Source:
         return [*lines[NUMBER], "for (int64_t j = 0; j < n; j++) {", *indented(lines[WEIGHT]), "}"]
 
 
-def text(plan: Rows, name: str, docstring: str) -> str:
+def text(plan: Plan, name: str, docstring: str) -> str:
     """Return the source of a function `name`."""
     plan.refuse_names(RESERVED | {name} | {f"{label}_j" for label in plan.results(TILE)})
     comment = [f"// {line}".rstrip() for line in docstring.strip('r"\n').split("\n")]

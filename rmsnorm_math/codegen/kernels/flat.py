@@ -1,10 +1,10 @@
 """The statements of a program in terms of one row: elements, weights, values of a row, numbers."""
 
 from dataclasses import dataclass
-from itertools import count
 
 from sympy import Add, Basic, Expr, Indexed, Mul, Symbol, Tuple
 
+from rmsnorm_math.codegen.names import fresh
 from rmsnorm_math.codegen.nodes import (
     Axes,
     Contraction,
@@ -63,14 +63,6 @@ class Flat:
             if expr != Symbol(statement.name):
                 self.add(Line(statement.name, self.hoisted(expr)))
 
-    def fresh(self, stem: str) -> str:
-        """Return a name that nothing else has."""
-        name = next(
-            n for k in count(1) if (n := stem if k == 1 else f"{stem}_{k}") not in self.taken
-        )
-        self.taken.add(name)
-        return name
-
     def role(self, expr: Basic) -> str:
         """Return what the value of an expression in plain symbols stands for."""
         found = {self.roles[symbol.name] for symbol in expr.free_symbols}
@@ -118,9 +110,9 @@ class Flat:
         if len(columns) > 1 or not over <= {self.row, self.column}:
             raise Refused(f"{node} needs an array of the row's elements by themselves.")
         body = self.hoisted(self.flat(rename(node.body, dict.fromkeys(columns, self.column))))
-        name = name or self.fresh(type(node).__name__.lower())
+        name = name or fresh(type(node).__name__.lower(), self.taken)
         if over == {self.row, self.column}:
-            inner = self.add(Line(self.fresh(f"row_{name}"), body, node.func))
+            inner = self.add(Line(fresh(f"row_{name}", self.taken), body, node.func))
             return self.add(Line(name, inner, node.func, along=False))
         if self.row in over and isinstance(node, Largest):
             raise Refused(f"{node} is the largest over all rows: a row kernel only adds rows up.")
@@ -148,7 +140,7 @@ class Flat:
             return node
         node = rebuilt(node, map(self.squares, node.args))
         if node.is_Pow and node.exp.is_Integer and abs(node.exp) > 1 and not node.base.is_Symbol:
-            return self.add(Line(self.fresh("base"), self.hoisted(node.base))) ** node.exp
+            return self.add(Line(fresh("base", self.taken), self.hoisted(node.base))) ** node.exp
         return node
 
     def alone(self, expr: Basic) -> Basic:
@@ -165,7 +157,7 @@ class Flat:
         for line in self.lines:
             if line.expr == expr and not line.over:
                 return Symbol(line.name)
-        return self.add(Line(self.fresh(_stem(expr)), expr))
+        return self.add(Line(fresh(_stem(expr), self.taken), expr))
 
 
 def _stem(expr: Expr) -> str:

@@ -5,7 +5,7 @@ from sympy import Expr, Pow, Symbol
 from rmsnorm_math.codegen.kernels.flat import NUMBER, PLACE, ROW, TILE, WEIGHT, Line
 from rmsnorm_math.codegen.kernels.languages import PYTHON
 from rmsnorm_math.codegen.kernels.numba_call import wrapper
-from rmsnorm_math.codegen.kernels.plan import Pass, Rows
+from rmsnorm_math.codegen.kernels.plan import Pass, Plan
 from rmsnorm_math.codegen.kernels.text import indented, listed
 from rmsnorm_math.codegen.nodes import Largest, Mean
 
@@ -42,7 +42,7 @@ RESERVED = {
 class Numba:
     """The text of a kernel."""
 
-    def __init__(self, plan: Rows) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.tiles, self.weights = plan.named(TILE), plan.named(WEIGHT)
         self.parts = {line.name: plan.roles[line.name] for line in plan.sums_over_rows()}
@@ -139,7 +139,7 @@ class Numba:
         return PYTHON.spell(line.expr, element, typed=False)
 
 
-def text(plan: Rows, name: str, docstring: str) -> str:
+def text(plan: Plan, name: str, docstring: str) -> str:
     """Return the source of a function `name` that runs the kernel."""
     plan.refuse_names(RESERVED | {name})
     compiled = ["_serial = numba.njit(**OPTIONS)(_rows)"]

@@ -2,22 +2,18 @@
 
 from rmsnorm_math.codegen.kernels.flat import NUMBER, ROW, TILE, WEIGHT
 from rmsnorm_math.codegen.kernels.languages import PYTHON
-from rmsnorm_math.codegen.kernels.plan import Rows
+from rmsnorm_math.codegen.kernels.plan import Plan
 from rmsnorm_math.codegen.kernels.text import indented
 from rmsnorm_math.codegen.nodes import Mean
 
 
-def wrapper(plan: Rows, name: str, docstring: str) -> list[str]:
+def wrapper(plan: Plan, name: str, docstring: str) -> list[str]:
     """Return the function that is called: it looks at shapes, and makes the results."""
     tiles, weights = plan.named(TILE), plan.named(WEIGHT)
     first, outputs = tiles[0], {**plan.results(TILE), **plan.results(ROW)}
     sums = {line.name: plan.roles[line.name] for line in plan.sums_over_rows()}
     parameters = plan.program.parameters
-    column = {p.name for p in parameters if p.column}
-    wanted = dict.fromkeys(tiles[1:], "shape")
-    wanted |= dict.fromkeys(weights, "shape[-1:]")
-    wanted |= {n: "(*shape[:-1], 1)" if n in column else "shape[:-1]" for n in plan.named(ROW)}
-    checks = " ".join(f'("{name}", {name}, {shape}),' for name, shape in wanted.items())
+    checks = " ".join(f'("{key}", {key}, {shape}),' for key, shape in plan.shapes().items())
     lines = [f"shape, given = np.shape({first}), np.asarray({first}).dtype"]
     lines += ["kind = np.result_type(given, np.float32)", 'if given.kind in "biucO":']
     lines += [f'    raise TypeError(f"{first} has dtype {{given}}: pass floating-point numbers")']

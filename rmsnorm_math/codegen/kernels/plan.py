@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sympy import Symbol
 
-from rmsnorm_math.codegen.kernels.flat import NUMBER, PLACE, TILE, Line
+from rmsnorm_math.codegen.kernels.flat import NUMBER, PLACE, ROW, TILE, WEIGHT, Line
 from rmsnorm_math.codegen.record import Program
 from rmsnorm_math.errors import Refused
 
@@ -45,7 +45,7 @@ class Pass:
 
 
 @dataclass(frozen=True)
-class Rows:
+class Plan:
     """A program for rows.
 
     Attributes
@@ -88,6 +88,14 @@ class Rows:
     def named(self, role: str) -> list[str]:
         """Return the parameters of a role that are used, in order."""
         return [name for name in self.parameters() if self.roles[name] == role]
+
+    def shapes(self) -> dict[str, str]:
+        """Return the shape of each parameter that is used, where the first tile's is `shape`."""
+        column = {p.name for p in self.program.parameters if p.column}
+        found = dict.fromkeys(self.named(TILE)[1:], "shape")
+        found |= dict.fromkeys(self.named(WEIGHT), "shape[-1:]")
+        of_row = {True: "(*shape[:-1], 1)", False: "shape[:-1]"}
+        return found | {name: of_row[name in column] for name in self.named(ROW)}
 
     def length(self, name: str, rows: str, columns: str) -> str:
         """Return how the length of an axis is called, or the name itself if it is none."""

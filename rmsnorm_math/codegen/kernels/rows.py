@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from sympy import Symbol, cos, cosh, erf, exp, log, sin, sinh, tan, tanh
 
 from rmsnorm_math.codegen.kernels.flat import NUMBER, ROW, TILE, WEIGHT, Flat, Line
-from rmsnorm_math.codegen.kernels.plan import Pass, Rows, used
+from rmsnorm_math.codegen.kernels.plan import Pass, Plan, used
 from rmsnorm_math.codegen.nodes import Logistic, Softplus
 from rmsnorm_math.codegen.record import Program
 from rmsnorm_math.errors import Refused
@@ -17,7 +17,7 @@ from rmsnorm_math.errors import Refused
 COSTLY = (exp, log, tanh, sin, cos, tan, sinh, cosh, erf, Logistic, Softplus)
 
 
-def rows(program: Program, *, keep: bool = True) -> Rows:
+def planned(program: Program, *, keep: bool = True) -> Plan:
     """Return `program` as passes over rows, or raise `Refused` with the reason why it has none.
 
     With `keep`, elements that take long to compute are kept for later passes.
@@ -75,7 +75,7 @@ def rows(program: Program, *, keep: bool = True) -> Rows:
         passes.append(Pass(before, again, own, *group))
         seen |= {*kept} & names
     given = {result.name for result in program.results}
-    return Rows(
+    return Plan(
         program=program,
         row=flat.row,
         column=flat.column,

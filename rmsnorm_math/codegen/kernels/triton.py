@@ -4,7 +4,7 @@ from sympy import Basic
 
 from rmsnorm_math.codegen.kernels.flat import NUMBER, PLACE, ROW, TILE, WEIGHT, Line
 from rmsnorm_math.codegen.kernels.languages import TRITON
-from rmsnorm_math.codegen.kernels.plan import Pass, Rows
+from rmsnorm_math.codegen.kernels.plan import Pass, Plan
 from rmsnorm_math.codegen.kernels.text import indented, listed
 from rmsnorm_math.codegen.kernels.triton_call import RESERVED, wrapper
 from rmsnorm_math.codegen.kernels.triton_text import HEAD, NUMBER_OF, NUMBERS, SUMS, TILE_OF
@@ -14,7 +14,7 @@ from rmsnorm_math.codegen.nodes import Largest, Mean
 class Triton:
     """The text of a kernel: `wide` is for rows that do not fit a tile."""
 
-    def __init__(self, plan: Rows, *, wide: bool) -> None:
+    def __init__(self, plan: Plan, *, wide: bool) -> None:
         self.plan, self.wide = plan, wide
         self.tiles, self.weights = plan.named(TILE), plan.named(WEIGHT)
         self.parts = {line.name: plan.roles[line.name] for line in plan.sums_over_rows()}
@@ -139,7 +139,7 @@ class Triton:
         return [f"{line.name} += {value}"]
 
 
-def text(plan: Rows, name: str, docstring: str) -> str:
+def text(plan: Plan, name: str, docstring: str) -> str:
     """Return the source of a function `name` that runs the kernel."""
     plan.refuse_names(RESERVED | {name})
     tiles, sums = len(plan.named(TILE)), plan.sums_over_rows()

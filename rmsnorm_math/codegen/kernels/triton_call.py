@@ -2,7 +2,7 @@
 
 from rmsnorm_math.codegen.kernels.flat import NUMBER, ROW, TILE, WEIGHT
 from rmsnorm_math.codegen.kernels.languages import TORCH
-from rmsnorm_math.codegen.kernels.plan import Rows
+from rmsnorm_math.codegen.kernels.plan import Plan
 from rmsnorm_math.codegen.kernels.text import indented
 from rmsnorm_math.codegen.nodes import Mean
 
@@ -49,14 +49,11 @@ RESERVED = {
 }
 
 
-def wrapper(plan: Rows, name: str, docstring: str) -> list[str]:
+def wrapper(plan: Plan, name: str, docstring: str) -> list[str]:
     """Return the function that is called: it looks at shapes, and makes the results."""
     tiles, weights, numbers = (plan.named(role) for role in (TILE, WEIGHT, NUMBER))
     of_row, sums, first = plan.named(ROW), plan.sums_over_rows(), tiles[0]
-    column = {p.name for p in plan.program.parameters if p.column}
-    wanted = {**dict.fromkeys(tiles[1:], "shape"), **dict.fromkeys(weights, "shape[-1:]")}
-    wanted |= {n: "(*shape[:-1], 1)" if n in column else "shape[:-1]" for n in of_row}
-    checks = " ".join(f'("{key}", {key}, {shape}),' for key, shape in wanted.items())
+    checks = " ".join(f'("{key}", {key}, {shape}),' for key, shape in plan.shapes().items())
     lines = [f"shape, device, n = {first}.shape, {first}.device, {first}.shape[-1]"]
     lines += [f"rows = {first}.numel() // max(n, 1)"]
     lines += [f"kind = torch.promote_types({first}.dtype, torch.float32)"]
