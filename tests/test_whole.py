@@ -17,7 +17,7 @@ from tests.layers.record import result
 from tests.layers.test_numpy import differences
 
 NAMES = {x: "x", gamma: "gamma", epsilon: "eps"}
-c = Idx("c")
+c, p = Idx("c"), Idx("p")
 R, XHAT, G = map(IndexedBase, ("r", "xhat", "G"))
 WHERE = {R[b]: rms(b), XHAT[b, i]: x[b, i] / R[b]}
 RNG = np.random.default_rng(3)
@@ -133,7 +133,7 @@ def test_sums_over_many_rows_keep_their_digits() -> None:
     x_, dy = RNG.normal(size=(2, 2048, 256)).astype("f")
     one = np.ones(256, "f")
     file = run(layer_source({"y": rmsnorm(b)}, NAMES, name="f", blocks=True))
-    dgamma = {}
+    dgamma, file["BLOCK"] = {}, 1  # many parts are added up
     for kind in ("f", "d"):
         arrays = [a.astype(kind) for a in (x_, one, dy)]
         _, kept = file["f"](*arrays[:2], 1e-6)
@@ -141,6 +141,30 @@ def test_sums_over_many_rows_keep_their_digits() -> None:
     assert dgamma["f"].dtype == np.float32
     error = np.max(np.abs(dgamma["f"] - dgamma["d"])) / np.max(np.abs(dgamma["d"]))
     assert error < 3e-7
+
+
+def test_what_rows_keep_is_a_column() -> None:
+    text = layer_source({"y": rmsnorm(b)}, NAMES, {R[b]: rms(b)}, name="f", kept=[x, R])
+    file, (x_, dy) = run(text), RNG.normal(size=(2, 2, 3, 5))
+    y, kept = file["f"](x_, np.ones(5), 0.1)
+    assert kept.shape == (2, 3)
+    dx, _ = file["f_backward"](dy, x_, np.ones(5), kept)
+    r = kept[..., None]
+    np.testing.assert_allclose(y, x_ / r)
+    np.testing.assert_allclose(dx, (dy - y * (dy * y).mean(-1, keepdims=True)) / r)
+
+
+def test_sums_along_rows_are_kept_for_a_later_loop() -> None:
+    share = exp(x[b, i]) / Sum(exp(x[b, k]), (k, 1, n))
+    centred = share - Sum(share.subs(b, p), (p, 1, m)) / m
+    files = [
+        run(layer_source({"y": centred}, {x: "x"}, name="f", blocks=blocks))
+        for blocks in (False, True)
+    ]
+    files[1]["BLOCK"] = 1
+    x_ = RNG.normal(size=(7, 5))
+    ys = [y[0] if isinstance(y := file["f"](x_), tuple) else y for file in files]
+    np.testing.assert_allclose(*ys, rtol=1e-12, atol=1e-12)
 
 
 def test_half_precision_is_summed_in_single() -> None:

@@ -114,17 +114,28 @@ class Products(Layouts):
         body = self.natural(node.body)
         text = self.text(node.body, body)
         word = {Total: "sum", Mean: "mean", Largest: "max"}[type(node)]
-        batch = self.program.batch
-        if batch in node.over and {slot for slot in body if slot} - {*node.over}:
-            lengths = [self.length(slot) if slot else "1" for slot in body[1:]]
+        if self._flattens(body, node.over):
+            slots = [slot for slot in body[1:] if slot or node is not self.alone]
+            lengths = [self.length(slot) if slot else "1" for slot in slots]
             rows = f"{tight(text, TIGHT)}.reshape(-1, {', '.join(lengths)})"
-            return self.over_rows(node, f"{rows}.{self.words.get(word, word)}(0)"), TIGHT
+            more = "".join(f", {at}" for at, s in enumerate(slots, 1) if s and s in node.over)
+            call = f"{rows}.{self.words.get(word, word)}({f'(0{more})' if more else '0'})"
+            return self.over_rows(node, call), TIGHT
         drops, gone = self._drops(body, node.over), node.over
         if node is self.alone:  # what is returned has no axes of length 1
             gone = (*gone, *(slot for slot in body if slot is None))
         places = self._places(body, gone)
         value, tightness = self.reduction(word, text[0], places, drops or node is self.alone)
         return self.over_rows(node, value) if places == "0" else value, tightness
+
+    def _flattens(self, body: Layout, over: Axes) -> bool:
+        """Return whether the leading axes are made one, to be summed beside axes that stay."""
+        return self.program.batch in over and bool({slot for slot in body if slot} - {*over})
+
+    def _reduced(self, body: Layout, over: Axes) -> Layout:
+        if self._flattens(body, over):
+            return tuple(slot for slot in body[1:] if slot not in over)
+        return super()._reduced(body, over)
 
     def _places(self, body: Layout, over: Axes) -> str | None:
         """Return the numbers of the axes that are reduced, or None for all."""

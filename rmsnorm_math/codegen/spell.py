@@ -124,12 +124,11 @@ class Spelling(Arithmetic):
         node = element(result.name, self.axes.get(result.name, ()))
         have = self.layout_of(node) or ()
         missing = [axis for axis in result.axes if axis not in have]
-        text = self.aligned((result.name, TIGHT), have, result.axes)[0]
-        slots = [slot for slot in have if slot]
         if None in have and not missing:  # columns go back to what they are
-            text = self.aligned((result.name, TIGHT), have, tuple(slots))[0]
+            slots = tuple(slot for slot in have if slot)
             text = self.squeezed(result.name, have)
-            text = self.aligned((text, TIGHT), tuple(slots), result.axes)[0]
+            return self.aligned((text, TIGHT), slots, result.axes)[0]
+        text = self.aligned((result.name, TIGHT), have, result.axes)[0]
         if missing and not result.added:
             shape = self.shape(result.axes)
             if have:

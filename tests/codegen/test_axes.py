@@ -60,6 +60,13 @@ def test_sums_over_rows_take_any_batch_without_definitions():
     np.testing.assert_allclose(f(x_, 0.1), want)
 
 
+def test_a_result_that_is_a_column_is_turned_as_its_key_says():
+    rms = sqrt(Sum(x[b, c, k] ** 2, (k, 1, n)))
+    x_ = rng.normal(size=(2, 3, 5))
+    got = function({A[c, b]: rms}, {x: "x"})(x_)
+    np.testing.assert_allclose(got, np.sqrt((x_**2).sum(-1)).T)
+
+
 @pytest.mark.parametrize("shape", [(3,), (2, 3), (), (0,)])
 def test_what_a_row_has_one_of_takes_any_batch(shape):
     loss = log(Sum(exp(x[b, k]), (k, 1, n))) - Sum(KroneckerDelta(k, label[b]) * x[b, k], (k, 1, n))

@@ -78,6 +78,18 @@ MATRICES = {
         lambda xp, v, t, a: xp.einsum("oih,bi,bh->bo", a, v, t),
         rows | {z[b, h]: normal(b, h), A[o, i, h]: normal(o, i, h)},
     ),
+    "bilinear, with a bias, through tanh": Layer(
+        tanh(Sum(A[o, i, h] * x[b, i] * z[b, h], (i, 1, n), (h, 1, H)) + beta[o]),
+        (b, o),
+        lambda xp, v, t, a, e: xp.tanh(xp.einsum("oih,bi,bh->bo", a, v, t) + e),
+        rows | {z[b, h]: normal(b, h), A[o, i, h]: normal(o, i, h)} | bias,
+    ),
+    "units of all rows": Layer(
+        beta[o] * Sum(tanh(Sum(A[o, i, h] * x[b, i], (i, 1, n))), (b, 1, m), (h, 1, H)),
+        (o,),
+        lambda xp, v, a, e: e * xp.tanh(xp.einsum("oih,bi->boh", a, v)).sum(0).sum(-1),
+        rows | {A[o, i, h]: normal(o, i, h)} | bias,
+    ),
     "low-rank adapter": Layer(
         linear + Rational(1, 2) * mlp(lambda v: v).subs(W, U),
         (b, o),
