@@ -2,6 +2,7 @@
 
 `nox -s bench` writes docs/data/printed.json. Contestants run in turn, and only ratios within a
 round count. CPU time, of all threads: another process on the machine changes it least.
+`python -m benchmarks.printed --cuda` writes docs/data/printed-gpu.json, PyTorch's part on a GPU.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from rmsnorm_math.notation import b, epsilon, gamma, i, k, m, n, x
 from tests.snippets.cases import ROOT
 
 F = torch.nn.functional
-RECORD = ROOT / "docs/data/printed.json"
+RECORD, GPU_RECORD = (ROOT / f"docs/data/printed{end}.json" for end in ("", "-gpu"))
 ROUNDS = 5
 EPS = 1e-5
 H, S, C = symbols("H S C", integer=True, positive=True)
@@ -141,6 +142,40 @@ def arrays(name: str) -> tuple[list[Any], list[Any], Any]:
     return inputs, constants, rng.standard_normal(shape).astype("f")
 
 
+PEERS = {
+    "NumPy printed": "NumPy by hand, in place",
+    "PyTorch printed": "PyTorch autograd",
+    "PyTorch printed, compiled": "PyTorch autograd, compiled",
+    "JAX printed": "JAX grad",
+}
+
+
+def with_torch(name: str, device: str) -> dict[str, Callable[[], Any]]:
+    """Return PyTorch's functions that compute the output and the gradients once."""
+    inputs, constants, dy = arrays(name)
+    tensors = [torch.from_numpy(v).to(device).requires_grad_() for v in inputs]
+    fixed = [torch.from_numpy(v).to(device) if np.ndim(v) else v for v in constants]
+    labels = [v for v in fixed if isinstance(v, torch.Tensor)]
+    along = torch.from_numpy(dy).to(device)
+
+    def through(f: Callable[..., Any], others: list[Any]) -> Callable[[], Any]:
+        def passes() -> Any:
+            y = f(*tensors, *others)
+            return y, torch.autograd.grad(y, tensors, along)
+
+        return passes
+
+    torch.compiler.reset()
+    ours, theirs = file(name, "torch")["layer"], LAYERS[name]["torch"]
+    compiled, their_compiled = (torch.compile(f, dynamic=False) for f in (ours, theirs))
+    return {
+        "PyTorch autograd": through(theirs, labels),
+        "PyTorch printed": through(ours, fixed),
+        "PyTorch autograd, compiled": through(their_compiled, labels),
+        "PyTorch printed, compiled": through(compiled, fixed),
+    }
+
+
 def contestants(name: str) -> dict[str, Callable[[], Any]]:
     """Return functions that compute the output and the gradients once."""
     layer = LAYERS[name]
@@ -159,13 +194,6 @@ def contestants(name: str) -> dict[str, Callable[[], Any]]:
 
     printed = file(name, "numpy")
     takes = printed["text"].split("layer_backward(")[1].split(")")[0].split(", ")
-    tensors = [torch.from_numpy(v).requires_grad_() for v in inputs]
-    fixed = [torch.from_numpy(v) if np.ndim(v) else v for v in constants]
-    tdy, tlabels = torch.from_numpy(dy), [torch.from_numpy(v) for v in labels]
-
-    def through_torch(f: Callable[..., Any], *others: Any) -> Any:
-        y = f(*tensors, *others)
-        return y, torch.autograd.grad(y, tensors, tdy)
 
     def through_jax(f: Callable[..., Any], *others: Any) -> Callable[[], Any]:
         @jax.jit
@@ -176,22 +204,28 @@ def contestants(name: str) -> dict[str, Callable[[], Any]]:
         given = jnp.asarray(dy), [*map(jnp.asarray, inputs)], [*others]
         return lambda: jax.block_until_ready(passes(*given))
 
-    torch.compiler.reset()
-    ours = file(name, "torch")["layer"]
-    theirs = layer["torch"]
-    compiled, their_compiled = (torch.compile(f, dynamic=False) for f in (ours, theirs))
     return {
         "NumPy printed": numpy_passes,
-        "PyTorch autograd": lambda: through_torch(theirs, *tlabels),
-        "PyTorch printed": lambda: through_torch(ours, *fixed),
-        "PyTorch autograd, compiled": lambda: through_torch(their_compiled, *tlabels),
-        "PyTorch printed, compiled": lambda: through_torch(compiled, *fixed),
+        **with_torch(name, "cpu"),
         "JAX grad": through_jax(layer["jax"], *labels),
         "JAX printed": through_jax(file(name, "jax")["layer"], *constants),
         **(
             {"NumPy by hand, in place": lambda: by_hand(dy, *inputs)} if name == "LayerNorm" else {}
         ),
     }
+
+
+def refuse_wrong(name: str, functions: dict[str, Callable[[], Any]]) -> None:
+    """Raise if a result is not PyTorch's: what is wrong is not timed."""
+    results = {key: [*map(as_array, jax.tree.leaves(f()))] for key, f in functions.items()}
+    for key, found in results.items():
+        for got, want in zip(found, results["PyTorch autograd"], strict=True):
+            if not np.abs(got - want).max() <= 1e-5 * np.abs(want).max():
+                raise ValueError(f"{key} of {name} is wrong by {np.abs(got - want).max()}")
+
+
+def as_array(value: Any) -> Any:
+    return np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
 
 
 def by_hand(dy: Any, x: Any, gamma: Any) -> Any:
@@ -226,8 +260,7 @@ def by_hand(dy: Any, x: Any, gamma: Any) -> Any:
 def measure(name: str, rounds: int) -> dict[str, Any]:
     """Return the quartiles of each contestant's times and of its ratio to its peer's."""
     functions, size = contestants(name), 4 * math.prod(LAYERS[name]["shapes"][0])
-    for f in functions.values():
-        f()
+    refuse_wrong(name, functions)
     times: dict[str, list[float]] = {key: [] for key in functions}
     for _ in range(rounds):
         for key, f in functions.items():
@@ -236,17 +269,11 @@ def measure(name: str, rounds: int) -> dict[str, Any]:
             result = f()
             times[key].append(time.process_time() - start)
             del result
-    peers = {
-        "NumPy printed": "NumPy by hand, in place",
-        "PyTorch printed": "PyTorch autograd",
-        "PyTorch printed, compiled": "PyTorch autograd, compiled",
-        "JAX printed": "JAX grad",
-    }
     found = {}
     for key, own in times.items():
         row = {"ms": quartiles([1e3 * t for t in own]), "peak": peak(functions[key], size)}
-        if peers.get(key) in times:
-            ratios = [mine / other for mine, other in zip(own, times[peers[key]], strict=True)]
+        if PEERS.get(key) in times:
+            ratios = [mine / other for mine, other in zip(own, times[PEERS[key]], strict=True)]
             row["ratio"] = quartiles(ratios)
         found[key] = row
         print(f"{name:14} {key:27} {row}", file=sys.stderr, flush=True)
@@ -277,24 +304,70 @@ def resident(what: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(what)) * 1024
 
 
+def on_card(name: str) -> dict[str, Any]:
+    """Return each time in us, replayed from a CUDA graph, over its peer's, and the peak memory."""
+    from benchmarks.gpu import by_replay  # Triton is needed on a GPU alone
+
+    functions, size = with_torch(name, "cuda"), 4 * math.prod(LAYERS[name]["shapes"][0])
+    refuse_wrong(name, functions)
+    found: dict[str, Any] = {}
+    for key, f in functions.items():
+        gc.collect()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        f()
+        torch.cuda.synchronize()
+        peak = (torch.cuda.max_memory_allocated() - before) / size
+        found[key] = {"us": float(f"{1e3 * by_replay(f):.4g}"), "peak": float(f"{peak:.3g}")}
+        if key in PEERS:
+            found[key]["ratio"] = float(f"{found[key]['us'] / found[PEERS[key]]['us']:.3g}")
+        print(f"{name:14} {key:27} {found[key]}", file=sys.stderr, flush=True)
+    return found
+
+
+def versions(*packages: str) -> dict[str, str]:
+    return {"python": platform.python_version()} | {p: metadata.version(p) for p in packages}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="three rounds each")
+    parser.add_argument("--cuda", action="store_true", help="PyTorch's part, on a GPU")
     arguments = parser.parse_args()
+    if arguments.cuda:
+        if not torch.cuda.is_available():
+            sys.exit("PyTorch finds no CUDA device here: leave out --cuda.")
+        torch.cuda.set_stream(torch.cuda.Stream())  # a backward pass is captured in its own
+        write(
+            GPU_RECORD,
+            {
+                "about": "medians in us, replayed from a CUDA graph, and the ratio to the peer's; "
+                "peak memory of a call in arrays of the input",
+                "card": torch.cuda.get_device_name(0),
+                "versions": versions("torch", "triton") | {"cuda": torch.version.cuda},
+                "results": {name: on_card(name) for name in LAYERS},
+            },
+        )
+        return
     torch.set_num_threads(1)
     rounds = 3 if arguments.quick else ROUNDS
     load = os.getloadavg()[0]
-    record = {
-        "about": "quartiles of the CPU time in ms and of the ratio to the peer in the same round; "
-        "peak memory of a call in arrays of the input",
-        "versions": {"python": platform.python_version()}
-        | {name: metadata.version(name) for name in ("jax", "numpy", "sympy", "torch")},
-        "load_before": round(load, 2),
-        "rounds": rounds,
-        "results": {name: measure(name, rounds) for name in LAYERS},
-    }
-    RECORD.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-    print(f"Wrote {RECORD.relative_to(ROOT)}")
+    write(
+        RECORD,
+        {
+            "about": "quartiles of the CPU time in ms and of the ratio to the peer in the same "
+            "round; peak memory of a call in arrays of the input",
+            "versions": versions("jax", "numpy", "sympy", "torch"),
+            "load_before": round(load, 2),
+            "rounds": rounds,
+            "results": {name: measure(name, rounds) for name in LAYERS},
+        },
+    )
+
+
+def write(path: Path, record: dict[str, Any]) -> None:
+    path.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    print(f"Wrote {path.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

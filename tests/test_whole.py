@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sympy import Idx, IndexedBase, Sum, exp
+from sympy import Idx, IndexedBase, Sum, exp, log
 
 from rmsnorm_math import layer_norm, layer_source, rms, rmsnorm
 from rmsnorm_math.codegen import Framework
@@ -47,6 +47,8 @@ def printed(name: str, blocks: bool = False) -> str:
 
 ALL = ["rmsnorm", "layer norm", "softmax", "swiglu", "cross-entropy of each row", "linear"]
 ALL += ["batch norm", "attention", "mean squared error", "softmax with a temperature"]
+ALL += ["embedding"]  # the backward pass has the weight for its length
+ALL += ["load of experts"]  # the backward pass has another array with as many rows
 ALL += ["pointwise convolution", "modulation by features", "causal attention"]
 
 
@@ -88,6 +90,25 @@ def test_blocks_change_nothing(shape: tuple[int, ...]) -> None:
     for one, other in zip(*results, strict=True):
         assert one.shape == other.shape
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-9)
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+def test_an_output_for_each_row_takes_any_batch(blocks: bool) -> None:
+    text = layer_source({"y": log(Sum(exp(x[b, k]), (k, 1, n)))}, {x: "x"}, blocks=blocks)
+    file, (x_, dy) = run(text), (RNG.normal(size=(2, 3, 5)), RNG.normal(size=(2, 3)))
+    file["BLOCK"] = 1
+    y, *kept = file["layer"](x_)
+    total = np.exp(x_).sum(-1)
+    np.testing.assert_allclose(y, np.log(total))
+    want = (dy / total)[..., None] * np.exp(x_)
+    np.testing.assert_allclose(file["layer_backward"](dy, x_, *kept), want)
+
+
+def test_more_axes_than_an_index_stands_for_are_refused() -> None:
+    file = run(printed("contrastive"))
+    x_, z_ = RNG.normal(size=(2, 2, 3, 5))
+    with pytest.raises(ValueError, match=r"the axes must be those of x \(b, h\), z \(b, h\)"):
+        file["layer"](x_, z_)
 
 
 def test_attention_in_blocks_holds_no_array_of_queries_by_keys() -> None:

@@ -84,7 +84,8 @@ def source(
     logistic functions, ``log(1 + exp(x))`` and ``log(cosh(x))`` are written so
     that they do not overflow. At a kink the code is what the derivative is
     there, a half for ``Max(x[i], 0)``; a delta function is 0, and its docstring
-    says so. An argument that is a number may be one of Python's.
+    says so. An argument that is a number may be one of Python's; one of NumPy's that arrays
+    are multiplied by, as the gradient by a loss is, takes their type.
 
     Examples
     --------
@@ -127,6 +128,7 @@ def printed(recorded: Program, framework: Framework, name: str) -> str:
     if framework in PRINTERS:
         return _finished(kernel(recorded, framework, name, docstring), framework, name)
     spelling = SPELLINGS[framework](recorded)
+    spelling.scalars |= spelling.multiplied()
     lines = body(spelling)
     imports = "\n".join(sorted({*spelling.needs, *spelling.imports}))
     imports = imports.replace("import math\n", "import math\n\n")  # Python's own stand apart

@@ -72,6 +72,10 @@ class KnownAxes:
                 found = [length for length in lengths if length.is_Symbol]
                 if len(found) == 1:
                     self._measure(groups.find(index), found[0], int(start), index.name)
+        for index, (_, upper) in limits.items():  # a length that nothing else gives a value
+            new = upper.is_Symbol and upper not in given | {*self.lengths.values()}
+            if new and groups.find(index) not in self.lengths:
+                self._measure(groups.find(index), upper, None, index.name)
         for place, length in shapes.items():
             if length.is_Symbol and length not in given:
                 self._measure(groups.find(place), length, None, str(place))

@@ -56,6 +56,9 @@ def lower(
             reader.numbers[key] = element(names[key], axes)
         defined.append((names[base_of(key)], front, scope, read))
     read_outputs = {key: reader.read(expr, scopes[key]) for key, expr in outputs.items()}
+    for key, scope in scopes.items():
+        for place, index in enumerate(getattr(key, "indices", ())):
+            reader.groups.join((base_of(key), place), scope[index])
     result.notes += [
         f"The delta function {steep} is 0 but at one point, and is taken as 0."
         for steep in dict.fromkeys(reader.steep)
@@ -104,9 +107,11 @@ def _join_lost(
             if find(dummy) not in held:
                 own = reader.labels.get(dummy, set())
                 named = {find(d) for d in reader.order if d.name == dummy.name} & held
-                alike = named or {find(d) for d, seen in reader.labels.items() if seen & own} & held
-                if len(alike) == 1:
-                    reader.groups.join(alike.pop(), dummy)
+                chosen = {find(d) for d, seen in reader.labels.items() if seen & own} & held
+                for alike in (named & chosen, named, chosen):
+                    if len(alike) == 1:
+                        reader.groups.join(alike.pop(), dummy)
+                        break
 
 
 def _number(key: Symbol, text: str) -> Symbol:

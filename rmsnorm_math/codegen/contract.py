@@ -5,9 +5,9 @@ from functools import reduce
 from itertools import combinations
 from math import inf
 
-from sympy import Basic, Expr, Indexed, Mul, Symbol, expand
+from sympy import Add, Basic, Dummy, Expr, Indexed, Mul, Symbol, expand
 
-from rmsnorm_math.codegen.nodes import Contraction, Position, axes_of
+from rmsnorm_math.codegen.nodes import Contraction, Position, axes_of, is_reciprocal
 
 Best = tuple[tuple[float, float], frozenset[Symbol], tuple[int, int]]
 
@@ -87,6 +87,14 @@ def components(factors: list[Expr], over: set[Symbol]) -> list[list[Expr]]:
     return groups
 
 
+def _whole(factor: Expr) -> bool:
+    """Return whether a factor is a sum of arrays that each have all its axes, or its power."""
+    base = factor.as_base_exp()[0]
+    return bool(base.is_Add) and all(
+        any(axes_of(f) == axes_of(base) for f in Mul.make_args(term)) for term in base.args
+    )
+
+
 def _halves(subset: int) -> Iterator[int]:
     part = (subset - 1) & subset
     while part:
@@ -104,7 +112,12 @@ def _single(factors: Sequence[Expr], part: int, subset: int) -> list[Expr | None
 
 
 def expanded(factors: Sequence[Expr]) -> Expr:
-    """Return a product multiplied out, its powers of sums, too."""
+    """Return a product multiplied out, its powers of sums, too; not what it is divided by."""
     options = dict.fromkeys(("deep", "power_base", "power_exp", "log", "basic"), False)
     product = Mul(*factors)
-    return expand(Mul(*(expand(f, **options) for f in Mul.make_args(product))), **options)
+    if product.is_Add:
+        return Add(*(expanded([term]) for term in product.args))
+    below = {f: Dummy() for f in Mul.make_args(product) if is_reciprocal(f) or _whole(f)}
+    above = [expand(f, **options) for f in Mul.make_args(product) if f not in below]
+    whole = expand(Mul(*above, *below.values()), **options)
+    return whole.xreplace({mark: factor for factor, mark in below.items()})

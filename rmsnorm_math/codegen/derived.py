@@ -51,7 +51,8 @@ def derive(
     if len(elements) > 1 and max(len(e.indices) for e in elements.values()) < 2:
         raise Refused(
             f"which of {', '.join(arguments[e] for e in elements)} all rows share is not clear: "
-            f"write what belongs to a row with its index, as in x[b, i] beside gamma[i]."
+            f"write what belongs to a row with its index, as in x[b, i] beside gamma[i], and all "
+            f"arrays so where none is shared."
         )
     by = {w: elements.get(w, w) for w in chosen}
     ranges = ranges_of([y, *by.values()], stated)

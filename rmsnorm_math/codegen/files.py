@@ -58,10 +58,10 @@ class _${rule}(torch.autograd.Function):
         ${outputs_} = output
         ctx.save_for_backward(${saved})
         ctx.save_for_forward(${tensors})
-${mark}${keep}
+${quiet}${mark}${keep}
     @staticmethod
     def backward(ctx, ${cotangent}, *_):
-${fetch_saved}${fetch_given}${refuse_gradients}${again}        ${run_backward}
+${no_gradient}${fetch_saved}${fetch_given}${refuse_gradients}${again}        ${run_backward}
         return ${typed_gradients}
 
 

@@ -6,6 +6,7 @@ from sympy import Add, Basic, Expr, Indexed, Integer, Mul, Symbol, Tuple
 from sympy.core.relational import Relational
 
 from rmsnorm_math.codegen import contract
+from rmsnorm_math.codegen.means import scaled
 from rmsnorm_math.codegen.names import fresh
 from rmsnorm_math.codegen.nodes import (
     Axes,
@@ -27,6 +28,7 @@ from rmsnorm_math.codegen.nodes import (
     renamings,
 )
 from rmsnorm_math.codegen.order import Lowered
+from rmsnorm_math.codegen.running import places
 
 STEMS = {Total: "total", Mean: "mean", Largest: "largest", Contraction: "product"}
 
@@ -171,7 +173,7 @@ class Hoister:
         """Return an operand as one array, which others may have, too."""
         axes = self.sort(axes_of(factor))
         first = tuple(map(family, axes))
-        if isinstance(factor, Indexed) or len({*first}) < len(first):
+        if isinstance(factor, Indexed) or len({*first}) < len(first) or places(factor):
             return factor
         value = rename(factor, dict(zip(axes, first, strict=True)))
         name = next((n for n, a, e in self.lines if e == value and a == first), None)
@@ -184,14 +186,14 @@ class Hoister:
         """Return the array that holds a reduction, with a line of its own unless there is one."""
         value = canonical(value)
         axes = self.sort(axes_of(value))
+        scale, alike = scaled(value, self.lengths)
         for name, known, expr in self.lines:
-            if type(expr) is type(value) and len(known) == len(axes):
+            if type(expr) in (type(value), type(alike)) and len(known) == len(axes):
                 for names in renamings(known, axes):
-                    if canonical(rename(expr, names)) == value:
-                        return element(name, tuple(names[axis] for axis in known))
-        stem, names = STEMS[type(value)], first_names(axes)
-        if isinstance(value, Total | Mean) and value.body.is_Mul:
-            stem = "dot"
-        name = fresh(stem, self.taken)
+                    if (same := canonical(rename(expr, names))) in (value, alike):
+                        there = element(name, tuple(names[axis] for axis in known))
+                        return there if same == value else scale * there
+        dot, names = isinstance(value, Total | Mean) and value.body.is_Mul, first_names(axes)
+        name = fresh("dot" if dot else STEMS[type(value)], self.taken)
         self.lines.append((name, (*names.values(),), canonical(rename(value, names))))
         return element(name, axes)

@@ -17,9 +17,11 @@ class Jax(NumPy):
     } | {
         "erf": "jax.scipy.special.erf",
         "erfc": "jax.scipy.special.erfc",
+        "loggamma": "jax.scipy.special.gammaln",
         "Logistic": "jax.nn.sigmoid",
         "Softplus": "jax.nn.softplus",
     }
+    special = "jax.scipy.special"
     reciprocals = True  # XLA computes a quotient once and holds it, a product where it is used
     einsum, over_rows = Spelling.einsum, Spelling.over_rows
 

@@ -81,9 +81,8 @@ class Layouts:
 
     def natural(self, node: Basic) -> Layout:
         """Return the layout in which an expression needs the fewest changes."""
-        layouts = sorted({*self.leaves(node)}, key=lambda slots: (-len(slots), str(slots)))
         merged: list[Symbol | None] = []
-        for layout in layouts:
+        for layout in (layouts := sorted({*self.leaves(node)}, key=lambda s: (-len(s), str(s)))):
             merged = [None] * (len(layout) - len(merged)) + merged
             for at, slot in enumerate(reversed(layout), 1):
                 if slot is not None:
@@ -155,10 +154,8 @@ class Layouts:
     def reduction(self, word: str, text: str, places: str | None, drops: bool) -> Text:
         """Return a reduction over axes; None is over all."""
         word = self.words.get(word, word)
-        if places is None:
-            return f"{self.module}.{word}({text})", TIGHT
-        options = (self.over if drops else self.options).format(places)
-        return f"{self.module}.{word}({text}, {options})", TIGHT
+        options = "" if places is None else ", " + (self.over if drops else self.options)
+        return f"{self.module}.{word}({text}{options.format(places)})", TIGHT
 
     def transposed(self, text: Text, order: list[int]) -> Text:
         """Return an array with its axes in another order."""
@@ -183,17 +180,20 @@ class Layouts:
 
     def full(self, value: str, shape: str) -> str:
         """Return an array that is the same all along."""
-        return f"{self.module}.full({shape}, {value}, dtype={self.like()}.dtype)"
+        return f"{self.module}.full({shape}, {value}, dtype={self.kind()})"
 
     def typed(self, text: str) -> str:
         """Return an array in the type of the arguments."""
-        return f"{text}.astype({self.like()}.dtype)"
+        return f"{text}.astype({self.kind()})"
+
+    def kind(self) -> str:
+        """Return the arguments' type, or a real one of whole numbers."""
+        return f"{self.module}.result_type({self.like()}, 0.0)"
 
     def like(self) -> str:
         """Return the name of an argument that is an array."""
         names = {name for s in self.program.statements for name in valued(s.expr)}
-        arrays = [p.name for p in self.program.parameters if p.axes]
-        arrays.sort(key=lambda name: name not in names)  # labels stand in comparisons alone
-        if not arrays:
+        arrays = [(p.name not in names, -len(p.axes), p) for p in self.program.parameters if p.axes]
+        if not arrays:  # labels stand in comparisons alone; what a row has one of may be a number
             raise Refused("no argument is an array: add one that has the type of the result.")
-        return arrays[0]
+        return min(arrays, key=lambda entry: entry[:2])[2].name

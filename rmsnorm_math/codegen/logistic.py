@@ -136,7 +136,7 @@ def _absorbed(node: Expr) -> Expr:
             if power != 0 and (rest == 0 or _terms(rest) < _terms(power)):
                 others = [*factors[:at], *factors[at + 1 :], base ** (own - times)]
                 return _absorbed(Mul(*others, Logistic(-x) ** times, exp(rest)))
-    return Mul(*factors, exp(power))
+    return node
 
 
 def _terms(node: Expr) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sympy import Basic, Mul, Symbol
+from sympy import Basic, Expr, Mul, S, Symbol
 
 from rmsnorm_math.codegen.nodes import Line, Mean, Total, family, parts, replaced
 
@@ -26,3 +26,13 @@ def means(lines: list[Line], sizes: Mapping[Symbol, Symbol]) -> list[Line]:
         if after < before:
             lines = other
     return lines
+
+
+def scaled(value: Expr, sizes: Mapping[Symbol, Symbol]) -> tuple[Expr, Expr | None]:
+    """Return how many times a mean a sum is, or which part of a sum a mean, and that one."""
+    if not isinstance(value, Total | Mean) or any(family(a) not in sizes for a in value.over):
+        return S.One, None
+    many = Mul(*(sizes[family(axis)] for axis in value.over))
+    if isinstance(value, Mean):
+        return 1 / many, Total(*value.args)
+    return many, Mean(*value.args)

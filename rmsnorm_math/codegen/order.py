@@ -72,8 +72,6 @@ def find_batch(result: Lowered, reader: Reader) -> None:
     if reader.rows:
         result.batch = ROWS
         return
-    columns = {text for text, _, column, _ in result.parameters if column}
-    columns |= {name for name, _, _ in result.definitions}
     arrays = [(text, axes) for text, axes, _, _ in result.parameters]
     arrays += [(name, axes) for name, axes, _ in result.definitions]
     lines = [*result.definitions, *result.outputs]
@@ -83,10 +81,7 @@ def find_batch(result: Lowered, reader: Reader) -> None:
         axis
         for axis in first
         if all(family(a) != axis or at == 0 for axes in seen for at, a in enumerate(axes))
-        and all(
-            axis not in axes or (axes[1:] and len(axes) == 2) or name in columns
-            for name, axes in arrays
-        )
+        and all(axis not in axes or len(axes) < 3 for _, axes in arrays)
         and all(axis not in axes[1:] for _, axes, _ in result.outputs)
         and not any(
             len([a for a in axes_of(p) if family(a) == axis]) > (not isinstance(p, Position))

@@ -11,7 +11,7 @@ from itertools import combinations
 from sympy import Symbol
 
 from rmsnorm_math.codegen.lines import names_in
-from rmsnorm_math.codegen.nodes import Contraction, Reduction
+from rmsnorm_math.codegen.nodes import Contraction, Reduction, family
 from rmsnorm_math.codegen.record import Parameter, Program, Result, Statement
 from rmsnorm_math.errors import Refused
 
@@ -99,6 +99,7 @@ def passes(
                 f"that the output and its gradients share. There are {', '.join(early)}."
             )
     backward = needed(gradients, keep)
+    backward |= _measured(joint, backward, output, cotangents)
     keep &= backward & {*lines}
     forward = needed([value, *keep], ())
     first = [name for name in lines if name in keep and name != value]
@@ -119,6 +120,20 @@ def passes(
             [r for r in joint.results if r.label != output],
         ),
     )
+
+
+def _measured(
+    joint: Program, backward: Collection[str], output: str, cotangents: Collection[str]
+) -> set[str]:
+    """Return arguments that are needed for the lengths of their axes alone, as an embedding's."""
+    shown = {a for p in joint.parameters if p.name in {*backward, *cotangents} for a in p.axes}
+    found: set[str] = set()
+    for axis in (family(a) for r in joint.results if r.label != output for a in r.axes):
+        alike = {a for a, size in joint.sizes.items() if size == joint.sizes.get(axis)} | {axis}
+        if not alike & shown:
+            found |= {next(p.name for p in joint.parameters if axis in p.axes)}
+            shown.add(axis)
+    return found
 
 
 def trimmed(recorded: Program) -> Program:

@@ -37,22 +37,23 @@ class Pattern:
     def called(self, taken: set[str]) -> "Pattern":
         """Take names for the arrays."""
         self.largest, self.shifted = fresh("largest", taken), fresh("e", taken)
+        self.power = fresh("t", taken)
         self.all = fresh("e", taken) if self.mask != 1 else self.shifted
         self.scale = f"exp({self.largest})"
         return self
 
     def lines(self) -> list[Line]:
         """Return the lines of the two arrays."""
-        chosen = self.exponent
+        chosen = power = element(self.power, self.axes)
         if self.mask != 1:
             chosen = Piecewise((chosen, self.mask.args[0].cond), (S.NegativeInfinity, True))
         top = element(self.largest, self.outer)
         axes = (*self.outer, *self.over)
         largest = Largest(chosen, *self.over)
         largest = Max(0, largest) if self.beside_number else largest
-        lines = [(self.largest, self.outer, largest)]
+        lines = [(self.power, self.axes, self.exponent), (self.largest, self.outer, largest)]
         if self.mask != 1:
-            lines.append((self.all, axes, exp(self.exponent - top)))
+            lines.append((self.all, axes, exp(power - top)))
         return [*lines, (self.shifted, axes, exp(chosen - top))]
 
     def shifts(self, exponent: Expr, beside: Sequence[Expr] = ()) -> tuple[Expr, ...] | None:

@@ -33,6 +33,7 @@ def filled(
     saved = [*again, *([label] if label in given else []), *kept]
     numbers = [a for a in every if a not in tensors]
     fixed = [a for a in every if a not in chosen]
+    held = [a for a in fixed if a in tensors]
     wide = {*smooth, label, *(dots[a] for a in smooth)}
     wide |= {dy} if forward.results[0].axes else set()  # a number takes any type
     cast = CASTS[framework]
@@ -97,6 +98,9 @@ def filled(
         "dots": ", ".join(dots.values()),
         "dots_": several(dots.values()),
         "count": str(1 + len(kept)),
+        "quiet": line(2, "ctx.set_materialize_grads(False)  # None where nothing moves", held),
+        "no_gradient": line(2, f"if {dy} is None:", held)
+        + line(3, f"return {several(['None'] * len(every))}", held),
         "mark": line(2, f"ctx.mark_non_differentiable({', '.join(kept)})", kept),
         "keep": "".join(line(2, f"ctx.{a} = {a}") for a in numbers),
         "fetch": fetch(every),

@@ -17,6 +17,7 @@ from rmsnorm_math.codegen.nodes import (
     family,
 )
 from rmsnorm_math.codegen.record import Parameter
+from rmsnorm_math.codegen.running import running
 from rmsnorm_math.errors import Refused
 
 
@@ -30,6 +31,13 @@ class Products(Layouts):
     def contraction(self, node: Contraction) -> tuple[Text, Layout]:
         """Return a matrix product, with its layout."""
         result = self.sort(axes_of(node))
+        if (found := running(node)) is not None:
+            array, axis, into, back = found
+            layout = self._operand(array)
+            text = self._running(
+                self.text(array, layout)[0], layout.index(axis) - len(layout), back
+            )
+            return (text, TIGHT), tuple(into if slot == axis else slot for slot in layout)
         for one, other in (node.factors, node.factors[::-1]):
             left, right = self._operand(one), self._operand(other)
             if len(node.over) == 1 and not ({*left} & {*right}) - {*node.over}:
@@ -39,6 +47,13 @@ class Products(Layouts):
                 if len(right) <= 2 and layout == result and (left[-1] == axis or turned):
                     return self._at(one, other, left, right, axis, turned), layout
         return self._einsum(node, result), result
+
+    def _running(self, text: str, at: int, back: bool) -> str:
+        """Return the sums up to each place along an axis, or from each place on."""
+        if back:
+            flipped = self._running(f"{self.module}.flip({text}, ({at},))", at, back=False)
+            return f"{self.module}.flip({flipped}, ({at},))"
+        return f"{self.module}.cumsum({text}, {self.over.format(at)})"
 
     def _operand(self, factor: Expr) -> Layout:
         """Return the layout of a factor, without axes of length 1."""
@@ -126,9 +141,12 @@ class Products(Layouts):
 
     def length(self, axis: Symbol) -> str:
         """Return the length of an axis, as an array's shape has it."""
-        for parameter in self.program.parameters:
-            if family(axis) in parameter.axes:
-                return self.size(parameter, family(axis))
+        own, sizes = family(axis), self.program.sizes
+        alike = [a for a, size in sizes.items() if size == sizes.get(own)]
+        for one in dict.fromkeys([own, *alike]):
+            for parameter in self.program.parameters:
+                if one in parameter.axes:
+                    return self.size(parameter, one)
         raise Refused(f"no argument has the axis {axis}, whose length is needed: add one.")
 
     def shape(self, axes: Axes) -> str:

@@ -157,6 +157,7 @@ def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
         axes=tuple(lowered.order),
         formulas=tuple(outputs.items()),
         notes=tuple(lowered.notes),
+        sizes=lowered.sizes,
     )
 
 

@@ -12,6 +12,7 @@ from sympy import (
     Indexed,
     IndexedBase,
     KroneckerDelta,
+    Max,
     Mul,
     Number,
     NumberSymbol,
@@ -106,6 +107,7 @@ class Reader:
                 axes.append(scope[index])
             elif isinstance(index, Indexed):  # x[label[b]]: the sum of those that have the label
                 axes.append(self.dummy("k"))
+                self.labels.setdefault(axes[-1], set()).add(index.base)
                 chosen.append((axes[-1], self.read(index, scope)))
             else:
                 raise Refused(f"{node} is no whole array: only plain indices are printed.")
@@ -120,16 +122,18 @@ class Reader:
         return value
 
     def _sum(self, node: Sum, scope: Mapping[Expr, Dummy]) -> Expr:
-        *inner, (index, *ends) = node.limits
+        *inner, (index, first, last) = node.limits
         dummy = self.dummy(index.name)
-        for end in ends:
+        for end in (first.xreplace({Max(1, s): s for s in scope}), last):  # no other length
             if end in scope:
                 self.groups.join(dummy, scope[end])
-        first, last = (self.read(end, scope) for end in ends)
-        self.limits[dummy] = first, last
+        self.limits[dummy] = self.read(first, scope), self.read(last, scope)
         body = node.func(node.function, *inner) if inner else node.function
         return Total(self.read(body, {**scope, index: dummy}), dummy)
 
 
 def _no_value(node: Expr) -> str:
-    return f"{node} has no value: add it to the arguments, as in {{{node}: '{node}'}}."
+    text = f"{node} has no value: add it to the arguments, as in {{{node}: '{node}'}}"
+    if isinstance(node, Symbol) and node.is_integer and node.is_positive:
+        text += f", or print the loss beside it, whose sum shows which axis is {node} long"
+    return f"{text}."

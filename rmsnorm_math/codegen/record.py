@@ -80,6 +80,8 @@ class Program:
         What is returned, as it is written: ``(key, expression)``.
     notes
         What a reader must be told, a sentence each.
+    sizes
+        ``{axis: symbol of its length}``, for all axes whose length a sum shows.
     """
 
     parameters: tuple[Parameter, ...]
@@ -90,3 +92,4 @@ class Program:
     axes: Axes
     formulas: tuple[tuple[Key, Expr], ...]
     notes: tuple[str, ...]
+    sizes: Mapping[Symbol, Symbol]

@@ -49,7 +49,11 @@ def shifted(
             scales[name] = axes, factor
             value /= factor
         done.append((name, axes, _unscaled(value, patterns)))
-    made = [line for pattern in patterns for line in pattern.lines()]
+    made = []
+    for pattern in sorted(patterns, key=lambda p: int(p.exponent.count_ops())):  # inner first
+        (name, axes, power), *others = pattern.lines()
+        inner = [p for p in patterns if p is not pattern]
+        made += [(name, axes, _unscaled(_shift(power, inner, scales), inner)), *others]
     return done[: len(definitions)], done[len(definitions) :], made
 
 
@@ -57,7 +61,7 @@ def _masked(node: Basic) -> Basic:
     """Write the exponentials in a choice between something and 0 before it, beside a mask."""
     if isinstance(node, Indexed | Position):
         return node
-    node = rebuilt(node, map(_masked, node.args))
+    node = _one_power(rebuilt(node, map(_masked, node.args)))
     if isinstance(node, Piecewise) and node.args[1:] == ((S.Zero, S.true),):
         value, condition = node.args[0]
         powers = [f for f in Mul.make_args(value) if isinstance(f, exp)]
@@ -69,6 +73,25 @@ def _masked(node: Basic) -> Basic:
             choices = [Piecewise((v, condition), (0, True)) for v in {rest, S.One}]
             return Mul(*powers, *choices)
     return node
+
+
+def _one_power(node: Basic) -> Basic:
+    """Write exp(u + v) for exp(u)*exp(v), where u has the axes of v: they are large together."""
+    powers = [f for f in node.args if isinstance(f, exp)] if isinstance(node, Mul) else []
+    for total in node.args if powers else ():
+        factors = Mul.make_args(total.body) if isinstance(total, Total) else ()
+        axes = {frozenset(axes_of(f)) for f in factors if isinstance(f, exp)}
+        inside = [p for p in powers if axes_of(p) and any(axes_of(p) < own for own in axes)]
+        if inside:  # a factor before a sum of exponentials
+            body = _one_power(Mul(total.body, *inside))
+            rest = Mul(*(f for f in node.args if f not in (*inside, total)))
+            return _one_power(rest * Total(body, *total.over))
+    widest = max((axes_of(power) for power in powers), key=len, default=set())
+    powers = [power for power in powers if axes_of(power) <= widest]
+    if len(powers) < 2:
+        return node
+    rest = Mul(*(f for f in node.args if f not in powers))
+    return rest * exp(Add(*(power.exp for power in powers)))
 
 
 def _is_scale(factor: Expr, patterns: list[Pattern]) -> bool:

@@ -92,13 +92,21 @@ class Spelling(Arithmetic):
         *pieces, (last, condition) = node.args
         if condition != True:  # noqa: E712  a SymPy truth
             raise Refused(f"{node} has no value where none of its conditions holds: add one.")
-        text = self.text(last, want)[0]
+        numbers = bool(axes_of(node)) and not any(axes_of(value) for value, _ in node.args)
+        if numbers and [value for value, _ in node.args] == [1, 0]:
+            return self.typed(f"({self.text(pieces[0][1], want)[0]})"), TIGHT
+        spell = self.one_of if numbers else self.text
+        text = spell(last, want)[0]
+        typed = not numbers or "as_tensor(" in text
         for value, condition in reversed(pieces):
-            choice = self.text(condition, want)[0]
-            text = f"{self.module}.where({choice}, {self.text(value, want)[0]}, {text})"
-        if not any(axes_of(value) for value, _ in node.args) and axes_of(node):
-            text = self.typed(text)
-        return text, TIGHT
+            choice, one = self.text(condition, want)[0], spell(value, want)[0]
+            text = f"{self.module}.where({choice}, {one}, {text})"
+            typed = typed or "as_tensor(" in one
+        return text if typed else self.typed(text), TIGHT
+
+    def one_of(self, value: Expr, want: Layout) -> Text:
+        """Return a number that is chosen among others."""
+        return self.text(value, want)
 
     def statement(self, statement: Statement) -> str:
         """Return a line, and note how its array is laid out."""
@@ -162,6 +170,10 @@ class Spelling(Arithmetic):
             self.needs.append(f"import {word.rpartition('.')[0]}")
         return f"{word}({', '.join(self.text(arg, want)[0] for arg in node.args)})", TIGHT
 
+    def multiplied(self) -> set[str]:
+        """Return the numbers among the arguments that would change the type of an array."""
+        return set()
+
     def prelude(self) -> list[str]:
         """Return lines for the numbers that are arguments of functions: they take a type."""
         numbers = [p.name for p in self.program.parameters if p.name in self.scalars]
@@ -170,4 +182,4 @@ class Spelling(Arithmetic):
     def as_array(self, name: str) -> str:
         """Return a number as an array of the type of the others."""
         arrays = any(p.axes for p in self.program.parameters)
-        return f"np.asarray({name}{f', dtype={self.like()}.dtype' if arrays else ''})"
+        return f"np.asarray({name}{f', dtype={self.kind()}' if arrays else ''})"

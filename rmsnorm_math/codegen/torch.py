@@ -2,10 +2,10 @@
 
 from typing import ClassVar
 
-from sympy import Basic
+from sympy import Basic, Expr
 
 from rmsnorm_math.codegen.layout import PRODUCT, SIGN, TIGHT, Layout, Text
-from rmsnorm_math.codegen.nodes import axes_of
+from rmsnorm_math.codegen.nodes import array_name, axes_of
 from rmsnorm_math.codegen.numpy import ALIKE
 from rmsnorm_math.codegen.spell import Spelling
 
@@ -21,6 +21,7 @@ class Torch(Spelling):
     } | {
         "erf": "torch.erf",
         "erfc": "torch.erfc",
+        "loggamma": "torch.lgamma",
         "Logistic": "torch.sigmoid",
     }
     options = "dim={}, keepdim=True"
@@ -51,11 +52,18 @@ class Torch(Spelling):
     def _softplus(self, node: Basic, want: Layout) -> Text:
         return f"-torch.nn.functional.logsigmoid({self.text(-node.args[0], want)[0]})", SIGN
 
+    def _polygamma(self, node: Basic, want: Layout) -> Text:
+        order, text = node.args[0], self.text(node.args[1], want)[0]
+        return (
+            f"torch.digamma({text})" if order == 0 else f"torch.polygamma({order}, {text})",
+            TIGHT,
+        )
+
     def as_array(self, name: str) -> str:
         """Return a number as a tensor of the type of the others."""
-        array = next((p.name for p in self.program.parameters if p.axes), None)
-        options = f", dtype={array}.dtype, device={array}.device" if array else ""
-        return f"torch.as_tensor({name}{options})"
+        if not any(p.axes for p in self.program.parameters):
+            return f"torch.as_tensor({name})"
+        return f"torch.as_tensor({name}, dtype={self.kind()}, device={self.like()}.device)"
 
     def transposed(self, text: Text, order: list[int]) -> Text:
         """Return a tensor with its dimensions in another order."""
@@ -73,4 +81,11 @@ class Torch(Spelling):
 
     def typed(self, text: str) -> str:
         """Return a tensor in the type of the arguments."""
-        return f"{text}.to({self.like()}.dtype)"
+        return f"{text}.to({self.kind()})"
+
+    def one_of(self, value: Expr, want: Layout) -> Text:
+        """Return a number that is chosen: as a tensor, for PyTorch takes it in float32."""
+        self.scalars |= {*map(array_name, value.free_symbols)}
+        text = self.text(value, want)
+        whole = value.free_symbols or (8 * value).is_integer
+        return text if whole else (self.as_array(text[0]), TIGHT)

@@ -95,7 +95,7 @@ def layer_source(
     if not is_name(name):
         raise Refused(f"{name!r} is no name in Python: call the layer otherwise.")
     if framework == "jax" and kept is not None:
-        raise Refused("JAX chooses itself what it keeps: leave kept out.")
+        raise Refused("JAX chooses itself what it keeps: leave kept out, or use jax.checkpoint.")
     output = as_expressions(output, "the output", "{'y': y}")
     arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
     layer = derive(output, arguments, wrt, as_ranges(ranges))
@@ -119,6 +119,8 @@ def layer_source(
             spellings[word] = SPELLINGS[framework](recorded)
             lines = body(spellings[word])
         given = ", ".join(parameter.name for parameter in recorded.parameters)
+        if word == "forward" or (word == "tangent" and framework == "jax"):
+            lines = [*_checked(recorded, arguments.values()), *lines]
         text = indent("\n".join(lines), "    ")
         texts[word] = f"def _{word}({given}):\n{text}\n"
     needs = dict.fromkeys(["import math"] * blocks)
@@ -129,6 +131,16 @@ def layer_source(
     text = FILES[framework].substitute(texts)
     refuse_taken(text, name, arguments.values())
     return wrapped(text)
+
+
+def _checked(recorded: Program, given: Iterable[str]) -> list[str]:
+    """Return lines that refuse arrays with further axes, where no index stands for several."""
+    arrays = [p for p in recorded.parameters if len(p.axes) > 1 and p.name in given]
+    if recorded.batch is not None or not arrays:
+        return []
+    shapes = ", ".join(f"{p.name} ({', '.join(a.name for a in p.axes)})" for p in arrays)
+    unlike = " or ".join(f"{p.name}.ndim != {len(p.axes)}" for p in arrays)
+    return [f"if {unlike}:", f'    raise ValueError("the axes must be those of {shapes}")']
 
 
 def _passes(

@@ -2,7 +2,19 @@
 
 import numpy as np
 import pytest
-from sympy import Idx, IndexedBase, KroneckerDelta, Piecewise, Sum, Symbol, exp, sqrt, symbols, tanh
+from sympy import (
+    Idx,
+    IndexedBase,
+    KroneckerDelta,
+    Piecewise,
+    Sum,
+    Symbol,
+    exp,
+    log,
+    sqrt,
+    symbols,
+    tanh,
+)
 
 from rmsnorm_math import Refused, differentiate, function, jacobian, rmsnorm, source, vjp
 from rmsnorm_math.codegen.nodes import Contraction, Mean
@@ -46,6 +58,20 @@ def test_sums_over_rows_take_any_batch_without_definitions():
     x_ = rng.normal(size=(2, 3, 5))
     want = (x_ - x_.mean((0, 1))) / np.sqrt(x_.var((0, 1)) + 0.1)
     np.testing.assert_allclose(f(x_, 0.1), want)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (), (0,)])
+def test_what_a_row_has_one_of_takes_any_batch(shape):
+    loss = log(Sum(exp(x[b, k]), (k, 1, n))) - Sum(KroneckerDelta(k, label[b]) * x[b, k], (k, 1, n))
+    outputs = {"loss": loss, dx[b, i]: vjp(loss, x[b, i], ybar[b], RANGES)}
+    x_, dy = rng.normal(size=(*shape, 5)), rng.normal(size=shape)
+    labels = rng.integers(5, size=shape)
+    got = function(outputs, {ybar: "dy", x: "x", label: "label"})(dy, x_, labels + 1)
+    total, one = np.exp(x_).sum(-1), np.eye(5)[labels]
+    np.testing.assert_allclose(got[0], np.log(total) - (one * x_).sum(-1))
+    np.testing.assert_allclose(
+        got[1], dy[..., None] * (np.exp(x_) / total[..., None] - one), rtol=1e-9
+    )
 
 
 def test_an_array_may_be_as_large_as_a_comparison():

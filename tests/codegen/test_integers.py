@@ -1,11 +1,12 @@
 """Arrays of integers in a printed sum over rows."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from sympy import Expr, Idx, IndexedBase, Sum, Symbol, symbols
+from sympy import Expr, Idx, IndexedBase, Piecewise, Rational, Sum, Symbol, erf, exp, symbols
 
 from rmsnorm_math import function
 
@@ -41,3 +42,17 @@ def test_an_array_called_as_a_type_is_added_up_in_float64() -> None:
     sums = function({"s": Sum(x[b, i] * z[b, i], (b, 1, m))}, {x: "float", z: "z"})
     right = (rows.astype(float) * rows.astype(float)).sum(0)
     np.testing.assert_allclose(sums(rows, rows), right, rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("expr", "want"),
+    [
+        (x[i] * exp(c), lambda a: a * np.exp(0.25)),
+        (Piecewise((1, x[i] > 1), (Rational(1, 3), True)), lambda a: np.where(a > 1, 1, 1 / 3)),
+        (erf(x[i]), np.vectorize(math.erf)),
+    ],
+)
+def test_whole_numbers_give_real_ones(expr: Expr, want: Callable[..., Any]) -> None:
+    given = {x: "x"} | ({c: "c"} if expr.has(c) else {})
+    got = function({"y": expr}, given)(X, *[0.25] * expr.has(c))
+    np.testing.assert_allclose(got, want(X), rtol=1e-15)

@@ -44,7 +44,7 @@ def test_nothing_of_a_name_is_run(name, framework):
         for node in ast.walk(definition)
         if isinstance(node, ast.Call)
     }
-    assert calls <= {"sum"}
+    assert calls <= {"sum", "asarray", "result_type"}
     if framework == "numpy":
         f = function(outputs, {x: "x", a: "a", base: "b"}, where)
         assert f(np.ones(2), 3.0, np.ones(2)) == (12, 2)

@@ -32,8 +32,8 @@ from rmsnorm_math.notation import b, epsilon, gamma, i, j, k, m, n, x, ybar
 from tests.differences import elements, value
 
 HERE = {i: (1, n), j: (1, n)}
-c, t = Symbol("c"), IndexedBase("t")
-p, q = Idx("p"), Idx("q")
+c, t, W = Symbol("c"), IndexedBase("t"), IndexedBase("W")
+p, q, o, O = Idx("p"), Idx("q"), Idx("o"), Symbol("O", integer=True, positive=True)
 logistic, total = 1 / (1 + exp(-x[i])), Sum(exp(x[k]), (k, 1, n))
 share = exp(x[i]) / total
 LAYERS = {
@@ -52,6 +52,7 @@ LAYERS = {
     "softmax with one more": exp(x[i]) / (1 + total),
     "softmax at a half": exp((x[i] + 1) / 2) / Sum(exp((x[k] + 1) / 2), (k, 1, n)),
     "log-softmax": log(share),
+    "softmax of softmax": exp(share) / Sum(exp(share.subs(i, q)), (q, 1, n)),
     "focal loss": -((1 - share) ** 2) * log(share),
 }
 ROWS = [[-100.0, 100, 0.5], [0, 100, -3], [1, 2, 3]]
@@ -102,6 +103,40 @@ def test_at_a_kink_the_code_is_what_the_derivative_and_differences_say(layer):
     np.testing.assert_allclose(got, (forward(at + 1e-6) - forward(at - 1e-6)) / 2e-6, atol=1e-9)
     exact = [evaluate(dx, {x: [0, 1, 6, -2], ybar: [1] * 4}, n=4, j=p) for p in (1, 2, 3, 4)]
     np.testing.assert_allclose(got, [float(a) for a in exact])
+
+
+@pytest.mark.parametrize("scale", [1, 30])
+def test_exponents_that_are_distances_are_right_far_out(scale):
+    apart = Sum((x[b, k] - W[o, k]) ** 2, (k, 1, n))
+    nearest = -log(Sum(exp(-apart), (o, 1, O)))  # as of prototypes
+    f = function(
+        {IndexedBase("dx")[b, i]: vjp(nearest, x[b, i], ybar[b])}, {ybar: "dy", x: "x", W: "W"}
+    )
+    rng = np.random.default_rng(5)
+    at, centres = scale * rng.normal(size=(3, 5)), scale * rng.normal(size=(4, 5))
+    scores = -((at[:, None] - centres) ** 2).sum(-1)
+    share = np.exp(scores - scores.max(-1, keepdims=True))
+    share /= share.sum(-1, keepdims=True)
+    want = 2 * (at - share @ centres)
+    given = [v.astype(np.float32) for v in (np.ones(3), at, centres)]
+    np.testing.assert_allclose(f(*given), want, rtol=1e-3, atol=1e-3 * scale)
+
+
+def test_a_mixture_is_right_far_from_its_centres():
+    apart = Sum((x[b, k] - W[o, k]) ** 2, (k, 1, n))
+    loss = -Sum(log(Sum(exp(t[o]) * exp(-apart / 2), (o, 1, O))), (b, 1, m))
+    by = {IndexedBase("dx")[b, i]: x[b, i], IndexedBase("dW")[o, i]: W[o, i], "dt": t[o]}
+    outputs = {key: vjp(loss, one, c) for key, one in by.items()}
+    rng = np.random.default_rng(5)
+    at, centres, weights = 30 * rng.normal(size=(3, 5)), rng.normal(size=(4, 5)), rng.normal(size=4)
+    scores = weights - ((at[:, None] - centres) ** 2).sum(-1) / 2
+    share = np.exp(scores - scores.max(-1, keepdims=True))
+    share /= share.sum(-1, keepdims=True)
+    want = at - share @ centres, share.sum(0)[:, None] * centres - share.T @ at, -share.sum(0)
+    f = function({"loss": loss} | outputs, {c: "dloss", x: "x", W: "W", t: "t"})
+    got = f(1.0, *(v.astype(np.float32) for v in (at, centres, weights)))
+    for ours, right in zip(got[1:], want, strict=True):
+        np.testing.assert_allclose(ours, right, rtol=1e-3, atol=1e-3)
 
 
 def test_a_norm_with_a_bound_is_right_at_zero():

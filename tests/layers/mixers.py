@@ -39,6 +39,7 @@ from tests.layers.parts import (
 from tests.layers.record import (
     H,
     Layer,
+    O,
     S,
     between,
     c,
@@ -47,12 +48,22 @@ from tests.layers.record import (
     normal,
     o,
     p,
+    q,
     s,
     softmax,
     u,
 )
 
+near_to = lambda at: 1 / (1 + Sum((x[b, k] - W[at, k]) ** 2, (k, 1, n)))
+student = lambda v, w: 1 / (1 + ((v[:, None] - w) ** 2).sum(-1))
+
 MIXERS = {
+    "soft clusters": Layer(
+        near_to(o) / Sum(near_to(q), (q, 1, O)),
+        (b, o),
+        lambda xp, v, w: student(v, w) / student(v, w).sum(-1, keepdims=True),
+        rows | {W[o, i]: normal(o, i)},
+    ),
     "attention with distances": Layer(
         attend(lambda at: scores(at) - lam * Abs(b - at)),
         (b, c),

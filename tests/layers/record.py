@@ -106,6 +106,16 @@ def erf_of(xp: Any, v: Any) -> Any:
     return erf(v)
 
 
+def log_gamma(xp: Any, v: Any) -> Any:
+    if xp is np:
+        return np.vectorize(math.lgamma)(v)
+    if xp.__name__ == "torch":
+        return xp.lgamma(v)
+    from jax.scipy.special import gammaln
+
+    return gammaln(v)
+
+
 def sigmoid(xp: Any, v: Any) -> Any:
     return 1 / (1 + xp.exp(-v))
 

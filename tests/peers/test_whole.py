@@ -24,6 +24,7 @@ pytestmark = [  # PyTorch warns of itself
     pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
 ]
 NAMES = ["rmsnorm", "layer norm", "softmax", "swiglu", "cross-entropy of each row", "linear"]
+NAMES += ["cross-entropy with shares"]  # an array that it is not differentiated by
 BLOCKS = ["softmax", "batch norm", "causal attention"]
 
 
