@@ -34,7 +34,7 @@ def build(root: Path, kind: str = "clean") -> tuple[float, float]:
     clean = kind == "clean"
     env = {k: v for k, v in os.environ.items() if not (clean and k in {KERNELS, BUILDS})}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    options = f"-b html -W -n --keep-going -q -d docs/_build/doctrees {'-j auto' * clean}"
+    options = "-b html -W -n --keep-going -q -d docs/_build/doctrees"
     (subprocess.run if clean else run)(
         [sys.executable, "-m", "sphinx", "build", *options.split(), "docs", "docs/_build/html"],
         cwd=root,

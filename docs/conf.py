@@ -1,5 +1,6 @@
 """The site: MyST pages, executed while they are built."""
 
+import gc
 import hashlib
 import importlib.util
 import logging
@@ -10,11 +11,15 @@ from pathlib import Path
 
 from jupyter_cache import get_cache
 from jupyter_client.manager import KernelManager
+from nbclient import NotebookClient
 
+gc.set_threshold(20_000, 20, 50)  # docutils' trees are cycles: else a tenth of the build's time
 logging.basicConfig()  # or Furo's styles do it, and show what every library informs of
 
 docs = Path(__file__).parent
 sys.path[:0] = [str(docs), str(docs / "_ext")]
+import warm  # noqa: E402
+
 pyproject = tomllib.loads((docs.parent / "pyproject.toml").read_text("utf-8"))
 
 project = "RMSNorm, derived"
@@ -30,6 +35,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
+    "ahead",
     "downloads",
     "katex",
     "mark_doctests",
@@ -79,6 +85,8 @@ for root, pattern in roots.items():
             state.update(local.as_posix().encode() + path.read_bytes())
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(docs / "_cache/notebooks" / state.hexdigest()[:16])
+if not Path(nb_execution_cache_path).exists():  # every page will be executed
+    warm.start(warm.KERNELS, *warm.OWN)
 get_cache(nb_execution_cache_path).db  # noqa: B018  made now: processes that read pages would race
 # A cell that fails is a warning, and with -W an error. Raised, it would lose its message on the way
 # from a process that reads pages beside others.
@@ -90,3 +98,4 @@ nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
 nb_render_markdown_format = "myst"  # tables and formulas in the output of a cell
 KernelManager.transport_encryption.default_value = "auto"  # plain TCP is a warning
+NotebookClient.shutdown_kernel.default_value = "immediate"  # nothing on a page waits for the end

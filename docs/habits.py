@@ -33,7 +33,7 @@ def backward(seen: Seen) -> Callable[..., tuple[Array, ...]]:
         )
         for name, right in results.items():
             if seen.change is None:
-                terms = tuple(parts_of(LAYER.short[name]))
+                terms = parts_of(LAYER.short[name])
                 found = dict(faults(LAYER, name, terms, arrays, trial))
                 if seen.says in found:
                     if found[seen.says] is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from sympy import Add, Basic, Expr, Indexed, Mul, S
@@ -18,7 +19,7 @@ from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.names import freshen
 from rmsnorm_math.index.rebuild import rebuilt
 from rmsnorm_math.index.walk import depends, dummies_of
-from rmsnorm_math.inputs import as_expression
+from rmsnorm_math.inputs import as_expression, as_expressions
 from rmsnorm_math.matching import Meanings, assignments, how_often, matches, power_of
 
 
@@ -54,6 +55,13 @@ def abbreviate(expr: Expr, definitions: Mapping[Any, Expr]) -> Expr:
     gamma[j]*ybar[j]/r - xhat[j]*Sum(gamma[i]*xhat[i]*ybar[i], (i, 1, n))/(n*r)
     """
     expr = as_expression(expr)
+    entries = as_expressions(definitions, "the definitions", "{r: rms()}")
+    return _abbreviate(expr, tuple(entries.items()))
+
+
+@lru_cache(64)  # printing, a check and a page ask for the same again
+def _abbreviate(expr: Expr, entries: tuple[tuple[Any, Expr], ...]) -> Expr:
+    definitions = dict(entries)
     given = definitions_of(expr, definitions)
     there, wholes = parts_of(divided_by(expr, *(d.value for d in given))), set[Expr]()
     while True:

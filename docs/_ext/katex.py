@@ -115,12 +115,28 @@ def run_katex(app, formulas):
         file.write(lines.encode())
 
 
+def formulas_of(doctree):
+    found = doctree.findall(lambda node: isinstance(node, nodes.math | nodes.math_block))
+    return dict.fromkeys(map(source, found))
+
+
+def collect(app, doctree):
+    app.formulas |= formulas_of(doctree)
+
+
+def set_read(app, env):  # noqa: ARG001
+    set_all(app, app.formulas)
+
+
+def set_all(app, formulas):
+    if app.builder.format == "html" and (missing := [f for f in formulas if f not in typeset]):
+        run_katex(app, missing)
+
+
 def set_page(app, doctree, docname):  # noqa: ARG001
     if app.builder.format == "html":
         keep_punctuation(doctree)
-        found = doctree.findall(lambda node: isinstance(node, nodes.math | nodes.math_block))
-        if missing := list({source(node): None for node in found}.keys() - typeset.keys()):
-            run_katex(app, missing)
+        set_all(app, formulas_of(doctree))  # what another process has read, and what is new here
 
 
 def keep_punctuation(doctree):
@@ -194,6 +210,9 @@ def setup(app):
     app.config.html_math_renderer = "katex"
     app.add_post_transform(Keep)
     app.connect("config-inited", provide)
+    app.formulas = {}
+    app.connect("doctree-read", collect)
+    app.connect("env-updated", set_read)
     app.connect("doctree-resolved", set_page)
     app.connect("html-page-context", preload)
     app.add_css_file("katex/katex.min.css")

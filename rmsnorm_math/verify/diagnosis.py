@@ -87,10 +87,10 @@ def _recognised(
 def _named(evidence: Evidence, output: int, dtype: str, others: Others) -> list[Says]:
     """Return the names of the one formula that fits, of one slip or, if none does, of two."""
     key = list(evidence.layer.outputs)[output]
-    right = tuple(parts_of(evidence.layer.short[key]))
+    right = parts_of(evidence.layer.short[key])
     matching: Found = {}
     for says, outputs in others():
-        terms = tuple(parts_of(outputs[key])) if key in outputs else ()
+        terms = parts_of(outputs[key]) if key in outputs else ()
         if terms and (made := evidence.fits(terms, output, dtype)) is not None:
             matching[(says,)] = made
     for says, values in evidence.faulty(output, right, dtype):

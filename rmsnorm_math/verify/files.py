@@ -79,7 +79,7 @@ def write_layer(
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise Refused(f"{directory} is there already: nothing is overwritten. Name a new folder.")
     listed = []
-    for number, (_, asked) in enumerate(asked_for(layer, dtype, shapes, values, 1)):
+    for number, (_, asked, _) in enumerate(asked_for(layer, dtype, shapes, values, 1)):
         folder = directory / f"{number:03}"
         folder.mkdir(parents=True)
         arrays = _named(asked.case)

@@ -1,6 +1,7 @@
 """What a formula is made of: powers of sums, numbers, terms, factors that are linear."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -49,20 +50,24 @@ def is_linear(expr: Expr, base: Expr) -> bool:
     return isinstance(expr, Indexed) and expr.base == base
 
 
+@lru_cache(64)
+def _exponents(*exprs: Expr) -> list[Expr]:
+    powers = {node.args[0] for expr in exprs for node in expr.atoms(exp)}
+    return sorted(powers, key=str)
+
+
 def steepness(exprs: Iterable[Expr], value: Callable[[Expr], Any]) -> float:
     """Return how much a rounding error counts for where there are exponentials, 1 if there is none.
 
     They may be written in many ways: ``1 - s`` for ``exp(-z) * s`` is off by units of 1, not of it,
     and z is a factor of it.
     """
-    powers = {node.args[0] for expr in exprs for node in expr.atoms(exp)}
-    found = [abs(np.ravel(value(power))) for power in sorted(powers, key=str)]
+    found = [abs(np.ravel(value(power))) for power in _exponents(*exprs)]
     return 1 + float(max((v[np.isfinite(v)].max(initial=0) for v in found), default=0))
 
 
-def parts_of(expr: Expr) -> Iterator[Expr]:
-    """Yield the terms of `expr`, those without a sum first."""
-    terms = Add.make_args(expr)
-    yield from sorted(
-        terms, key=lambda t: (t.has(Sum), bool(t.could_extract_minus_sign()), t.count_ops(), str(t))
-    )
+@lru_cache(256)
+def parts_of(expr: Expr) -> tuple[Expr, ...]:
+    """Return the terms of `expr`, those without a sum first."""
+    signs = {t: bool(t.could_extract_minus_sign()) for t in Add.make_args(expr)}
+    return tuple(sorted(signs, key=lambda t: (t.has(Sum), signs[t], t.count_ops(), str(t))))

@@ -1,6 +1,7 @@
 """Run a function over the cases, each twice and interleaved with others, and report."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -42,10 +43,10 @@ def run(
     kept: list[tuple[int, Trial]] = []
     before: tuple[Trial, Trial] | None = None
     with np.errstate(all="ignore"):
-        for make, asked in asked_for(layer, dtype, shapes, values, factor):
+        for make, asked, traits in asked_for(layer, dtype, shapes, values, factor):
             zero = tuple(not right.any() for right in asked.right)
             text = f"{asked.case}, in folder {len(cases):03}" if folders else str(asked.case)
-            cases.append(Ran(make, text, facts(asked.case), zero))
+            cases.append(Ran(make, text, traits, zero))
             trial = attempt(call, asked)
             if before:  # called again, now that another case was in between
                 _keep(kept, len(cases) - 2, before[1] if folders else _again(call, *before))
@@ -55,7 +56,7 @@ def run(
         small = [trial for _, trial in kept if trial.case.elements <= KEPT]
         if kept and not small and not folders:
             made = asked_for(layer, dtype, DIAGNOSED, values, factor)
-            small = [attempt(call, asked) for _, asked in made]
+            small = [attempt(call, asked) for _, asked, _ in made]
         return report(layer, title, dtype, cases, kept, small, others)
 
 
@@ -65,24 +66,32 @@ def asked_for(
     shapes: Sequence[tuple[int, ...]] | None,
     values: Mapping[Expr, Sequence[float]] | None,
     factor: float,
-) -> Iterator[tuple[Callable[[], Case], Trial]]:
-    """Yield each case whose outputs are finite, as what makes it, with what is right."""
+) -> Iterator[tuple[Callable[[], Case], Trial, dict[str, bool]]]:
+    """Yield each case whose outputs are finite: what makes it, what is right, its traits."""
     if dtype not in UNIT:
         raise Refused(f"dtype is {dtype!r}; write one of {', '.join(map(repr, UNIT))}.")
     if not factor > 0:
         raise Refused(f"the tolerance is {factor!r}; write a factor above 0, such as 4.")
-    found = False
+    found, of = False, _asked if shapes is None else _asked.__wrapped__
     for make in makers(layer, dtype, shapes, values):
-        with np.errstate(all="ignore"):
-            asked = prepared(make(), dtype, factor)
-        if asked is not None:
+        if (asked := of(dtype, factor, make.func, *make.args)) is not None:
             found = True
-            yield make, asked
+            yield make, *asked
     if not found:
         raise Refused(
             "there is no case in which the outputs are finite: check the layer, or ask for other "
             "values."
         )
+
+
+@lru_cache(512, typed=True)  # the designed cases of two layers or so, a few megabytes
+def _asked(
+    dtype: str, factor: float, make: Callable[..., Case], *arguments: Any
+) -> tuple[Trial, dict[str, bool]] | None:
+    """Return what is right in a case, and its traits; None if the outputs are not finite."""
+    with np.errstate(all="ignore"):
+        asked = prepared(make(*arguments), dtype, factor)
+    return None if asked is None else (asked, facts(asked.case))
 
 
 def _keep(kept: list[tuple[int, Trial]], number: int, trial: Trial) -> None:

@@ -7,7 +7,7 @@ Only two slips in the same term are formulas that have to be made.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import combinations
 from typing import Any
 
@@ -19,7 +19,7 @@ from rmsnorm_math.verify.conventions import Convention
 from rmsnorm_math.verify.formulas import parts_of
 from rmsnorm_math.verify.layer import Layer
 from rmsnorm_math.verify.mutations import slips
-from rmsnorm_math.verify.setting import places, setting_of, with_term
+from rmsnorm_math.verify.setting import Setting, Slip, places, setting_of, with_term
 from rmsnorm_math.verify.views import laid, seen_by
 from rmsnorm_math.verify.whole import of_whole
 
@@ -48,7 +48,7 @@ class Suspects:
     ) -> None:
         self.setting = setting_of(layer, key)
         self.indices = list(layer.indices(key))
-        self.terms = tuple(parts_of(layer.short[key]))
+        self.terms = parts_of(layer.short[key])
         self.places = places(self.terms)
         self.shape, self.arrays = shape, arrays
         touching = [c for c in conventions if any(c(t) != t for t in self.terms)]
@@ -117,7 +117,7 @@ class Suspects:
         found: dict[Expr, str] = {}
         if len(self.terms) > 1:
             found[S.Zero] = f"{self.places[at]} is missing"
-        for says, wrong in slips(term, self.setting, self.places[at]):
+        for says, wrong in _changed(term, self.setting, self.places[at]):
             found.setdefault(wrong, says)
         found.pop(term, None)
         for wrong, says in found.items():
@@ -165,6 +165,11 @@ class Suspects:
 
     def _laid(self, arrays: Arrays, term: Expr) -> Any:
         return laid(arrays, arrays.value(term), self.indices, self.shape)
+
+
+@lru_cache(4096)  # of all that is checked against one layer
+def _changed(term: Expr, setting: Setting, place: str) -> tuple[Slip, ...]:
+    return tuple(slips(term, setting, place))
 
 
 def _followed(convention: Convention, terms: Terms, at: int | None = None) -> Terms:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from sympy import Expr, Function, S
@@ -44,6 +44,7 @@ class Setting:
         return self.layer.axes.get(base_of(node), ())
 
 
+@lru_cache(16)
 def setting_of(layer: Layer, key: Any) -> Setting:
     """Return the setting for the slips of the output `key`."""
     return Setting(layer, layer.short[key], layer.inputs, layer.indices(key))

@@ -20,7 +20,7 @@ from tests.layers.record import result
 
 jax.config.update("jax_enable_x64", True)
 pytestmark = [  # PyTorch warns of itself
-    pytest.mark.filterwarnings("ignore:.torch.jit.script.* is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.torch.jit.script.* is deprecated"),
     pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
 ]
 NAMES = ["rmsnorm", "layer norm", "softmax", "swiglu", "cross-entropy of each row", "linear"]

@@ -219,3 +219,12 @@ def test_what_cannot_be_checked_is_refused():
     for match, call in REFUSED.items():
         with pytest.raises(ValueError, match=match):
             call()
+
+
+def test_a_function_that_overwrites_its_arguments_changes_nothing_for_the_next_check():
+    for spoils in (overwriting, squaring_in_place):
+        before = check_backward(spoils)
+        before.inputs[1][...] = np.nan
+        assert not before.ok
+        assert check_backward(by_xhat).ok
+        assert str(check_backward(spoils)) == str(before)
