@@ -102,8 +102,7 @@ def named(expr: Expr, sizes: Mapping[str, Any], axes: list[Expr] | None = None) 
 
 def _names(expr: Expr) -> set[Expr]:
     """Return the free symbols and indices of `expr`, and the lengths that it declares."""
-    lengths = {s for end in declared(expr) for s in end.free_symbols}
-    every = lengths.union(nodes(expr))
+    every = declared(expr).union(nodes(expr))
     return {s for s in every if isinstance(s, Symbol | Idx) and not isinstance(s, Dummy)}
 
 

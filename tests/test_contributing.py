@@ -73,6 +73,13 @@ def test_each_path_is_there():
         assert any(place.exists() for place in places), f"CONTRIBUTING.md names {path}: it is gone"
 
 
+def test_each_path_of_a_session_is_there():
+    texts = [(ROOT / name).read_text("utf-8") for name in ("pyproject.toml", "noxfile.py")]
+    paths = {path for text in texts for path in re.findall(r'"(tests/[\w/.]+)"', text)}
+    assert len(paths) > 20
+    assert not [path for path in paths if not (ROOT / path).exists()]
+
+
 def test_the_graphs_are_those_of_the_imports():
     assert "  calculus --> " in TEXT
     assert redrawn(TEXT) == TEXT, "run python -m tests.graph"

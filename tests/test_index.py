@@ -129,6 +129,12 @@ def test_an_index_that_escapes_is_refused(door, monkeypatch):
     assert "would depend on p, which is not in what was given" in refusal(call)
 
 
+def test_the_length_that_an_index_declares_may_come_out():
+    first = Idx("i", n)  # from 0 to n - 1
+    pulled = vjp(x[first] ** 2, x[first + 1], ybar[first])
+    assert pulled == Piecewise((2 * x[first + 1] * ybar[first + 1], n >= first + 2), (0, True))
+
+
 def test_nothing_of_the_inner_form_is_left():
     for result in (
         differentiate(likelihood(), x[i]),

@@ -39,7 +39,7 @@ def lower(
     ends = {s for e in every for _, *pair in limits_of(e) for end in pair for s in end.free_symbols}
     shapes = {s for n in elements for size in n.base.shape or () for s in size.free_symbols}
     lengths = {s for s in ends | shapes if not isinstance(s, Idx)} - {*arguments}
-    reader = Reader(names, lengths, rows=all(len(n.indices) < 2 for n in elements))
+    reader = Reader(names, lengths, leading=all(len(n.indices) < 2 for n in elements))
     reader.numbers = {k: _number(k, t) for k, t in arguments.items() if isinstance(k, Symbol)}
 
     scopes = {key: _scope(key, expr, reader) for key, expr in outputs.items()}
@@ -50,7 +50,7 @@ def lower(
         for place, index in enumerate(getattr(key, "indices", ())):
             reader.groups.join((key.base, place), scope[index])
             reader.ranks[key.base] = len(key.indices)
-        front = (ROWS,) if reader.rows and _has_rows(read) else ()
+        front = (ROWS,) if reader.leading and _has_rows(read) else ()
         if isinstance(key, Symbol):
             axes = front
             reader.numbers[key] = element(names[key], axes)
@@ -80,7 +80,7 @@ def lower(
         if isinstance(key, str):
             free = ordered(key, free, expr, reader, [*arguments])
         expr, axes = _named(expr, free, known)
-        front = (ROWS,) if ROWS in axes_of(expr) or (reader.rows and axes) else ()
+        front = (ROWS,) if ROWS in axes_of(expr) or (reader.leading and axes) else ()
         result.outputs.append((label_of(key), front + axes, expr))
     for key, text in arguments.items():
         base = base_of(key)
@@ -152,7 +152,7 @@ def _named(expr: Expr, free: Sequence[Expr], known: KnownAxes) -> tuple[Expr, Ax
 
 def _axes_of_base(base: Expr, reader: Reader, known: KnownAxes) -> Axes:
     rank = reader.ranks.get(base, 0)
-    axes: list[Symbol] = [ROWS] if reader.rows and rank else []
+    axes: list[Symbol] = [ROWS] if reader.leading and rank else []
     for at in range(rank):
         axes.append(another(known.name((base, at)), axes))
     return tuple(axes)

@@ -69,7 +69,7 @@ def ordered(
 
 def find_batch(result: Lowered, reader: Reader) -> None:
     """Find the index that only stands before one other: it is any number of leading axes."""
-    if reader.rows:
+    if reader.leading:
         result.batch = ROWS
         return
     arrays = [(text, axes) for text, axes, _, _ in result.parameters]

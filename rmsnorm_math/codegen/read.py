@@ -35,11 +35,11 @@ ROWS = Symbol("rows", integer=True)
 class Reader:
     """Reads expressions over the arrays in `names` and the `numbers`, which are symbols.
 
-    With `rows`, arrays that are written with one index have any number of axes before it.
+    With `leading`, arrays that are written with one index have any number of axes before it.
     """
 
-    def __init__(self, names: Mapping[Expr, str], lengths: Iterable[Expr], rows: bool) -> None:
-        self.names, self.lengths, self.rows = names, {*lengths}, rows
+    def __init__(self, names: Mapping[Expr, str], lengths: Iterable[Expr], leading: bool) -> None:
+        self.names, self.lengths, self.leading = names, {*lengths}, leading
         self.numbers: dict[Expr, Expr] = {}
         self.groups = Groups()
         self.limits: dict[Dummy, tuple[Expr, Expr]] = {}
@@ -115,19 +115,19 @@ class Reader:
             if node.base.shape:
                 self.shapes[place] = node.base.shape[at]
         self.ranks[node.base] = len(axes)
-        front = (ROWS,) if self.rows and len(axes) == 1 else ()
+        front = (ROWS,) if self.leading and len(axes) == 1 else ()
         value: Expr = IndexedBase(self.names.get(node.base, "_"))[(*front, *axes)]
         for axis, label in chosen:
             value = Total(KroneckerDelta(axis, label) * value, axis)
         return value
 
     def _sum(self, node: Sum, scope: Mapping[Expr, Dummy]) -> Expr:
-        *inner, (index, lower, upper) = node.limits
+        *inner, (index, first, last) = node.limits
         dummy = self.dummy(index.name)
-        for end in (lower.xreplace({Max(1, s): s for s in scope}), upper):  # no other length
+        for end in (first.xreplace({Max(1, s): s for s in scope}), last):  # no other length
             if end in scope:
                 self.groups.join(dummy, scope[end])
-        self.limits[dummy] = (self.read(lower, scope), self.read(upper, scope))
+        self.limits[dummy] = self.read(first, scope), self.read(last, scope)
         body = node.func(node.function, *inner) if inner else node.function
         return Total(self.read(body, {**scope, index: dummy}), dummy)
 

@@ -106,11 +106,11 @@ def free_symbols(*exprs: Basic) -> set[Expr]:
 
 
 def declared(*exprs: Basic) -> set[Expr]:
-    """Return what the indices and the bases in `exprs` declare of ranges and lengths."""
+    """Return the symbols in what the indices and bases of `exprs` declare of ranges and lengths."""
     found: set[Expr] = set()
     for node in (node for expr in exprs for node in nodes(expr)):
         if isinstance(node, Idx) and node.lower is not None:
-            found |= {node.lower, node.upper}
+            found |= free_symbols(node.lower, node.upper)
         if isinstance(node, IndexedBase) and node.shape:
-            found |= set(node.shape)
+            found |= free_symbols(*node.shape)
     return found
