@@ -10,14 +10,7 @@ from typing import ClassVar
 from sympy import Basic, Indexed, Symbol
 
 from rmsnorm_math.codegen.lines import valued
-from rmsnorm_math.codegen.nodes import (
-    Axes,
-    Contraction,
-    Position,
-    Reduction,
-    axes_of,
-    in_order,
-)
+from rmsnorm_math.codegen.nodes import Axes, Contraction, Position, Reduction, axes_of, in_order
 from rmsnorm_math.codegen.record import Program
 from rmsnorm_math.errors import Refused
 
@@ -39,6 +32,7 @@ class Layouts:
     imports: ClassVar[tuple[str, ...]] = ("import numpy as np",)
     options: ClassVar[str] = "axis={}, keepdims=True"
     over: ClassVar[str] = "axis={}"
+    real_kind: ClassVar[str] = "{1}.result_type({0}, 0.0)"  # that of an array, or a real one
     words: ClassVar[dict[str, str]] = {}  # what is not called sum, mean or max
 
     def __init__(self, program: Program) -> None:
@@ -188,7 +182,9 @@ class Layouts:
 
     def kind(self) -> str:
         """Return the arguments' type, or a real one of whole numbers."""
-        return f"{self.module}.result_type({self.like()}, 0.0)"
+        name = self.like()
+        form = "{}.dtype" if name in self.program.real else self.real_kind
+        return form.format(name, self.module)
 
     def like(self) -> str:
         """Return the name of an argument that is an array."""

@@ -11,6 +11,14 @@ from rmsnorm_math.codegen.files import CASTS
 from rmsnorm_math.codegen.record import Program
 
 
+def widened(layer: Derived, arguments: Mapping[Expr, str], forward: Program) -> set[str]:
+    """Return the arrays that the functions of a file get as floats of at least 32 bits."""
+    arrays = [text for key, text in arguments.items() if isinstance(key, IndexedBase)]
+    smooth = [a for a in layer.differentiated if a in arrays]
+    cotangent = layer.cotangent.values() if forward.results[0].axes else ()  # a number: any type
+    return {*smooth, layer.label, *(f"{a}_dot" for a in smooth), *cotangent}
+
+
 def filled(
     layer: Derived,
     arguments: Mapping[Expr, str],
@@ -34,8 +42,7 @@ def filled(
     numbers = [a for a in every if a not in tensors]
     fixed = [a for a in every if a not in chosen]
     held = [a for a in fixed if a in tensors]
-    wide = {*smooth, label, *(dots[a] for a in smooth)}
-    wide |= {dy} if forward.results[0].axes else set()  # a number takes any type
+    wide = widened(layer, arguments, forward)
     cast = CASTS[framework]
     axis = backward.parameters[0].axes[:1]  # the rows'
 

@@ -82,6 +82,8 @@ class Program:
         What a reader must be told, a sentence each.
     sizes
         ``{axis: symbol of its length}``, for all axes whose length a sum shows.
+    real
+        The parameters that a caller has made sure are no whole numbers.
     """
 
     parameters: tuple[Parameter, ...]
@@ -93,3 +95,4 @@ class Program:
     formulas: tuple[tuple[Key, Expr], ...]
     notes: tuple[str, ...]
     sizes: Mapping[Symbol, Symbol]
+    real: frozenset[str] = frozenset()

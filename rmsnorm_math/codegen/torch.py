@@ -26,6 +26,7 @@ class Torch(Spelling):
     }
     options = "dim={}, keepdim=True"
     over = "dim={}"
+    real_kind: ClassVar[str] = "({}[:0]/1).dtype"  # torch.compile cannot trace result_type
     words: ClassVar[dict[str, str]] = {"max": "amax"}
 
     def _max(self, node: Basic, want: Layout) -> Text:

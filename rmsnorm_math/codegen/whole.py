@@ -14,7 +14,7 @@ from rmsnorm_math.codegen.derived import Derived, derive
 from rmsnorm_math.codegen.files import FILES
 from rmsnorm_math.codegen.names import is_name, refuse_taken
 from rmsnorm_math.codegen.passes import passes, trimmed
-from rmsnorm_math.codegen.places import filled
+from rmsnorm_math.codegen.places import filled, widened
 from rmsnorm_math.codegen.program import program
 from rmsnorm_math.codegen.record import Program
 from rmsnorm_math.codegen.stages import rows_of
@@ -109,8 +109,10 @@ def layer_source(
         "backward": backward,
         "tangent": tangent_of(layer, arguments, where or {}, with_output=framework == "jax"),
     }
+    real = frozenset(widened(layer, arguments, forward))
     spellings = {}
-    for word, recorded in defined.items():
+    for word, unknown in defined.items():
+        recorded = replace(unknown, real=real)
         if blocks and (word == "forward" or (word == "tangent") == (framework == "jax")):
             spellings[word], lines = body_in_blocks(
                 SPELLINGS[framework], recorded, rows_of(recorded, layer.label)

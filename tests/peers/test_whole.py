@@ -110,7 +110,7 @@ def test_torch_func(name: str, transform: str) -> None:
 
 
 @pytest.mark.parametrize("blocks", [False, True])
-@pytest.mark.parametrize("name", ["rmsnorm", "softmax"])
+@pytest.mark.parametrize("name", ["rmsnorm", "softmax", "cross-entropy of each row"])
 def test_torch_compiles(name: str, blocks: bool) -> None:
     ours, theirs, inputs = both(name, blocks)
     inputs = tuple(v.clone().requires_grad_() for v in inputs)
