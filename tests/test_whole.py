@@ -13,7 +13,7 @@ from rmsnorm_math import layer_norm, layer_source, rms, rmsnorm
 from rmsnorm_math.codegen import Framework
 from rmsnorm_math.notation import b, epsilon, gamma, i, k, m, n, x
 from tests.layers.everything import TABLE
-from tests.layers.record import result
+from tests.layers.record import file_of
 from tests.layers.test_numpy import differences
 
 NAMES = {x: "x", gamma: "gamma", epsilon: "eps"}
@@ -35,14 +35,7 @@ def parameters(text: str, name: str) -> list[str]:
 
 @functools.cache
 def printed(name: str, blocks: bool = False) -> str:
-    layer = TABLE[name]
-    keys = [getattr(key, "base", key) for key in [*layer.inputs, *layer.constants]]
-    return layer_source(
-        {result("y", layer.out): layer.y},
-        {key: str(key) for key in keys},
-        wrt=keys[: len(layer.inputs)],
-        blocks=blocks,
-    )
+    return file_of(name, "numpy", blocks)
 
 
 ALL = ["rmsnorm", "layer norm", "softmax", "swiglu", "cross-entropy of each row", "linear"]
@@ -201,6 +194,17 @@ def test_the_caller_chooses_what_is_kept() -> None:
     ):
         text = layer_source({"y": rmsnorm(b)}, NAMES, WHERE, name="f", kept=kept)
         assert parameters(text, "f_backward") == want
+
+
+def test_a_kept_sum_of_exponentials_is_taken_as_it_was_kept() -> None:
+    total, value = IndexedBase("total"), RNG.normal(size=(2, 3, 5))
+    where = {total[b]: Sum(exp(x[b, k]), (k, 1, n))}  # in the file it is over the largest
+    text = layer_source({"y": log(where[total[b]])}, {x: "x"}, where, kept=[total])
+    file, dy = run(text), RNG.normal(size=(2, 3))
+    _, kept = file["layer"](value)
+    power = np.exp(value)
+    want = dy[..., None] * power / power.sum(-1, keepdims=True)
+    np.testing.assert_allclose(file["layer_backward"](dy, value, kept), want, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

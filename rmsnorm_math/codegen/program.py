@@ -116,7 +116,7 @@ def _needed(where: Mapping[Expr, Expr], exprs: Mapping[Key, Expr]) -> dict[Expr,
 
 
 def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
-    definitions, outputs_, made = shifted(
+    definitions, outputs_, made, scaled = shifted(
         [(name, axes, stable(expr)) for name, axes, expr in lowered.definitions],
         [(name, axes, stable(expr)) for name, axes, expr in lowered.outputs],
         lowered.sort,
@@ -158,6 +158,7 @@ def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
         formulas=tuple(outputs.items()),
         notes=tuple(lowered.notes),
         sizes=lowered.sizes,
+        scaled=scaled,
     )
 
 

@@ -84,6 +84,8 @@ class Program:
         ``{axis: symbol of its length}``, for all axes whose length a sum shows.
     real
         The parameters that a caller has made sure are no whole numbers.
+    scaled
+        The definitions whose arrays are their values over an exponential, so as not to overflow.
     """
 
     parameters: tuple[Parameter, ...]
@@ -96,3 +98,4 @@ class Program:
     notes: tuple[str, ...]
     sizes: Mapping[Symbol, Symbol]
     real: frozenset[str] = frozenset()
+    scaled: frozenset[str] = frozenset()

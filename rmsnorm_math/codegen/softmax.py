@@ -27,8 +27,11 @@ from rmsnorm_math.codegen.patterns import Pattern, divided, factors_of, patterns
 
 def shifted(
     definitions: list[Line], outputs: list[Line], sort: Callable[..., Axes], taken: set[str]
-) -> tuple[list[Line], list[Line], list[Line]]:
-    """Return the lines with the largest exponents off, and the lines that are made for it."""
+) -> tuple[list[Line], list[Line], list[Line], frozenset[str]]:
+    """Return the lines with the largest exponents off, and the lines that are made for it.
+
+    Some definitions are divided by powers of exp(m) for good: their names are returned last.
+    """
     definitions, outputs = (
         [(name, axes, _masked(expr)) for name, axes, expr in lines]
         for lines in (definitions, outputs)
@@ -36,7 +39,7 @@ def shifted(
     lines = definitions + outputs
     patterns = patterns_of(lines, {name for name, _, _ in definitions}, sort)
     if not patterns:
-        return definitions, outputs, []
+        return definitions, outputs, [], frozenset()
     for pattern in patterns:
         pattern.called(taken)
     scales: dict[str, tuple[Axes, Expr]] = {}
@@ -54,7 +57,7 @@ def shifted(
         (name, axes, power), *others = pattern.lines()
         inner = [p for p in patterns if p is not pattern]
         made += [(name, axes, _unscaled(_shift(power, inner, scales), inner)), *others]
-    return done[: len(definitions)], done[len(definitions) :], made
+    return done[: len(definitions)], done[len(definitions) :], made, frozenset(scales)
 
 
 def _masked(node: Basic) -> Basic:

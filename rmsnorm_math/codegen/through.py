@@ -68,7 +68,7 @@ def through(
         return None
     found = program(outputs, given, longer(layer, where), layer.alike)
     for line in found.statements:
-        if line.name == layer.label:
+        if line.name == layer.label and line.name not in found.scaled:
             results = (Result(layer.label, layer.label, line.axes), *found.results)
             return replace(found, results=results)
     return None

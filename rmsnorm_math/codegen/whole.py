@@ -175,7 +175,7 @@ def _alone(
     """
     names = {str(base_of(key)): key for key in where}
     values = [p.name for p in backward.parameters if p.name not in given.values()]
-    if not values or not all(name in names for name in values):
+    if not values or not all(name in names and name not in backward.scaled for name in values):
         return backward
     kept = [names[name] for name in values]
     rows = layer.element.args[1:-1][:1]  # the first index, where another one follows

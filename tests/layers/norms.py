@@ -235,6 +235,13 @@ NORMS = {
         lambda xp, v, t: softmax(xp, v / t),
         rows | {tau: 0.7},
     ),
+    "softmax with a sink": Layer(
+        exp(x[b, i]) / (exp(tau) + Sum(exp(x[b, k]), (k, 1, n))),
+        (b, i),
+        lambda xp, v, t: xp.exp(v - t) / (1 + xp.exp(v - t).sum(-1, keepdims=True)),
+        rows,
+        {tau: 0.7},
+    ),
     "softmax with a bias and a mask": Layer(
         exp(x[b, i] + beta[i]) * z[b, i] / Sum(exp(x[b, k] + beta[k]) * z[b, k], (k, 1, n)),
         (b, i),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sympy import Expr, Idx, Indexed, IndexedBase, Symbol, symbols
 
-from rmsnorm_math import function, vjp
+from rmsnorm_math import function, layer_source, vjp
 from rmsnorm_math.notation import b, i, j, m, n, ybar
 
 # An index and the axis that it runs over: rows, columns, outputs, hidden units, channels, steps.
@@ -82,6 +82,22 @@ def printed(name: str, framework: Any) -> Callable[..., Any]:
     from tests.layers.everything import TABLE
 
     return function(outputs_of(name), TABLE[name].arguments(), framework=framework)
+
+
+def file_of(name: str, framework: Any, blocks: bool = False, called: str = "layer") -> str:
+    """Return the printed file of a layer, differentiated by its inputs."""
+    from tests.layers.everything import TABLE
+
+    layer = TABLE[name]
+    keys = [getattr(key, "base", key) for key in [*layer.inputs, *layer.constants]]
+    return layer_source(
+        {result("y", layer.out): layer.y},
+        {key: str(key) for key in keys},
+        framework=framework,
+        name=called,
+        wrt=keys[: len(layer.inputs)],
+        blocks=blocks,
+    )
 
 
 def sizes(*indices: Idx) -> tuple[int, ...]:

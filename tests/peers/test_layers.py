@@ -1,6 +1,7 @@
 """What is derived and printed, against PyTorch's and JAX's own autodiff of a forward by hand."""
 
 from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812 (as everybody calls it)
 
 from tests.layers.everything import TABLE
-from tests.layers.record import Layer, printed
+from tests.layers.record import Layer, file_of, printed
 
 jax.config.update("jax_enable_x64", True)
 KINDS = {"float64": np.float64, "float32": np.float32}
@@ -25,22 +26,26 @@ def arrays(layer: Layer, kind: str) -> list[Any]:
     return [v if np.ndim(v) else float(v) for v in reals]
 
 
-def by_torch(layer: Layer) -> list[Any]:
+def by_torch(layer: Layer, forward: Callable[..., Any] | None = None) -> list[Any]:
+    """Return the output and the gradients, of a forward by hand if there is no other."""
+    forward = forward or partial(layer.forward, torch)
     dy, *given = (torch.tensor(v) if np.ndim(v) else v for v in arrays(layer, "float64"))
     inputs = [torch.as_tensor(v, dtype=torch.float64) for v in given[: len(layer.inputs)]]
     for v in inputs:
         v.requires_grad_()
-    y = layer.forward(torch, *inputs, *given[len(inputs) :])
+    y = forward(*inputs, *given[len(inputs) :])
     return [y.detach(), *torch.autograd.grad(y, inputs, torch.as_tensor(dy, dtype=y.dtype))]
 
 
-def by_jax(layer: Layer) -> list[Any]:
+def by_jax(layer: Layer, forward: Callable[..., Any] | None = None) -> list[Any]:
+    """Return the output and the gradients, of a forward by hand if there is no other."""
+    forward = forward or partial(layer.forward, jnp)
     dy, *given = (jnp.asarray(v) if np.ndim(v) else v for v in arrays(layer, "float64"))
     inputs, constants = given[: len(layer.inputs)], given[len(layer.inputs) :]
 
     @jax.jit
     def run(dy: Any, *inputs: Any) -> Any:
-        y, back = jax.vjp(lambda *inputs: layer.forward(jnp, *inputs, *constants), *inputs)
+        y, back = jax.vjp(lambda *inputs: forward(*inputs, *constants), *inputs)
         return y, *back(dy)
 
     return list(run(jnp.asarray(dy), *map(jnp.asarray, inputs)))
@@ -55,27 +60,38 @@ def compare(got: Any, want: list[Any], kind: str) -> None:
         assert np.max(np.abs(a - e)) <= ROUNDING[kind] * max(1, np.max(np.abs(e)))
 
 
-def check_torch(name: str) -> None:
-    layer = TABLE[name]
-    function, want = printed(name, "torch"), by_torch(layer)
-    for kind in KINDS:
-        given = [torch.tensor(v) if np.ndim(v) else v for v in arrays(layer, kind)]
-        compare(function(*given), want, kind)
+BY: dict[str, Callable[..., list[Any]]] = {"torch": by_torch, "jax": by_jax}
 
 
-def check_jax(name: str) -> None:
-    layer = TABLE[name]
-    function, want = jax.jit(printed(name, "jax")), by_jax(layer)
-    for kind in KINDS:
-        given = [jnp.asarray(v) if np.ndim(v) else v for v in arrays(layer, kind)]
-        compare(function(*given), want, kind)
+@cache
+def wanted(name: str, framework: str) -> list[Any]:
+    return BY[framework](TABLE[name])
 
 
-# One layer after the other: what is printed for both is read once.
-@pytest.mark.parametrize("check", [check_torch, check_jax], ids=["torch", "jax"])
+def arrays_of(framework: str, layer: Layer, kind: str) -> list[Any]:
+    array = {"torch": torch.tensor, "jax": jnp.asarray}[framework]
+    return [array(v) if np.ndim(v) else v for v in arrays(layer, kind)]
+
+
+# One layer after the other: what is derived and read for one framework serves the other.
+@pytest.mark.parametrize("framework", BY)
 @pytest.mark.parametrize("name", TABLE)
-def test_printed(name: str, check: Callable[[str], None]) -> None:
-    check(name)
+def test_printed(name: str, framework: str) -> None:
+    function = printed(name, framework)
+    function = jax.jit(function) if framework == "jax" else function
+    for kind in KINDS:
+        compare(function(*arrays_of(framework, TABLE[name], kind)), wanted(name, framework), kind)
+
+
+UNCLEAR = "layer norm without a batch index"  # which of its arrays the rows share
+
+
+@pytest.mark.parametrize("framework", BY)
+@pytest.mark.parametrize("name", [name for name in TABLE if name != UNCLEAR])
+def test_the_printed_file(name: str, framework: str) -> None:
+    file: dict[str, Any] = {}
+    exec(file_of(name, framework), file)
+    compare(BY[framework](TABLE[name], file["layer"]), wanted(name, framework), "float64")
 
 
 # What PyTorch calls by these names, of the arguments in the table's order.

@@ -14,9 +14,8 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 from torch.overrides import TorchFunctionMode
 
-from rmsnorm_math import layer_source
 from tests.layers.everything import TABLE
-from tests.layers.record import result
+from tests.layers.record import file_of
 
 jax.config.update("jax_enable_x64", True)
 pytestmark = [  # PyTorch warns of itself
@@ -30,18 +29,8 @@ BLOCKS = ["softmax", "batch norm", "causal attention"]
 
 @functools.cache
 def printed(name: str, framework: Any, blocks: bool = False) -> Any:
-    layer = TABLE[name]
-    keys = [getattr(key, "base", key) for key in [*layer.inputs, *layer.constants]]
-    text = layer_source(
-        {result("y", layer.out): layer.y},
-        {key: str(key) for key in keys},
-        framework=framework,
-        name="f",
-        wrt=keys[: len(layer.inputs)],
-        blocks=blocks,
-    )
     namespace: dict[str, Any] = {}
-    exec(text, namespace)
+    exec(file_of(name, framework, blocks, "f"), namespace)
     namespace["BLOCK"] = 1  # a row at a time
     return namespace["f"]
 
