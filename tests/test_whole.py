@@ -1,5 +1,6 @@
 """A whole layer's file for NumPy: right, and keeping what it says; PyTorch's and JAX's in peers."""
 
+import ast
 import functools
 import tracemalloc
 from itertools import product
@@ -21,6 +22,7 @@ c, p = Idx("c"), Idx("p")
 R, XHAT, G = map(IndexedBase, ("r", "xhat", "G"))
 WHERE = {R[b]: rms(b), XHAT[b, i]: x[b, i] / R[b]}
 RNG = np.random.default_rng(3)
+DEF, STORE, LOAD = ast.FunctionDef, ast.Store, ast.Load
 
 
 def run(text: str) -> dict[str, Any]:
@@ -184,6 +186,17 @@ def test_what_is_kept_needs_least_memory() -> None:
         known = {"dy", "x", "gamma", "y", "W"}
         own = parameters(printed(name), "layer_backward")
         assert [p if p in known else "one a row" for p in own] == want, name
+
+
+@pytest.mark.parametrize("framework", ["numpy", "torch", "jax"])
+@pytest.mark.parametrize("name", ["rmsnorm", "batch norm", "gumbel softmax", "soft clusters"])
+def test_nothing_is_computed_for_nothing(name: str, framework: str) -> None:
+    functions = [f for f in ast.walk(ast.parse(file_of(name, framework))) if isinstance(f, DEF)]
+    for names in ([v for v in ast.walk(f) if isinstance(v, ast.Name)] for f in functions):
+        stored, loaded = (
+            {v.id for v in names if isinstance(v.ctx, kind)} for kind in (STORE, LOAD)
+        )
+        assert stored - loaded <= {"_"}
 
 
 def test_the_caller_chooses_what_is_kept() -> None:

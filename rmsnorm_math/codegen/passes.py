@@ -136,6 +136,16 @@ def _measured(
     return found
 
 
+def first_alone(recorded: Program) -> Program:
+    """Return a program with the first of its results, and the lines that it needs."""
+    wanted, lines = {recorded.results[0].name}, list[Statement]()
+    for line in reversed(recorded.statements):
+        if line.name in wanted:
+            wanted |= {*names_in(line.expr)}
+            lines.insert(0, line)
+    return _part(recorded, [*recorded.parameters], lines, [recorded.results[0]])
+
+
 def trimmed(recorded: Program) -> Program:
     """Return a program with the first of its parameters, and those that it needs."""
     used = {name for s in recorded.statements for name in names_in(s.expr)}

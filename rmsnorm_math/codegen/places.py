@@ -130,7 +130,8 @@ def filled(
         texts["run_tangent"] = f"{', '.join(moves)} = {tangent}"
         texts["typed_tangent"] = several([output_dot, *("None" for _ in kept)])
         texts["again"] = line(2, "if torch.is_grad_enabled():  # to go on from here", kept)
-        texts["again"] += line(3, f"{', '.join([label, *kept])} = {call('_forward', every)}", kept)
+        first = label if label in given else "_"
+        texts["again"] += line(3, f"{', '.join([first, *kept])} = {call('_forward', every)}", kept)
         texts["refuse_gradients"] = line(
             2, f"if any(ctx.needs_input_grad[k] for k in {places}):", fixed
         ) + line(3, complaint, fixed)
