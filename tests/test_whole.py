@@ -159,7 +159,7 @@ def test_sums_along_rows_are_kept_for_a_later_loop() -> None:
     files[1]["BLOCK"] = 1
     x_ = RNG.normal(size=(7, 5))
     ys = [y[0] if isinstance(y := file["f"](x_), tuple) else y for file in files]
-    np.testing.assert_allclose(*ys, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(ys[0], ys[1], rtol=1e-12, atol=1e-12)
 
 
 def test_half_precision_is_summed_in_single() -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 from myst_nb.core.execute import create_client
 from myst_nb.core.loggers import DocutilsDocLogger
 from myst_nb.core.read import create_nb_reader
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 
 class Silent(DocutilsDocLogger):
@@ -25,6 +27,12 @@ class Silent(DocutilsDocLogger):
 
     def log(self, *args, **options):
         pass
+
+
+@event.listens_for(Engine, "connect")
+def wait_for_others(connection, record):  # noqa: ARG001
+    """Wait for a minute, not for five seconds, while another process writes to the cache."""
+    connection.execute("PRAGMA busy_timeout = 60000")
 
 
 def execute(path, text, env):
