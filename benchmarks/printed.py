@@ -349,7 +349,7 @@ def main() -> None:
             },
         )
         return
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # XLA's threads count where they wait
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # XLA's threads count where they wait
     torch.set_num_threads(1)
     rounds = 3 if arguments.quick else ROUNDS
     load = os.getloadavg()[0]
