@@ -12,11 +12,10 @@ from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 
+from jupyter_cache.cache.main import JupyterCacheBase
 from myst_nb.core.execute import create_client
 from myst_nb.core.loggers import DocutilsDocLogger
 from myst_nb.core.read import create_nb_reader
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 
 class Silent(DocutilsDocLogger):
@@ -29,10 +28,8 @@ class Silent(DocutilsDocLogger):
         pass
 
 
-@event.listens_for(Engine, "connect")
-def wait_for_others(connection, record):  # noqa: ARG001
-    """Wait for a minute, not for five seconds, while another process writes to the cache."""
-    connection.execute("PRAGMA busy_timeout = 60000")
+def keep_all(cache):
+    """Delete nothing: jupyter-cache takes a page that another process caches meanwhile for old."""
 
 
 def execute(path, text, env):
@@ -88,6 +85,7 @@ def end(app, env):  # noqa: ARG001
 
 
 def setup(app):
+    JupyterCacheBase.truncate_caches = keep_all
     app.connect("env-before-read-docs", begin, priority=900)  # after the kernels' process
     app.connect("source-read", wait)
     app.connect("env-updated", end)
