@@ -42,8 +42,9 @@ def ${name}(${arguments}):
 
 ${formulas}
     """
-${as_tensors}    rule = _${rule} if torch.compiler.is_compiling() else _${rule}InEagerMode
-    return rule.apply(${arguments})[0]
+${as_tensors}    if torch.compiler.is_compiling():
+        return _${rule}.apply(${arguments})[0]
+    return _${rule}InEagerMode.apply(${arguments})[0]
 
 
 class _${rule}(torch.autograd.Function):

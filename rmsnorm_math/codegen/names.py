@@ -41,17 +41,21 @@ def refuse_names(given: Iterable[Any]) -> None:
 
 def refuse_taken(text: str, name: str, arguments: Iterable[str] = ()) -> None:
     """Raise if a file in Python has something else by the name of its function or an argument."""
-    own = _top_level(text)
+    tree, given = ast.parse(text), {*arguments}
+    own = _top_level(tree)
     own.remove(name)
-    for given in (name, *arguments):
-        if given in own:
-            raise Refused(f"the file has a {given} of its own: call what you name so otherwise.")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            own += _beside(node, given)
+    for taken in (name, *sorted(given)):
+        if taken in own:
+            raise Refused(f"the file has a {taken} of its own: call what you name so otherwise.")
 
 
-def _top_level(text: str) -> list[str]:
-    """Return the names that a file in Python gives: of modules, constants, classes, functions."""
+def _top_level(tree: ast.Module) -> list[str]:
+    """Return the names that a file gives: of modules, constants, classes, functions."""
     found = []
-    for node in ast.parse(text).body:
+    for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.append(node.name)
         elif isinstance(node, ast.Import | ast.ImportFrom):
@@ -59,6 +63,27 @@ def _top_level(text: str) -> list[str]:
         elif isinstance(node, ast.Assign):
             found += [target.id for target in node.targets if isinstance(target, ast.Name)]
     return found
+
+
+def _beside(function: ast.FunctionDef, arguments: set[str]) -> list[str]:
+    """Return what a function that gets or unpacks the arguments of a layer uses beside them."""
+    parameters = [parameter.arg for parameter in function.args.args]
+    parts = [*ast.walk(function)]
+    unpacked = {
+        target.id
+        for part in parts
+        if isinstance(part, ast.Assign)
+        for several in part.targets
+        if isinstance(several, ast.Tuple)
+        for target in several.elts
+        if isinstance(target, ast.Name)
+    }
+    if not arguments & {*parameters, *unpacked}:
+        return []
+    called = [part.func for part in parts if isinstance(part, ast.Call)]
+    words = [word.id for word in called if isinstance(word, ast.Name)]
+    own = parameters if arguments & unpacked else []
+    return [*own, *(word for word in words if word not in parameters)]
 
 
 def identifier(text: str, otherwise: str) -> str:

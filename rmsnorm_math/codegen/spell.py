@@ -97,12 +97,10 @@ class Spelling(Arithmetic):
             return self.typed(f"({self.text(pieces[0][1], want)[0]})"), TIGHT
         spell = self.one_of if numbers else self.text
         text = spell(last, want)[0]
-        typed = not numbers or "as_tensor(" in text
         for value, condition in reversed(pieces):
-            choice, one = self.text(condition, want)[0], spell(value, want)[0]
-            text = f"{self.module}.where({choice}, {one}, {text})"
-            typed = typed or "as_tensor(" in one
-        return text if typed else self.typed(text), TIGHT
+            choice = self.text(condition, want)[0]
+            text = f"{self.module}.where({choice}, {spell(value, want)[0]}, {text})"
+        return self.typed(text) if numbers else text, TIGHT
 
     def one_of(self, value: Expr, want: Layout) -> Text:
         """Return a number that is chosen among others."""

@@ -84,7 +84,7 @@ def asked_for(
         )
 
 
-@lru_cache(512, typed=True)  # the designed cases of two layers or so, a few megabytes
+@lru_cache(512, typed=True)  # the designed cases of two layers or so: some 30 MB
 def _asked(
     dtype: str, factor: float, make: Callable[..., Case], *arguments: Any
 ) -> tuple[Trial, dict[str, bool]] | None:

@@ -13,6 +13,7 @@ from rmsnorm_math import Refused, function, layer_source, source
 from rmsnorm_math.codegen import FUNCTIONS
 from rmsnorm_math.notation import b, epsilon, gamma, i, k, n, x
 
+SHIFTED = {"y": x[b, i] * gamma[i] + epsilon}
 CODE = '__import__("sys").modules.setdefault("caught", 1)'
 EVIL = [
     f'"""+str({CODE})+"""',
@@ -97,6 +98,22 @@ def test_nothing_is_called_as_what_its_file_has(name, framework):
             layer_source(y, {x: argument}, framework=framework, name=function_name, blocks=True)
     with pytest.raises(Refused, match="the file has a np of its own"):
         source({"y": x[i]}, {x: "x"}, name="np")
+
+
+@pytest.mark.parametrize(
+    ("framework", "name"),
+    [("torch", word) for word in ("ctx", "inputs", "output", "any")]
+    + [("jax", word) for word in ("primals", "tangents", "all", "isinstance")],
+)
+def test_no_argument_is_called_as_what_its_functions_use(framework, name):
+    with pytest.raises(Refused, match=f"the file has a {name} of its own"):
+        layer_source(SHIFTED, {x: "x", gamma: name, epsilon: "eps"}, framework=framework, wrt=[x])
+
+
+@pytest.mark.parametrize("framework", ["numpy", "torch", "jax"])
+def test_other_words_are_names(framework):
+    for name in ("rule", "f", "a", "rows", "mean", "list"):
+        layer_source(SHIFTED, {x: "x", gamma: name, epsilon: "eps"}, framework=framework, wrt=[x])
 
 
 def test_a_letter_of_latex_is_a_name():

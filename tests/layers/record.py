@@ -112,24 +112,23 @@ def between(low: float, high: float, *indices: Idx) -> Any:
     return RNG.uniform(low, high, sizes(*indices))
 
 
-def erf_of(xp: Any, v: Any) -> Any:
+def special(xp: Any, v: Any, name: str, jax_name: str) -> Any:
+    """Return a function's value, which no two frameworks have at the same place."""
     if xp is np:
-        return np.vectorize(math.erf)(v)
+        return np.vectorize(getattr(math, name))(v)
     if xp.__name__ == "torch":
-        return xp.erf(v)
-    from jax.scipy.special import erf
+        return getattr(xp, name)(v)
+    import jax.scipy.special
 
-    return erf(v)
+    return getattr(jax.scipy.special, jax_name)(v)
+
+
+def erf_of(xp: Any, v: Any) -> Any:
+    return special(xp, v, "erf", "erf")
 
 
 def log_gamma(xp: Any, v: Any) -> Any:
-    if xp is np:
-        return np.vectorize(math.lgamma)(v)
-    if xp.__name__ == "torch":
-        return xp.lgamma(v)
-    from jax.scipy.special import gammaln
-
-    return gammaln(v)
+    return special(xp, v, "lgamma", "gammaln")
 
 
 def sigmoid(xp: Any, v: Any) -> Any:
