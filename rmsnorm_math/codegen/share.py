@@ -81,6 +81,7 @@ def _again(lines: list[Line]) -> Expr | None:
 
     def count(node: Basic) -> None:
         node = _bare(node)
+        node = node.base if isinstance(node, Pow) and node.exp == -1 else node
         seen[node] += 1
         if seen[node] == 1 and not isinstance(node, Indexed | Position):
             for arg in node.args:

@@ -22,7 +22,8 @@ from rmsnorm_math.codegen.nodes import (
     rename,
     replaced,
 )
-from rmsnorm_math.codegen.patterns import Pattern, divided, factors_of, patterns_of
+from rmsnorm_math.codegen.patterns import Pattern, divided, patterns_of
+from rmsnorm_math.codegen.powers import beside, factors_of, masked
 
 
 def shifted(
@@ -33,7 +34,7 @@ def shifted(
     Some definitions are divided by powers of exp(m) for good: their names are returned last.
     """
     definitions, outputs = (
-        [(name, axes, _masked(expr)) for name, axes, expr in lines]
+        [(name, axes, masked(expr)) for name, axes, expr in lines]
         for lines in (definitions, outputs)
     )
     lines = definitions + outputs
@@ -53,48 +54,12 @@ def shifted(
             value /= factor
         done.append((name, axes, _unscaled(value, patterns)))
     made = []
-    for pattern in sorted(patterns, key=lambda p: int(p.exponent.count_ops())):  # inner first
-        (name, axes, power), *others = pattern.lines()
-        inner = [p for p in patterns if p is not pattern]
-        made += [(name, axes, _unscaled(_shift(power, inner, scales), inner)), *others]
+    for pattern in sorted(patterns, key=Pattern.depth):  # inner first
+        inner = [p for p in patterns if p.scale != pattern.scale]
+        for name, axes, power in pattern.powers():
+            made.append((name, axes, _unscaled(_shift(power, inner, scales), inner)))
+        made += pattern.lines()
     return done[: len(definitions)], done[len(definitions) :], made, frozenset(scales)
-
-
-def _masked(node: Basic) -> Basic:
-    """Write the exponentials in a choice between something and 0 before it, beside a mask."""
-    if isinstance(node, Indexed | Position):
-        return node
-    node = _one_power(rebuilt(node, map(_masked, node.args)))
-    if isinstance(node, Piecewise) and node.args[1:] == ((S.Zero, S.true),):
-        value, condition = node.args[0]
-        powers = [f for f in Mul.make_args(value) if isinstance(f, exp)]
-        if powers and value.has(Total) and any(is_reciprocal(f) for f in Mul.make_args(value)):
-            mask = Piecewise((1, condition), (0, True))  # what is divided by stays guarded
-            return Piecewise((value * mask, condition), (0, True), evaluate=False)
-        if powers:
-            rest = Mul(*(f for f in Mul.make_args(value) if f not in powers))
-            choices = [Piecewise((v, condition), (0, True)) for v in {rest, S.One}]
-            return Mul(*powers, *choices)
-    return node
-
-
-def _one_power(node: Basic) -> Basic:
-    """Write exp(u + v) for exp(u)*exp(v), where u has the axes of v: they are large together."""
-    powers = [f for f in node.args if isinstance(f, exp)] if isinstance(node, Mul) else []
-    for total in node.args if powers else ():
-        factors = Mul.make_args(total.body) if isinstance(total, Total) else ()
-        axes = {frozenset(axes_of(f)) for f in factors if isinstance(f, exp)}
-        inside = [p for p in powers if axes_of(p) and any(axes_of(p) < own for own in axes)]
-        if inside:  # a factor before a sum of exponentials
-            body = _one_power(Mul(total.body, *inside))
-            rest = Mul(*(f for f in node.args if f not in (*inside, total)))
-            return _one_power(rest * Total(body, *total.over))
-    widest = max((axes_of(power) for power in powers), key=len, default=set())
-    powers = [power for power in powers if axes_of(power) <= widest]
-    if len(powers) < 2:
-        return node
-    rest = Mul(*(f for f in node.args if f not in powers))
-    return rest * exp(Add(*(power.exp for power in powers)))
 
 
 def _is_scale(factor: Expr, patterns: list[Pattern]) -> bool:
@@ -126,17 +91,39 @@ def _shift(node: Basic, patterns: list[Pattern], scales: dict[str, tuple[Axes, E
         if isinstance(node, log):
             return logarithm(walk(node.args[0]))
         node = rebuilt(node, map(walk, node.args))
+        if isinstance(node, Mul):
+            for power in node.args:
+                if isinstance(power, exp):
+                    node = divided_by(power.exp, node / power) or node
+            return node
         return common(node) if isinstance(node, Add) else node
+
+    def divided_by(exponent: Expr, rest: Expr) -> Expr | None:
+        """Return exp(exponent)*rest with exp(u - m), where `rest` is divided by exp(m)."""
+        factors = Mul.make_args(rest)
+        if power := beside(exponent, Mul(*filter(is_reciprocal, factors)), patterns):
+            return power * rest
+        for total in factors:
+            if isinstance(total, Total) and not axes_of(exponent) & {*total.over}:
+                inside = divided_by(exponent, total.body)
+                if inside is not None:
+                    return rest / total * _taken_out(inside, total.over)
+        return None
+
+    def scaled(term: Expr, scales: Expr) -> Expr:
+        """Write exp(u - m)*exp(m) for an exponential that is added to others."""
+        factors = Mul.make_args(term)
+        powers = {f: beside(f.exp, scales, patterns) for f in factors if isinstance(f, exp)}
+        return Mul(*(powers.get(f) or f for f in factors))
 
     def common(node: Add) -> Expr:
         """Take the factors exp(m) that all terms have before the sum: 1 is exp(-m)*exp(m)."""
+        scales = Mul(*node.args)
         number, rest = node.as_coeff_Add()
-        tops = [p for p in patterns if p.beside_number and number.is_positive]
-        for factor in Mul.make_args(rest):
-            for pattern in tops:
-                if array_name(factor) == pattern.scale:
-                    top = element(pattern.largest, getattr(factor, "indices", ()))
-                    return factor * (rest / factor + number * exp(-top))
+        one = beside(S.Zero, scales, patterns) if number.is_positive else None
+        node = number * (one or 1) + Add(*(scaled(term, scales) for term in Add.make_args(rest)))
+        if not isinstance(node, Add):
+            return node
         powers = [f for f in Mul.make_args(node.args[0]) if _is_scale(f, patterns)]
         kept = [f for f in powers if all(f in Mul.make_args(term) for term in node.args)]
         return Mul(*kept) * Add(*(term / Mul(*kept) for term in node.args)) if kept else node

@@ -27,6 +27,7 @@ shares = {t: (lambda v: v / v.sum(-1, keepdims=True))(between(0.1, 1, b, i))}
 e = x[b, i] - t[b, i]
 total = Sum(x[b, j], (j, 1, n))
 average = lambda v: Sum(v[b, k], (k, 1, n)) / n
+logit = lambda base, at: Sum(x[b, k] * base[at, k], (k, 1, n)) / tau
 mean = lambda v: Sum(v, (i, 1, n), (b, 1, m)) / (m * n)
 
 LIKELIHOODS = {
@@ -188,5 +189,20 @@ LIKELIHOODS = {
         lambda xp, w, a: xp.sqrt((w**2).sum(1)).sum() + a * abs(w).sum(),
         {W[o, i]: normal(o, i)},
         {lam: 0.1},
+    ),
+    "one among a bank": Layer(
+        log(exp(logit(z, b)) + Sum(exp(logit(W, o)), (o, 1, O))) - logit(z, b),
+        (b,),
+        lambda xp, v, w, e, bank: (
+            lambda one: xp.log(xp.exp(one) + xp.exp(v @ bank.T / e).sum(-1)) - one
+        )((v * w).sum(-1) / e),
+        rows | {z[b, i]: normal(b, i), tau: 0.5, W[o, i]: normal(o, i)},
+    ),
+    "a set among two": Layer(
+        log(Sum(exp(z[b, o]), (o, 1, O)))
+        - log(Sum(exp(z[b, q]), (q, 1, O)) + Sum(exp(x[b, k]), (k, 1, n))),
+        (b,),
+        lambda xp, v, w: -xp.log(1 + xp.exp(v).sum(-1) / xp.exp(w).sum(-1)),
+        rows | {z[b, o]: normal(b, o)},
     ),
 }

@@ -239,8 +239,13 @@ NORMS = {
         exp(x[b, i]) / (exp(tau) + Sum(exp(x[b, k]), (k, 1, n))),
         (b, i),
         lambda xp, v, t: xp.exp(v - t) / (1 + xp.exp(v - t).sum(-1, keepdims=True)),
-        rows,
-        {tau: 0.7},
+        rows | {tau: 0.7},
+    ),
+    "softmax with a sink for each channel": Layer(
+        exp(x[b, c, s]) / (exp(g[c]) + Sum(exp(x[b, c, u]), (u, 1, S))),
+        (b, c, s),
+        lambda xp, v, a: xp.exp(v) / (xp.exp(a)[:, None] + xp.exp(v).sum(-1, keepdims=True)),
+        plane | {g[c]: normal(c)},
     ),
     "softmax with a bias and a mask": Layer(
         exp(x[b, i] + beta[i]) * z[b, i] / Sum(exp(x[b, k] + beta[k]) * z[b, k], (k, 1, n)),

@@ -1,0 +1,78 @@
+"""Exponentials put together, where they are large together, and taken apart again."""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+from sympy import Add, Basic, Expr, Indexed, Mul, Piecewise, S, exp
+
+from rmsnorm_math.codegen.nodes import Position, Total, array_name, axes_of, is_reciprocal, rebuilt
+from rmsnorm_math.codegen.patterns import Pattern
+
+
+def masked(node: Basic) -> Basic:
+    """Write the exponentials in a choice between something and 0 before it, beside a mask."""
+    if isinstance(node, Indexed | Position):
+        return node
+    node = _one_power(rebuilt(node, map(masked, node.args)))
+    if isinstance(node, Piecewise) and node.args[1:] == ((S.Zero, S.true),):
+        value, condition = node.args[0]
+        powers = [f for f in Mul.make_args(value) if isinstance(f, exp)]
+        if powers and value.has(Total) and any(is_reciprocal(f) for f in Mul.make_args(value)):
+            mask = Piecewise((1, condition), (0, True))  # what is divided by stays guarded
+            return Piecewise((value * mask, condition), (0, True), evaluate=False)
+        if powers:
+            rest = Mul(*(f for f in Mul.make_args(value) if f not in powers))
+            choices = [Piecewise((v, condition), (0, True)) for v in {rest, S.One}]
+            return Mul(*powers, *choices)
+    return node
+
+
+def _one_power(node: Basic) -> Basic:
+    """Write exp(u + v) for exp(u)*exp(v), where u has the axes of v: they are large together."""
+    powers = [f for f in node.args if isinstance(f, exp)] if isinstance(node, Mul) else []
+    for total in node.args if powers else ():
+        factors = Mul.make_args(total.body) if isinstance(total, Total) else ()
+        axes = {frozenset(axes_of(f)) for f in factors if isinstance(f, exp)}
+        inside = [p for p in powers if axes_of(p) and any(axes_of(p) < own for own in axes)]
+        if inside:  # a factor before a sum of exponentials
+            body = _one_power(Mul(total.body, *inside))
+            rest = Mul(*(f for f in node.args if f not in (*inside, total)))
+            return _one_power(rest * Total(body, *total.over))
+    widest = max((axes_of(power) for power in powers), key=len, default=set())
+    powers = [power for power in powers if axes_of(power) <= widest]
+    if len(powers) < 2:
+        return node
+    rest = Mul(*(f for f in node.args if f not in powers))
+    return rest * exp(Add(*(power.exp for power in powers)))
+
+
+def factors_of(exponent: Expr, patterns: Sequence[Pattern]) -> Expr | None:
+    """Return exp(exponent) as powers of exp(u - m) and exp(m), if it is a product of these."""
+    for pattern in patterns:
+        for times in range(1, 5):
+            if (found := pattern.shifts(exponent / times)) is not None:
+                return (found[0] * found[1]) ** times
+    terms = Add.make_args(exponent.expand(deep=False))
+    for size in range(1, len(terms) if len(terms) < 7 else 0):
+        for chosen in combinations(terms, size):
+            part = Add(*chosen)
+            if any(pattern.shifts(part) for pattern in patterns):
+                first, rest = (factors_of(e, patterns) for e in (part, exponent - part))
+                if first is not None:
+                    rest = beside(exponent - part, first, patterns) if rest is None else rest
+                if first is not None and rest is not None:
+                    return first * rest
+    return None
+
+
+def beside(exponent: Expr, product: Expr, patterns: Sequence[Pattern]) -> Expr | None:
+    """Return exp(exponent) as exp(u - m)*exp(m), if a factor exp(m) is that of a sum beside it."""
+    for factor in Mul.make_args(product):
+        base = factor.as_base_exp()[0]
+        for pattern in patterns:
+            if array_name(base) == pattern.scale:
+                for times in range(1, 5):
+                    found = pattern.added(exponent / times, getattr(base, "indices", ()))
+                    if found is not None:
+                        return (found * base) ** times
+    return None
