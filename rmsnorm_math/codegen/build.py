@@ -25,6 +25,7 @@ def lower(
     arguments: Mapping[Expr, str],
     where: Mapping[Expr, Expr],
     whole: Mapping[Key, Expr],
+    rows: bool,
 ) -> Lowered:
     """Return the lines of `outputs` and of the definitions `where`, in terms of those before each.
 
@@ -39,7 +40,7 @@ def lower(
     ends = {s for e in every for _, *pair in limits_of(e) for end in pair for s in end.free_symbols}
     shapes = {s for n in elements for size in n.base.shape or () for s in size.free_symbols}
     lengths = {s for s in ends | shapes if not isinstance(s, Idx)} - {*arguments}
-    reader = Reader(names, lengths, leading=all(len(n.indices) < 2 for n in elements))
+    reader = Reader(names, lengths, leading=rows and all(len(n.indices) < 2 for n in elements))
     reader.numbers = {k: _number(k, t) for k, t in arguments.items() if isinstance(k, Symbol)}
 
     scopes = {key: _scope(key, expr, reader) for key, expr in outputs.items()}
@@ -181,6 +182,9 @@ def _measure(result: Lowered, known: KnownAxes, reader: Reader) -> None:
                 name = fresh(identifier(length.name, "n"), result.taken)
                 codes[length] = Symbol(name, integer=True, positive=True)
             result.sizes[known.names[group]] = codes[length]
+    spans = {known.names[g]: size for g, size in known.lengths.items() if g in known.names}
+    others = {axis: codes[n] for axis, n in spans.items() if n in codes and axis not in held}
+    result.sizes = others | result.sizes
     if lost := used - {*codes}:
         length = min(map(str, lost))
         raise Refused(

@@ -30,6 +30,7 @@ class Derived:
     dots: dict[Expr, str]  # the tangents
     alike: tuple[Expr, ...]  # each argument beside its tangent, the output beside its cotangent
     added: bool  # whether what one tangent adds has all axes, so that others need not
+    vectors: bool  # whether several arrays have one axis, and so no rows
 
 
 def derive(
@@ -48,7 +49,8 @@ def derive(
     chosen = list(elements) if wrt is None else list(wrt)
     if unknown := [w for w in chosen if w not in arguments]:
         raise Refused(f"{unknown[0]} is no argument: differentiate by {list(arguments)}.")
-    if len(elements) > 1 and max(len(e.indices) for e in elements.values()) < 2:
+    vectors = len(elements) > 1 and max(len(e.indices) for e in elements.values()) < 2
+    if vectors and out:
         raise Refused(
             f"which of {', '.join(arguments[e] for e in elements)} all rows share is not clear: "
             f"write what belongs to a row with its index, as in x[b, i] beside gamma[i], and all "
@@ -79,6 +81,7 @@ def derive(
         {base_of(tangents[w]): f"{arguments[w]}_dot" for w in by},
         (*(by[w] * tangents[w] for w in by), element(label, out) * cotangent),
         any({*out} <= {*free_indices(expr)} for expr in moved.values()),
+        vectors,
     )
 
 

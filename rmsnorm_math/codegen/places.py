@@ -58,11 +58,11 @@ def filled(
 
     def typed(names: Iterable[str], likes: Iterable[str], there: Iterable[str]) -> list[str]:
         there = [*there]
+        other = dy if dy in wide else next((a for a in smooth if a in there), None)
+        models = [a if a in there else other for a in likes]
         return [
-            cast.format(n, a if a in there else dy)
-            if a in smooth and n not in kept and (a in there or dy in wide)
-            else n
-            for n, a in zip(names, likes, strict=True)
+            cast.format(n, model) if model and a in smooth and n not in kept else n
+            for n, a, model in zip(names, likes, models, strict=True)
         ]
 
     def fetch(names: Iterable[str]) -> str:

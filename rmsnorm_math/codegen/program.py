@@ -53,35 +53,41 @@ def program(
     arguments: Mapping[Any, str],
     where: Mapping[Any, Expr] | None = None,
     alike: Iterable[Expr] = (),
+    rows: bool = True,
 ) -> Program:
     """Return what `source` prints, with the same arguments; it raises what that raises.
 
-    What indices in `alike` stand at are the same axes, which the outputs need not show.
+    What indices in `alike` stand at are the same axes, which the outputs need not show. Without
+    `rows`, arrays that are written with one index have that axis alone.
     """
     outputs = as_expressions(outputs, "the outputs", "{'dx': dx}")
     arguments = as_mapping(arguments, "the arguments", "{x: 'x'}")
     where = as_expressions({} if where is None else where, "the definitions", "{r: rms()}")
     _refuse(outputs, arguments, where)
     given = (tuple(mapping.items()) for mapping in (outputs, arguments, where))
-    return _program(*given, tuple(alike))
+    return _program(*given, tuple(alike), rows)
 
 
 @lru_cache(maxsize=16)  # the same program is asked for again, for another framework
 def _program(
-    outputs: Items, arguments: tuple[tuple[Expr, str], ...], where: Items, alike: tuple[Expr, ...]
+    outputs: Items,
+    arguments: tuple[tuple[Expr, str], ...],
+    where: Items,
+    alike: tuple[Expr, ...],
+    rows: bool,
 ) -> Program:
     definitions = dict(where)
     short = {key: abbreviate(expr, definitions) for key, expr in outputs}
     needed = _needed(definitions, short)
     shown = {f"alike {at}": expr for at, expr in enumerate(alike)}
     whole = {**dict(outputs), **definitions, **shown}
-    lowered = lower(short, dict(arguments), needed, whole)
+    lowered = lower(short, dict(arguments), needed, whole, rows)
     try:
         return _recorded(lowered, short)
     except Refused:  # rows on one axis may stand beside an array of columns by columns
         if lowered.batch in (None, ROWS):
             raise
-        lowered = lower(short, dict(arguments), needed, whole)
+        lowered = lower(short, dict(arguments), needed, whole, rows)
         lowered.batch = None
         return _recorded(lowered, short)
 

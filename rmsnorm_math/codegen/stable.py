@@ -21,7 +21,7 @@ from sympy import (
 )
 
 from rmsnorm_math.codegen.logistic import complement, log_of, product_of
-from rmsnorm_math.codegen.nodes import Position, rebuilt
+from rmsnorm_math.codegen.nodes import Position, Total, rebuilt
 
 
 def stable(node: Basic) -> Basic:
@@ -51,6 +51,9 @@ def _simple(node: Basic) -> Basic:
         return log_of(node.args[0])
     if isinstance(node, Add):
         return complement(node)
+    if isinstance(node, Total):
+        number, rest = node.body.as_coeff_Mul()
+        return number * Total(rest, *node.over)
     if isinstance(node, Pow) and node.exp.is_negative:
         return product_of(node)
     return node

@@ -20,7 +20,7 @@ def tangent_of(
     """Return what each argument's tangent adds to the output's; with that, it goes through it."""
     given = {**layer.dots, **arguments}
     outputs = layer.output | layer.tangent if with_output else layer.tangent
-    tangent = program(outputs, given, where, layer.alike)
+    tangent = program(outputs, given, where, layer.alike, not layer.vectors)
     other = through(layer, layer.tangent, given, where) if with_output else None
     if other is not None:
         tangent = min(tangent, other, key=lambda p: _cost(p, {*layer.dots.values()}))
@@ -66,7 +66,7 @@ def through(
     """Return the program of the output, and of `outputs` in terms of it, if they use it."""
     if not isinstance(layer.element, Indexed):
         return None
-    found = program(outputs, given, longer(layer, where), layer.alike)
+    found = program(outputs, given, longer(layer, where), layer.alike, not layer.vectors)
     for line in found.statements:
         if line.name == layer.label and line.name not in found.scaled:
             results = (Result(layer.label, layer.label, line.axes), *found.results)

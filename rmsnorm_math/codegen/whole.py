@@ -122,7 +122,7 @@ def layer_source(
             lines = body(spellings[word])
         given = ", ".join(parameter.name for parameter in recorded.parameters)
         if word == "forward" or (word == "tangent" and framework == "jax"):
-            lines = [*_checked(recorded, arguments.values()), *lines]
+            lines = [*_checked(layer, recorded, arguments.values()), *lines]
         text = indent("\n".join(lines), "    ")
         texts[word] = f"def _{word}({given}):\n{text}\n"
     needs = dict.fromkeys(["import math"] * blocks)
@@ -135,9 +135,10 @@ def layer_source(
     return wrapped(text)
 
 
-def _checked(recorded: Program, given: Iterable[str]) -> list[str]:
+def _checked(layer: Derived, recorded: Program, given: Iterable[str]) -> list[str]:
     """Return lines that refuse arrays with further axes, where no index stands for several."""
-    arrays = [p for p in recorded.parameters if len(p.axes) > 1 and p.name in given]
+    fewest = 1 if layer.vectors else 2
+    arrays = [p for p in recorded.parameters if len(p.axes) >= fewest and p.name in given]
     if recorded.batch is not None or not arrays:
         return []
     shapes = ", ".join(f"{p.name} ({', '.join(a.name for a in p.axes)})" for p in arrays)
@@ -151,7 +152,7 @@ def _passes(
     """Return the forward and the backward pass, through the output where that needs less."""
     label, cotangents = layer.label, layer.cotangent.values()
     given = {**layer.cotangent, **arguments}
-    joint = program({**layer.output, **layer.gradients}, given, where)
+    joint = program({**layer.output, **layer.gradients}, given, where, rows=not layer.vectors)
     choices = [(where, passes(joint, label, cotangents, kept))]
     if kept is None and (whole := through(layer, layer.gradients, given, where)) is not None:
         choices.append((longer(layer, where), passes(whole, label, cotangents)))
@@ -191,6 +192,6 @@ def _alone(
             rest[key] = abbreviate(expr, earlier)
         earlier[key] = expr
     try:
-        return trimmed(program(gradients, arguments, rest))
+        return trimmed(program(gradients, arguments, rest, rows=not layer.vectors))
     except Refused:  # a length that only the forward pass shows
         return backward
