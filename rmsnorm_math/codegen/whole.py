@@ -151,7 +151,7 @@ def _passes(
     """Return the forward and the backward pass, through the output where that needs less."""
     label, cotangents = layer.label, layer.cotangent.values()
     given = {**layer.cotangent, **arguments}
-    joint = program({**layer.output, **layer.gradients}, given, where)
+    joint = program({**layer.output, **layer.gradients}, given, where, layer.alike)
     choices = [(where, passes(joint, label, cotangents, kept))]
     if kept is None and (whole := through(layer, layer.gradients, given, where)) is not None:
         choices.append((longer(layer, where), passes(whole, label, cotangents)))
