@@ -9,6 +9,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from sympy import Dummy, Expr, Max, Min, S, Symbol
 
 from rmsnorm_math.codegen.names import fresh, identifier
+from rmsnorm_math.codegen.nodes import Position
 from rmsnorm_math.errors import Refused
 
 Limit = tuple[Expr, Expr]
@@ -72,9 +73,10 @@ class KnownAxes:
                 found = [length for length in lengths if length.is_Symbol]
                 if len(found) == 1:
                     self._measure(groups.find(index), found[0], int(start), index.name)
-        for index, (_, upper) in limits.items():  # a length that nothing else gives a value
-            new = upper.is_Symbol and upper not in given | {*self.lengths.values()}
-            if new and groups.find(index) not in self.lengths:
+        for index, (first, upper) in limits.items():  # from a place on, or that nothing else gives
+            from_place = first.has(Position) and upper not in given
+            new = from_place or upper not in given | {*self.lengths.values()}
+            if upper.is_Symbol and new and groups.find(index) not in self.lengths:
                 self._measure(groups.find(index), upper, None, index.name)
         for place, length in shapes.items():
             if length.is_Symbol and length not in given:

@@ -1,10 +1,11 @@
 """From what the caller writes to lines over arrays with named axes, sums still inside them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from sympy import Basic, Expr, Idx, Indexed, Symbol
 
 from rmsnorm_math.codegen.axes import KnownAxes
+from rmsnorm_math.codegen.match import join_compared, join_lost
 from rmsnorm_math.codegen.names import fresh, identifier
 from rmsnorm_math.codegen.nodes import Axes, another, axes_of, element, family, parts
 from rmsnorm_math.codegen.order import Lowered, find_batch, find_order, ordered
@@ -55,7 +56,7 @@ def lower(
         if isinstance(key, Symbol):
             axes = front
             reader.numbers[key] = element(names[key], axes)
-        defined.append((names[base_of(key)], front, scope, read))
+        defined.append((key, names[base_of(key)], front, scope, read))
     read_outputs = {key: reader.read(expr, scopes[key]) for key, expr in outputs.items()}
     for key, scope in scopes.items():
         for place, index in enumerate(getattr(key, "indices", ())):
@@ -68,11 +69,14 @@ def lower(
     for key, expr in whole.items():
         scope = scopes.get(key) or _scope(key, expr, reader)
         reader.read(expr, {**_scope(None, expr, reader), **scope})
-    _join_lost(reader, arguments, scopes)
+    join_lost(reader, arguments, scopes)
+    shown = [(outputs[key], scope) for key, scope in scopes.items()]
+    for expr, scope in [*shown, *((where[key], scope) for key, _, _, scope, _ in defined)]:
+        join_compared(expr, scope, reader)
     given = {*arguments} | {*reader.numbers.values()}
     known = KnownAxes(reader.groups, reader.limits, reader.shapes, given, reader.order)
 
-    for name, front, scope, read in defined:
+    for _, name, front, scope, read in defined:
         expr, axes = _named(settle(read, reader, known), [*scope.values()], known)
         result.definitions.append((name, front + axes, expr))
     for key, read in read_outputs.items():
@@ -91,28 +95,6 @@ def lower(
     find_batch(result, reader)
     find_order(result)
     return result
-
-
-def _join_lost(
-    reader: Reader, arguments: Iterable[Expr], scopes: Mapping[Key, Mapping[Expr, Expr]]
-) -> None:
-    """Take a result's axis that no argument has for the one that its index runs over elsewhere.
-
-    Else it is the one that an index runs over that is compared with the same labels.
-    """
-    find = reader.groups.find
-    places = [(base_of(key), at) for key in arguments for at in range(9)]
-    held = {find(place) for place in places if place[1] < reader.ranks.get(place[0], 0)}
-    for scope in scopes.values():
-        for dummy in scope.values():
-            if find(dummy) not in held:
-                own = reader.labels.get(dummy, set())
-                named = {find(d) for d in reader.order if d.name == dummy.name} & held
-                chosen = {find(d) for d, seen in reader.labels.items() if seen & own} & held
-                for alike in (named & chosen, named, chosen):
-                    if len(alike) == 1:
-                        reader.groups.join(alike.pop(), dummy)
-                        break
 
 
 def _number(key: Symbol, text: str) -> Symbol:

@@ -1,6 +1,7 @@
 """Conditions on places: deltas that are left become choices, and what always holds goes."""
 
 from sympy import (
+    And,
     Basic,
     Dummy,
     Eq,
@@ -17,7 +18,7 @@ from sympy import (
 from sympy.core.relational import Relational
 
 from rmsnorm_math.codegen.axes import KnownAxes
-from rmsnorm_math.codegen.nodes import Position
+from rmsnorm_math.codegen.nodes import Position, axes_of
 
 
 def left_out(product: Expr, axes: KnownAxes) -> Expr:
@@ -65,7 +66,11 @@ def outside(expr: Expr) -> Expr:
     def out(choice: Piecewise) -> Expr:
         (value, condition), *others = choice.args
         if others == [(0, True)] and condition.has(Position):
-            return outside(value) * Piecewise((1, condition), (0, True))
+            apart: dict[frozenset[Basic], list[Basic]] = {}
+            for part in And.make_args(condition):
+                apart.setdefault(frozenset(axes_of(part)), []).append(part)
+            masks = (Piecewise((1, And(*together)), (0, True)) for together in apart.values())
+            return outside(value) * Mul(*masks)
         common: set[Expr] | None = None
         for value, _ in choice.args:
             deltas = {f for f in Mul.make_args(value) if isinstance(f, KroneckerDelta)}

@@ -13,7 +13,7 @@ from rmsnorm_math.gradients import jvp, vjp
 from rmsnorm_math.index.enter import enter
 from rmsnorm_math.index.ranges import span_of
 from rmsnorm_math.index.survey import survey
-from rmsnorm_math.index.walk import Ranges, base_of, free_indices
+from rmsnorm_math.index.walk import Ranges, base_of, free_indices, limits_of
 
 
 @dataclass(frozen=True)
@@ -145,9 +145,18 @@ def ranges_of(exprs: list[Expr], stated: Ranges) -> Ranges:
         if span := span_of(index, shown):
             ranges[index] = span
         elif not on_its_axes & {*shown.limits}:
+            alike = [ranges[s] for s in ranges if s in on_its_axes]
+            alike = alike if on_its_axes else _compared(index, exprs)
             length = S.One, Symbol(f"n_{index}", integer=True, positive=True)
-            ranges[index] = next((ranges[s] for s in ranges if s in on_its_axes), length)
+            ranges[index] = alike[0] if alike else length
     return ranges
+
+
+def _compared(index: Expr, exprs: list[Expr]) -> list[tuple[Expr, Expr]]:
+    """Return the ranges of the indices of sums that a condition compares an index with."""
+    beside = [r.free_symbols for e in exprs for r in e.atoms(Relational) if index in r.free_symbols]
+    limits = [limit for expr in exprs for limit in limits_of(expr)]
+    return [(lower, upper) for k, lower, upper in limits if any(k in seen for seen in beside)]
 
 
 def _valued(expr: Expr) -> list[Expr]:

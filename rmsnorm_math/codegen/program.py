@@ -132,9 +132,9 @@ def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
     for name, axes, expr in means(ordered(definitions + outputs_, made), lowered.sizes):
         own = axes_of(expr)
         hoister.add(name, axes if own == {*axes} else lowered.sort(own), expr)
-    for name, _, expr in hoister.lines:
+    for _, _, expr in hoister.lines:
         if hoister.excess([expr]) > 0:
-            raise Refused(_too_large(name, expr))
+            raise Refused(_too_large(expr))
     given = {name for name, _, _ in (*lowered.definitions, *lowered.outputs)}
     new = {name for name, _, _ in hoister.lines} - given
     lines = joined(hoister.lines, new, lowered.sort, lowered.taken)
@@ -168,10 +168,15 @@ def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
     )
 
 
-def _too_large(name: str, expr: Expr) -> str:
-    axes = max((axes_of(node) for node in expr.atoms(Expr) | {expr}), key=len)
-    text = ", ".join(sorted(axis.name for axis in axes))
+def _too_large(expr: Expr) -> str:
+    largest = max(
+        expr.atoms(Expr) | {expr}, key=lambda node: (len(axes_of(node)), -node.count_ops())
+    )
+    axes = sorted(axis.name for axis in axes_of(largest))
+    one = min((axis.name for axis in axes_of(expr)), default=axes[0])
     return (
-        f"{name} does not come apart into sums over one index each: it needs an array with the "
-        f"axes {text}, which is larger than what is passed and returned."
+        f"{largest} does not come apart into sums over one index each: it needs an array with the "
+        f"axes {', '.join(axes)}, which is larger than what is passed and returned. Print it for "
+        f"one {one}, with what stands at {one} as an argument without that index, and map the "
+        f"function over them, as jax.vmap and torch.func.vmap do."
     )

@@ -47,6 +47,7 @@ class Reader:
         self.shapes: dict[tuple[Expr, int], Expr] = {}
         self.order: list[Dummy] = []
         self.labels: dict[Dummy, set[Expr]] = {}  # the labels that an index is compared with
+        self.compared: list[set[Dummy]] = []  # indices that a condition compares
         self.steep: list[Expr] = []  # the delta functions that are taken for 0
         self.lenient = False  # whether what has no value is passed over
 
@@ -77,6 +78,8 @@ class Reader:
         if isinstance(node, DiracDelta):
             self.steep.append(node)
             return S.Zero
+        if isinstance(node, Relational):
+            self.compared.append({scope[s] for s in node.free_symbols if s in scope})
         plain = (
             isinstance(node, Add | Mul | Function | MinMaxBase | Relational | Boolean)
             or node.is_Pow
@@ -127,6 +130,8 @@ class Reader:
         for end in (first.xreplace({Max(1, s): s for s in scope}), last):  # no other length
             if end in scope:
                 self.groups.join(dummy, scope[end])
+        beside = {scope[s] for end in (first, last) for s in end.free_symbols if s in scope}
+        self.compared.append({dummy, *beside})
         self.limits[dummy] = self.read(first, scope), self.read(last, scope)
         body = node.func(node.function, *inner) if inner else node.function
         return Total(self.read(body, {**scope, index: dummy}), dummy)

@@ -75,7 +75,8 @@ def _shift(node: Basic, patterns: list[Pattern], scales: dict[str, tuple[Axes, E
         if isinstance(node, Indexed | Symbol):
             if array_name(node) in scales:
                 axes, factor = scales[array_name(node)]
-                return node * rename(factor, dict(zip(axes, node.indices, strict=True)))
+                names = zip(axes, getattr(node, "indices", ()), strict=True)
+                return node * rename(factor, dict(names))
             return node
         if isinstance(node, exp) and (product := factors_of(node.exp, patterns)) is not None:
             return product

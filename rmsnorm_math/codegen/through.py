@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sympy import Add, Expr, Indexed, IndexedBase, Mul, Sum, Symbol
+from sympy import Add, Expr, Indexed, IndexedBase, Mul, Sum, Symbol, exp
 
 from rmsnorm_math.codegen.derived import Derived
 from rmsnorm_math.codegen.lines import names_in
-from rmsnorm_math.codegen.nodes import axes_of
+from rmsnorm_math.codegen.nodes import axes_of, parts
 from rmsnorm_math.codegen.program import program
 from rmsnorm_math.codegen.record import Program, Result
 from rmsnorm_math.index.walk import free_indices
@@ -21,7 +21,7 @@ def tangent_of(
     given = {**layer.dots, **arguments}
     outputs = layer.output | layer.tangent if with_output else layer.tangent
     tangent = program(outputs, given, where, layer.alike, not layer.vectors)
-    other = through(layer, layer.tangent, given, where) if with_output else None
+    other = through(layer, layer.tangent, given, where, tangent) if with_output else None
     if other is not None:
         tangent = min(tangent, other, key=lambda p: _cost(p, {*layer.dots.values()}))
     if with_output:  # XLA computes a product anew where it is used, but holds what two need
@@ -62,16 +62,27 @@ def through(
     outputs: Mapping[Any, Expr],
     given: Mapping[Expr, str],
     where: Mapping[Expr, Expr],
+    plain: Program,
 ) -> Program | None:
-    """Return the program of the output, and of `outputs` in terms of it, if they use it."""
+    """Return the program of the output, and of `outputs` in terms of it, if they use it.
+
+    It is as stable as the `plain` one: beside an output that hides a logistic function stands an
+    exponential which that would have taken up.
+    """
     if not isinstance(layer.element, Indexed):
         return None
     found = program(outputs, given, longer(layer, where), layer.alike, not layer.vectors)
+    if _exponentials(found) > _exponentials(plain):
+        return None
     for line in found.statements:
         if line.name == layer.label and line.name not in found.scaled:
             results = (Result(layer.label, layer.label, line.axes), *found.results)
             return replace(found, results=results)
     return None
+
+
+def _exponentials(recorded: Program) -> int:
+    return sum(isinstance(part, exp) for s in recorded.statements for part in parts(s.expr))
 
 
 def longer(layer: Derived, where: Mapping[Expr, Expr]) -> dict[Expr, Expr]:

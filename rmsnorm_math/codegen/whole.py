@@ -152,9 +152,10 @@ def _passes(
     """Return the forward and the backward pass, through the output where that needs less."""
     label, cotangents = layer.label, layer.cotangent.values()
     given = {**layer.cotangent, **arguments}
-    joint = program({**layer.output, **layer.gradients}, given, where, rows=not layer.vectors)
+    outputs = {**layer.output, **layer.gradients}
+    joint = program(outputs, given, where, layer.alike, not layer.vectors)
     choices = [(where, passes(joint, label, cotangents, kept))]
-    if kept is None and (whole := through(layer, layer.gradients, given, where)) is not None:
+    if kept is None and (whole := through(layer, layer.gradients, given, where, joint)):
         choices.append((longer(layer, where), passes(whole, label, cotangents)))
 
     def cost(choice: tuple[Any, tuple[Program, Program]]) -> tuple[int, int]:

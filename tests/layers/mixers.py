@@ -134,6 +134,12 @@ MIXERS = {
         lambda xp, q, k, v: softmax(xp, q @ k.T / 6**0.5) @ v,
         {Q[b, o, h]: normal(b, o, h), K[s, h]: normal(s, h), V[s, c]: normal(s, c)},
     ),
+    "additive attention of one query": Layer(
+        attend(lambda at: Sum(w[h] * tanh(a[h] + K[at, h]), (h, 1, H))),
+        (c,),
+        lambda xp, k, v, z, q: softmax(xp, xp.tanh(q + k) @ z) @ v,
+        {K[s, h]: normal(s, h), V[s, c]: normal(s, c), w[h]: normal(h), a[h]: normal(h)},
+    ),
     "attention of a batch": Layer(
         Sum(exp(Sum(Q[b, o, h] * K[b, s, h], (h, 1, H))) * V[b, s, c], (s, 1, S))
         / Sum(exp(Sum(Q[b, o, l] * K[b, u, l], (l, 1, H))), (u, 1, S)),
