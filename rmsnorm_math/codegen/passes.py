@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from itertools import combinations
 
-from sympy import Symbol
+from sympy import IndexedBase, Symbol
 
 from rmsnorm_math.codegen.lines import names_in
 from rmsnorm_math.codegen.nodes import Contraction, Reduction, family
@@ -42,6 +42,8 @@ def passes(
     ValueError
         If a name in `kept` is none of the forward pass's.
     """
+    joint, other = _returned(joint, output)
+    kept = None if kept is None else [output if name == other else name for name in kept]
     parameters = {p.name: p for p in joint.parameters}
     lines = {s.name: s for s in joint.statements}
     uses = {name: {*names_in(s.expr)} & {*parameters, *lines} for name, s in lines.items()}
@@ -120,6 +122,24 @@ def passes(
             [r for r in joint.results if r.label != output],
         ),
     )
+
+
+def _returned(joint: Program, output: str) -> tuple[Program, str]:
+    """Return a program whose output is called so in its lines, and what it was called there."""
+    result = next(r for r in joint.results if r.label == output)
+    whole = any((s.name, s.axes) == (result.name, result.axes) for s in joint.statements)
+    if not whole or output in {p.name for p in (*joint.parameters, *joint.statements)}:
+        return joint, output
+    names = {IndexedBase(result.name): IndexedBase(output), Symbol(result.name): Symbol(output)}
+    called = {result.name: output}
+    lines = (
+        replace(s, name=called.get(s.name, s.name), expr=s.expr.xreplace(names))
+        for s in joint.statements
+    )
+    results = (replace(r, name=called.get(r.name, r.name)) for r in joint.results)
+    scaled = frozenset(called.get(name, name) for name in joint.scaled)
+    renamed = replace(joint, statements=tuple(lines), results=tuple(results), scaled=scaled)
+    return renamed, result.name
 
 
 def _measured(

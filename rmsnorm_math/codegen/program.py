@@ -39,7 +39,7 @@ from rmsnorm_math.codegen.read import ROWS
 from rmsnorm_math.codegen.record import Key, Parameter, Program, Result, Statement
 from rmsnorm_math.codegen.share import share
 from rmsnorm_math.codegen.softmax import shifted
-from rmsnorm_math.codegen.stable import stable
+from rmsnorm_math.codegen.stable import stable_lines
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.walk import base_of, depends, nodes
 from rmsnorm_math.inputs import as_expressions, as_mapping
@@ -122,12 +122,8 @@ def _needed(where: Mapping[Expr, Expr], exprs: Mapping[Key, Expr]) -> dict[Expr,
 
 
 def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
-    definitions, outputs_, made, scaled = shifted(
-        [(name, axes, stable(expr)) for name, axes, expr in lowered.definitions],
-        [(name, axes, stable(expr)) for name, axes, expr in lowered.outputs],
-        lowered.sort,
-        lowered.taken,
-    )
+    lines = stable_lines(lowered.definitions, lowered.outputs)
+    definitions, outputs_, made, scaled = shifted(*lines, lowered.sort, lowered.taken)
     hoister = Hoister(lowered)
     for name, axes, expr in means(ordered(definitions + outputs_, made), lowered.sizes):
         own = axes_of(expr)

@@ -20,8 +20,58 @@ from sympy import (
     log,
 )
 
+from rmsnorm_math.codegen.lines import names_in
 from rmsnorm_math.codegen.logistic import complement, log_of, product_of
-from rmsnorm_math.codegen.nodes import Position, Total, rebuilt
+from rmsnorm_math.codegen.nodes import (
+    Line,
+    Logistic,
+    Position,
+    Reduction,
+    Total,
+    parts,
+    rebuilt,
+)
+
+
+def stable_lines(definitions: list[Line], outputs: list[Line]) -> tuple[list[Line], list[Line]]:
+    """Return both in stable form, without the definitions that are no longer used.
+
+    A name is written out where it hides what takes an exponential up, as s does in exp(-x)*s with
+    s = 1/(1 + exp(-x)).
+    """
+    hidden: dict[str, Expr] = {}
+
+    def meant(expr: Basic) -> dict[Basic, Basic]:
+        names = {p for p in parts(expr) if isinstance(p, Indexed) and p.base.name in hidden}
+        return {
+            p: hidden[p.base.name].xreplace(dict(zip(own[p.base.name], p.indices, strict=True)))
+            for p in names
+        }
+
+    def count(expr: Basic) -> int:
+        return sum(isinstance(p, exp) for e in (expr, *meant(expr).values()) for p in parts(e))
+
+    def best(expr: Expr) -> Expr:
+        plain, names = stable(expr), meant(expr)
+        if not names or not count(plain):
+            return plain
+        whole = stable(expr.xreplace(names))
+        if count(whole) >= count(plain):
+            return plain
+        return whole.xreplace({e: p for p, e in names.items() if isinstance(e, Logistic)})
+
+    own = {name: axes for name, axes, _ in definitions}
+    lines = []
+    for name, axes, expr in definitions:
+        lines.append((name, axes, best(expr)))
+        full = stable(expr.xreplace(meant(expr)))
+        if axes and not any(isinstance(p, Reduction) for p in parts(full)):
+            hidden[name] = full
+    results = [(name, axes, best(expr)) for name, axes, expr in outputs]
+    for line in reversed([*lines]):
+        if not any(line[0] in names_in(expr) for _, _, expr in [*lines, *results]):
+            lines.remove(line)
+    return lines, results
 
 
 def stable(node: Basic) -> Basic:
@@ -38,6 +88,8 @@ def stable(node: Basic) -> Basic:
 def _inside(factor: Expr) -> Expr:
     """Return a factor with what it is made of in stable form: a power waits for its product."""
     if isinstance(factor, Pow) and not isinstance(factor, exp):
+        if isinstance(factor.base, exp):  # everything is real
+            return stable(exp(factor.base.exp * factor.exp))
         return Pow(stable(factor.base), stable(factor.exp))
     return stable(factor)
 

@@ -1,4 +1,4 @@
-"""Programs that go through a layer's output: its derivative in terms of what it returns."""
+"""Programs in terms of what the forward pass returns: the output, and what is kept."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,12 +6,15 @@ from typing import Any
 
 from sympy import Add, Expr, Indexed, IndexedBase, Mul, Sum, Symbol, exp
 
+from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.codegen.derived import Derived
 from rmsnorm_math.codegen.lines import names_in
 from rmsnorm_math.codegen.nodes import axes_of, parts
+from rmsnorm_math.codegen.passes import trimmed
 from rmsnorm_math.codegen.program import program
 from rmsnorm_math.codegen.record import Program, Result
-from rmsnorm_math.index.walk import free_indices
+from rmsnorm_math.errors import Refused
+from rmsnorm_math.index.walk import base_of, free_indices
 
 
 def tangent_of(
@@ -21,7 +24,7 @@ def tangent_of(
     given = {**layer.dots, **arguments}
     outputs = layer.output | layer.tangent if with_output else layer.tangent
     tangent = program(outputs, given, where, layer.alike, not layer.vectors)
-    other = through(layer, layer.tangent, given, where, tangent) if with_output else None
+    other = through(layer, layer.tangent, given, where) if with_output else None
     if other is not None:
         tangent = min(tangent, other, key=lambda p: _cost(p, {*layer.dots.values()}))
     if with_output:  # XLA computes a product anew where it is used, but holds what two need
@@ -62,23 +65,47 @@ def through(
     outputs: Mapping[Any, Expr],
     given: Mapping[Expr, str],
     where: Mapping[Expr, Expr],
-    plain: Program,
 ) -> Program | None:
-    """Return the program of the output, and of `outputs` in terms of it, if they use it.
-
-    It is as stable as the `plain` one: beside an output that hides a logistic function stands an
-    exponential which that would have taken up.
-    """
+    """Return the program of the output, and of `outputs` in terms of it, if they use it."""
     if not isinstance(layer.element, Indexed):
         return None
     found = program(outputs, given, longer(layer, where), layer.alike, not layer.vectors)
-    if _exponentials(found) > _exponentials(plain):
-        return None
     for line in found.statements:
         if line.name == layer.label and line.name not in found.scaled:
             results = (Result(layer.label, layer.label, line.axes), *found.results)
             return replace(found, results=results)
     return None
+
+
+def alone(
+    layer: Derived, given: dict[Expr, str], where: Mapping[Expr, Expr], backward: Program
+) -> Program:
+    """Return the backward pass printed on its own, which need not share lines with the forward.
+
+    What is kept must have a name for that; else it is returned as it is.
+    """
+    names = {str(base_of(key)): key for key in where}
+    values = [p.name for p in backward.parameters if p.name not in given.values()]
+    if not values or not all(name in names and name not in backward.scaled for name in values):
+        return backward
+    kept = [names[name] for name in values]
+    rows = layer.element.args[1:-1][:1]  # the first index, where another one follows
+    row = [key for key in kept if rows and getattr(key, "indices", ()) == rows]
+    arguments = given | {
+        key if key in row else base_of(key): name for key, name in zip(kept, values, strict=True)
+    }
+    gradients = {key: abbreviate(expr, where) for key, expr in layer.gradients.items()}
+    rest: dict[Expr, Expr] = {}
+    earlier: dict[Expr, Expr] = {}
+    for key, expr in where.items():
+        if key not in kept:
+            rest[key] = abbreviate(expr, earlier)
+        earlier[key] = expr
+    try:
+        own = trimmed(program(gradients, arguments, rest, rows=not layer.vectors))
+    except Refused:  # a length that only the forward pass shows
+        return backward
+    return min(own, backward, key=_exponentials)  # what is kept may hide a logistic function
 
 
 def _exponentials(recorded: Program) -> int:
@@ -88,13 +115,13 @@ def _exponentials(recorded: Program) -> int:
 def longer(layer: Derived, where: Mapping[Expr, Expr]) -> dict[Expr, Expr]:
     """Return the definitions, and names for the output and what it is divided by."""
     (y,) = layer.output.values()
-    return {**where, **_divisors(y), layer.element: y}
+    return {**where, **_divisors(y, where), layer.element: y}
 
 
-def _divisors(y: Expr) -> dict[Expr, Expr]:
-    """Return a name for each sum that `y` is divided by, as softmax is."""
+def _divisors(y: Expr, where: Mapping[Expr, Expr]) -> dict[Expr, Expr]:
+    """Return a name for each sum without one that `y` is divided by, as softmax is."""
     powers = [f for f in Mul.make_args(y) if f.is_Pow and f.exp == -1 and isinstance(f.base, Sum)]
-    sums = [power.base for power in powers]
+    sums = [power.base for power in powers if abbreviate(power.base, where) == power.base]
     names = [f"divisor_{at}" if at > 1 else "divisor" for at, _ in enumerate(sums, 1)]
     indices = [free_indices(total) for total in sums]
     return {

@@ -7,18 +7,17 @@ from typing import Any
 
 from sympy import Expr
 
-from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.codegen import SPELLINGS, Framework, body
 from rmsnorm_math.codegen.blocks import BY_ROWS, SIZE, body_in_blocks
 from rmsnorm_math.codegen.derived import Derived, derive
 from rmsnorm_math.codegen.files import FILES
 from rmsnorm_math.codegen.names import is_name, refuse_taken
-from rmsnorm_math.codegen.passes import first_alone, passes, trimmed
+from rmsnorm_math.codegen.passes import passes
 from rmsnorm_math.codegen.places import filled, widened
 from rmsnorm_math.codegen.program import program
 from rmsnorm_math.codegen.record import Program
 from rmsnorm_math.codegen.stages import rows_of
-from rmsnorm_math.codegen.through import longer, tangent_of, through
+from rmsnorm_math.codegen.through import alone, longer, tangent_of, through
 from rmsnorm_math.codegen.wrap import wrapped
 from rmsnorm_math.errors import Refused
 from rmsnorm_math.index.walk import base_of
@@ -102,7 +101,7 @@ def layer_source(
     names = None if kept is None else [arguments.get(k, str(base_of(k))) for k in kept]
     forward, backward = _passes(layer, arguments, where or {}, names)
     if framework == "jax":
-        forward = first_alone(forward)
+        forward = firstalone(forward)
     texts = filled(layer, arguments, framework, name, (forward, backward))
     defined = {
         "forward": forward,
@@ -155,7 +154,7 @@ def _passes(
     outputs = {**layer.output, **layer.gradients}
     joint = program(outputs, given, where, layer.alike, not layer.vectors)
     choices = [(where, passes(joint, label, cotangents, kept))]
-    if kept is None and (whole := through(layer, layer.gradients, given, where, joint)):
+    if kept is None and (whole := through(layer, layer.gradients, given, where)) is not None:
         choices.append((longer(layer, where), passes(whole, label, cotangents)))
 
     def cost(choice: tuple[Any, tuple[Program, Program]]) -> tuple[int, int]:
@@ -165,34 +164,4 @@ def _passes(
         return large, sum(len(recorded.statements) for recorded in choice[1])
 
     where, (forward, backward) = min(choices, key=cost)
-    return forward, _alone(layer, given, where, backward)
-
-
-def _alone(
-    layer: Derived, given: dict[Expr, str], where: Mapping[Expr, Expr], backward: Program
-) -> Program:
-    """Return the backward pass printed on its own, which need not share lines with the forward.
-
-    What is kept must have a name for that; else it is returned as it is.
-    """
-    names = {str(base_of(key)): key for key in where}
-    values = [p.name for p in backward.parameters if p.name not in given.values()]
-    if not values or not all(name in names and name not in backward.scaled for name in values):
-        return backward
-    kept = [names[name] for name in values]
-    rows = layer.element.args[1:-1][:1]  # the first index, where another one follows
-    row = [key for key in kept if rows and getattr(key, "indices", ()) == rows]
-    arguments = given | {
-        key if key in row else base_of(key): name for key, name in zip(kept, values, strict=True)
-    }
-    gradients = {key: abbreviate(expr, where) for key, expr in layer.gradients.items()}
-    rest: dict[Expr, Expr] = {}
-    earlier: dict[Expr, Expr] = {}
-    for key, expr in where.items():
-        if key not in kept:
-            rest[key] = abbreviate(expr, earlier)
-        earlier[key] = expr
-    try:
-        return trimmed(program(gradients, arguments, rest, rows=not layer.vectors))
-    except Refused:  # a length that only the forward pass shows
-        return backward
+    return forward, alone(layer, given, where, backward)
