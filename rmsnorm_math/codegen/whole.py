@@ -12,7 +12,7 @@ from rmsnorm_math.codegen.blocks import BY_ROWS, SIZE, body_in_blocks
 from rmsnorm_math.codegen.derived import Derived, derive
 from rmsnorm_math.codegen.files import FILES
 from rmsnorm_math.codegen.names import is_name, refuse_taken
-from rmsnorm_math.codegen.passes import passes
+from rmsnorm_math.codegen.passes import first_alone, passes
 from rmsnorm_math.codegen.places import filled, widened
 from rmsnorm_math.codegen.program import program
 from rmsnorm_math.codegen.record import Program
@@ -101,7 +101,7 @@ def layer_source(
     names = None if kept is None else [arguments.get(k, str(base_of(k))) for k in kept]
     forward, backward = _passes(layer, arguments, where or {}, names)
     if framework == "jax":
-        forward = firstalone(forward)
+        forward = first_alone(forward)
     texts = filled(layer, arguments, framework, name, (forward, backward))
     defined = {
         "forward": forward,
