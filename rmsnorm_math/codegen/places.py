@@ -8,15 +8,35 @@ from sympy import Expr, IndexedBase
 from rmsnorm_math.codegen.derived import Derived
 from rmsnorm_math.codegen.docstring import formula
 from rmsnorm_math.codegen.files import CASTS
+from rmsnorm_math.codegen.lines import valued
+from rmsnorm_math.codegen.nodes import Contraction, parts
 from rmsnorm_math.codegen.record import Program
 
 
-def widened(layer: Derived, arguments: Mapping[Expr, str], forward: Program) -> set[str]:
+def widened(
+    layer: Derived, arguments: Mapping[Expr, str], framework: str, passes: tuple[Program, Program]
+) -> set[str]:
     """Return the arrays that the functions of a file get as floats of at least 32 bits."""
+    forward, _ = passes
     arrays = [text for key, text in arguments.items() if isinstance(key, IndexedBase)]
     smooth = [a for a in layer.differentiated if a in arrays]
     cotangent = layer.cotangent.values() if forward.results[0].axes else ()  # a number: any type
-    return {*smooth, layer.label, *(f"{a}_dot" for a in smooth), *cotangent}
+    held = _multiplied(passes) & {*arrays} if framework == "torch" else ()  # it mixes no types
+    return {*smooth, layer.label, *(f"{a}_dot" for a in smooth), *cotangent, *held}
+
+
+def _multiplied(programs: Iterable[Program]) -> set[str]:
+    """Return what the factors of matrix products are made of."""
+    found: set[str] = set()
+    for recorded in programs:
+        lines = {s.name: s.expr for s in recorded.statements}
+        products = [p for e in lines.values() for p in parts(e) if isinstance(p, Contraction)]
+        todo = [factor for product in products for factor in product.factors]
+        while todo:
+            new = {*valued(todo.pop())} - found
+            found |= new
+            todo += [lines[name] for name in new if name in lines]
+    return found
 
 
 def filled(
@@ -42,7 +62,7 @@ def filled(
     numbers = [a for a in every if a not in tensors]
     fixed = [a for a in every if a not in chosen]
     held = [a for a in fixed if a in tensors]
-    wide = widened(layer, arguments, forward)
+    wide = widened(layer, arguments, framework, passes)
     cast = CASTS[framework]
     axis = backward.parameters[0].axes[:1]  # the rows'
 

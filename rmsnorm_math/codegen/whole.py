@@ -108,7 +108,7 @@ def layer_source(
         "backward": backward,
         "tangent": tangent_of(layer, arguments, where or {}, with_output=framework == "jax"),
     }
-    real = frozenset(widened(layer, arguments, forward))
+    real = frozenset(widened(layer, arguments, framework, (forward, backward)))
     spellings = {}
     for word, unknown in defined.items():
         recorded = replace(unknown, real=real)
