@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from sympy import Abs, Add, Expr, Heaviside, Max, Mul, Pow, S, cosh, exp, log, sinh, tanh
 
+from rmsnorm_math.codegen.labels import picked
 from rmsnorm_math.codegen.nodes import Logistic, Softplus, Total
 
 
@@ -41,6 +42,9 @@ def log_of(arg: Expr) -> Expr:
         return arg.exp
     if isinstance(arg, Logistic):
         return -Softplus(-arg.args[0])
+    if (found := picked(arg)) is not None:
+        delta, power = found
+        return Total(delta * power, *arg.over)
     if (two := _two_exponentials(arg)) is not None:
         c, a, b = two
         return a + log(c) + Softplus(b)

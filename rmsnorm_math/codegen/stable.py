@@ -20,6 +20,7 @@ from sympy import (
     log,
 )
 
+from rmsnorm_math.codegen.labels import at_label
 from rmsnorm_math.codegen.lines import names_in
 from rmsnorm_math.codegen.logistic import complement, log_of, product_of
 from rmsnorm_math.codegen.nodes import (
@@ -80,6 +81,8 @@ def stable(node: Basic) -> Basic:
         return node
     if isinstance(node, Mul):
         node = _guarded(node)
+    if isinstance(node, Mul):
+        node = at_label(node)
     if not isinstance(node, Mul):
         return _simple(rebuilt(node, map(stable, node.args)))
     return product_of(Mul(*map(_inside, node.args)))
