@@ -51,7 +51,7 @@ def log_of(arg: Expr) -> Expr:
     if isinstance(arg, cosh):
         size = Abs(arg.args[0])
         return size + Softplus(-2 * size) - log(2)
-    if isinstance(arg, Pow) and not arg.exp.is_even and _positive(arg.base):
+    if isinstance(arg, Pow) and not arg.exp.is_even and (_positive(arg.base) or picked(arg.base)):
         return arg.exp * log_of(arg.base)
     if isinstance(arg, Mul):
         known = [f for f in arg.args if _positive(f)]

@@ -122,8 +122,8 @@ def _needed(where: Mapping[Expr, Expr], exprs: Mapping[Key, Expr]) -> dict[Expr,
 
 
 def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
-    lines = stable_lines(lowered.definitions, lowered.outputs)
-    definitions, outputs_, made, scaled = shifted(*lines, lowered.sort, lowered.taken)
+    written = stable_lines(lowered.definitions, lowered.outputs)
+    definitions, outputs_, made, scaled = shifted(*written, lowered.sort, lowered.taken)
     hoister = Hoister(lowered)
     for name, axes, expr in means(ordered(definitions + outputs_, made), lowered.sizes):
         own = axes_of(expr)
