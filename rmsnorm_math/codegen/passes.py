@@ -128,7 +128,8 @@ def _returned(joint: Program, output: str) -> tuple[Program, str]:
     """Return a program whose output is called so in its lines, and what it was called there."""
     result = next(r for r in joint.results if r.label == output)
     whole = any((s.name, s.axes) == (result.name, result.axes) for s in joint.statements)
-    if not whole or output in {p.name for p in (*joint.parameters, *joint.statements)}:
+    arrays = [p.name for p in joint.parameters] + [s.name for s in joint.statements]
+    if not whole or output in arrays:
         return joint, output
     names = {IndexedBase(result.name): IndexedBase(output), Symbol(result.name): Symbol(output)}
     called = {result.name: output}
