@@ -1,8 +1,8 @@
 """Which exponentials are divided by their sum, or stand in a logarithm of it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-from sympy import Add, Basic, Expr, Max, Mul, Piecewise, S, Symbol, exp, log
+from sympy import Add, Basic, Expr, Max, Mul, Piecewise, S, exp, log
 
 from rmsnorm_math.codegen.names import fresh
 from rmsnorm_math.codegen.nodes import (
@@ -31,16 +31,14 @@ class Pattern:
         self.total, self.exponent, self.mask, self.over = total, exponent, mask, total.over
         self.axes = sort(axes_of(exponent))
         self.outer = sort((axes_of(exponent) | axes_of(mask)) - {*total.over})
-        self.beside: list[Expr] = []  # the exponents of what is added to the sum: 0 of a number
-        self.first = self  # whose largest is that of this, too, where their sums are added
-        self.others: list[Pattern] = []
-        self.largest = ""
+        self.joined = Joined(self)
+        self.alone = False  # whether the largest is its own, and not that of all that is joined
 
     def called(self, taken: set[str]) -> "Pattern":
         """Take names for the arrays."""
         self.shifted, self.power = fresh("e", taken), fresh("t", taken)
         self.all = fresh("e", taken) if self.mask != 1 else self.shifted
-        self.largest = fresh("largest", taken) if self.first is self else self.first.largest
+        self.largest = fresh("largest", taken) if self.alone else self.joined.largest
         self.scale = f"exp({self.largest})"
         return self
 
@@ -51,33 +49,14 @@ class Pattern:
             return power
         return Piecewise((power, self.mask.args[0].cond), (S.NegativeInfinity, True))
 
-    def depth(self) -> int:
-        """Return how much its exponents hold, or those that have one largest with them."""
-        return max(int(p.exponent.count_ops()) for p in (self.first, *self.first.others))
-
-    def powers(self) -> list[Line]:
-        """Return the lines of the exponents whose largest is taken here."""
-        together = [self, *self.others] if self.first is self else []
-        return [(p.power, p.axes, p.exponent) for p in together]
-
     def lines(self) -> list[Line]:
-        """Return the lines of the two arrays."""
-        lines: list[Line] = []
-        if self.first is self:
-            largest = [Largest(p.chosen(), *p.over) for p in (self, *self.others)]
-            lines.append((self.largest, self.outer, Max(*largest, *self.beside)))
+        """Return the lines of the arrays that are shifted."""
         top = element(self.largest, self.outer)
         axes = (*self.outer, *self.over)
+        lines = [(self.shifted, axes, exp(self.chosen() - top))]
         if self.mask != 1:
-            lines.append((self.all, axes, exp(element(self.power, self.axes) - top)))
-        return [*lines, (self.shifted, axes, exp(self.chosen() - top))]
-
-    def added(self, exponent: Expr, indices: Sequence[Expr]) -> Expr | None:
-        """Return exp(u - m) of an exponential that is added to the sum with these indices."""
-        names = dict(zip(self.outer, indices, strict=True))
-        if any(_plain(rename(u, names)) == _plain(exponent) for u in self.beside):
-            return exp(exponent - element(self.largest, tuple(indices)))
-        return None
+            lines = [(self.all, axes, exp(element(self.power, self.axes) - top)), *lines]
+        return lines
 
     def shifts(self, exponent: Expr, beside: Sequence[Expr] = ()) -> tuple[Expr, ...] | None:
         """Return exp(u - m) and the factor exp(m) of an exponential, if it is one of these.
@@ -101,6 +80,47 @@ class Pattern:
         return None
 
 
+class Joined:
+    """Sums of exponentials, exponentials and numbers that are added, and the largest exponent."""
+
+    def __init__(self, first: Pattern) -> None:
+        self.outer, self.members = first.outer, [first]
+        self.beside: list[Expr] = []  # the exponents of what is no sum: 0 of a number
+        self.largest = ""
+
+    def called(self, taken: set[str]) -> None:
+        """Take names for the arrays."""
+        self.largest = fresh("largest", taken)
+        self.scale = f"exp({self.largest})"
+        for pattern in self.members:
+            pattern.called(taken)
+
+    def depth(self) -> int:
+        """Return how much the exponents hold."""
+        return max(int(pattern.exponent.count_ops()) for pattern in self.members)
+
+    def lines(self) -> list[Line]:
+        """Return the lines of the largest exponents, and of what is shifted by them."""
+        lines: list[Line] = []
+        tops = []
+        for pattern in self.members:
+            top = Largest(pattern.chosen(), *pattern.over)
+            if pattern.alone:
+                lines.append((pattern.largest, pattern.outer, top))
+                top = element(pattern.largest, pattern.outer)
+            tops.append(top)
+        lines.append((self.largest, self.outer, Max(*tops, *self.beside)))
+        return lines + [line for pattern in self.members for line in pattern.lines()]
+
+    def shifts(self, exponent: Expr, indices: Sequence[Expr]) -> Expr | None:
+        """Return exp(u - m) of an exponent that is joined, where m has these indices."""
+        names = dict(zip(self.outer, indices, strict=True))
+        tops = [element(p.largest, self.outer) for p in self.members if p.alone]
+        if any(_plain(rename(u, names)) == _plain(exponent) for u in (*self.beside, *tops)):
+            return exp(exponent - element(self.largest, tuple(indices)))
+        return None
+
+
 def _plain(exponent: Expr) -> Basic:
     """Return an exponent multiplied out: x/tau + g/tau for (x + g)/tau."""
     return canonical(exponent.expand(deep=False))
@@ -117,17 +137,6 @@ def divided(lines: list[Line]) -> set[str]:
     return found
 
 
-def _beside(total: Total, sums: list[Add], outer: set[Symbol]) -> Iterator[Expr]:
-    """Yield the exponents of what is added to a sum of exponentials."""
-    for node in sums:
-        if any(total in Mul.make_args(term) for term in node.args):
-            for term in node.args:
-                if term.is_number and term.is_positive:
-                    yield S.Zero
-                powers = [f.exp for f in Mul.make_args(term) if isinstance(f, exp)]
-                yield from (power for power in powers if axes_of(power) <= outer)
-
-
 def patterns_of(
     lines: list[Line], definitions: set[str], sort: Callable[..., Axes]
 ) -> list[Pattern]:
@@ -140,7 +149,6 @@ def patterns_of(
                 sums += [p for p in parts(node.args[0]) if isinstance(p, Total)]
         if name in names and name in definitions:
             sums += [p for p in parts(expr) if isinstance(p, Total)]
-    every = [node for _, _, expr in lines for node in parts(expr) if isinstance(node, Add)]
     found: list[Pattern] = []
     for total in dict.fromkeys(sums):
         factors = Mul.make_args(total.body)
@@ -150,21 +158,36 @@ def patterns_of(
             mask = masks[0] if masks and masks[0].args[0].expr == 1 else S.One
             if not any(p.shifts(exponents[0]) for p in map(_trial, found)):
                 found.append(Pattern(total, exponents[0], mask, sort))
-                found[-1].beside = [*dict.fromkeys(_beside(total, every, {*found[-1].outer}))]
-    for node in every:
-        _join([p for p in found for term in node.args if p.total in Mul.make_args(term)])
+    _join(found, lines, names & definitions)
     return found
 
 
-def _join(patterns: list[Pattern]) -> None:
-    """Let exponents have one largest, where sums of their exponentials are added."""
-    for pattern in patterns[1:]:
-        first = patterns[0].first
-        alone = pattern.first is pattern and not pattern.others
-        if alone and first is not pattern and first.outer == pattern.outer:
-            pattern.first = first
-            first.others.append(pattern)
-            first.beside = [*dict.fromkeys([*first.beside, *pattern.beside])]
+def _join(patterns: list[Pattern], lines: list[Line], divisors: set[str]) -> None:
+    """Join what is added, and find which sums are divided by, or in a logarithm, alone as well."""
+    named = {element(name, axes): expr for name, axes, expr in lines if name in divisors}
+    nodes = [node for _, _, expr in lines for node in parts(expr)]
+    below = [node.args[0] for node in nodes if isinstance(node, log) or is_reciprocal(node)]
+    alone = {f for expr in (*below, *named.values()) for f in Mul.make_args(expr)}
+    for node in nodes:
+        if not isinstance(node, Add):
+            continue
+        factors = [[named.get(f, f) for f in Mul.make_args(term)] for term in node.args]
+        here = [p for p in patterns if any(p.total in own for own in factors)]
+        for pattern in here:
+            joined = here[0].joined
+            if pattern.outer != joined.outer:
+                continue
+            for member in pattern.joined.members if pattern.joined is not joined else ():
+                joined.members.append(member)
+                joined.beside += member.joined.beside
+                member.joined = joined
+            powers = [f.exp for own in factors for f in own if isinstance(f, exp)]
+            beside = [S.Zero] if node.args[0].is_number and node.args[0].is_positive else []
+            beside += [power for power in powers if axes_of(power) <= {*joined.outer}]
+            joined.beside = [*dict.fromkeys([*joined.beside, *beside])]
+    for pattern in patterns:
+        several = len(pattern.joined.members) + len(pattern.joined.beside) > 1
+        pattern.alone = several and pattern.total in alone
 
 
 def _trial(pattern: Pattern) -> Pattern:

@@ -5,7 +5,17 @@ from itertools import combinations
 
 from sympy import Add, Basic, Expr, Indexed, Mul, Piecewise, S, exp
 
-from rmsnorm_math.codegen.nodes import Position, Total, array_name, axes_of, is_reciprocal, rebuilt
+from rmsnorm_math.codegen.nodes import (
+    Position,
+    Total,
+    array_name,
+    axes_of,
+    element,
+    is_reciprocal,
+    rebuilt,
+    rename,
+    replaced,
+)
 from rmsnorm_math.codegen.patterns import Pattern
 
 
@@ -66,13 +76,54 @@ def factors_of(exponent: Expr, patterns: Sequence[Pattern]) -> Expr | None:
 
 
 def beside(exponent: Expr, product: Expr, patterns: Sequence[Pattern]) -> Expr | None:
-    """Return exp(exponent) as exp(u - m)*exp(m), if a factor exp(m) is that of a sum beside it."""
+    """Return exp(exponent) as exp(u - m)*exp(m), if a factor exp(m) is that of what is added."""
     for factor in Mul.make_args(product):
         base = factor.as_base_exp()[0]
-        for pattern in patterns:
-            if array_name(base) == pattern.scale:
+        for joined in dict.fromkeys(pattern.joined for pattern in patterns):
+            if array_name(base) == joined.scale:
                 for times in range(1, 5):
-                    found = pattern.added(exponent / times, getattr(base, "indices", ()))
+                    found = joined.shifts(exponent / times, getattr(base, "indices", ()))
                     if found is not None:
                         return (found * base) ** times
     return None
+
+
+def tops(patterns: list[Pattern]) -> dict[str, str]:
+    """Return the names of the largest exponents m, under those of the factors exp(m)."""
+    return {p.scale: p.largest for pattern in patterns for p in (pattern, pattern.joined)}
+
+
+def is_scale(factor: Expr, patterns: list[Pattern]) -> bool:
+    """Return whether a factor is exp(m), or a power of it."""
+    return array_name(factor.as_base_exp()[0]) in tops(patterns)
+
+
+def unscaled(node: Basic, patterns: list[Pattern]) -> Basic:
+    """Return `node` with what is left of the factors exp(m) as it is."""
+    largest = tops(patterns)
+
+    def value(part: Basic) -> Basic | None:
+        if top := largest.get(array_name(part)):
+            return exp(element(top, getattr(part, "indices", ())))
+        whole = isinstance(part, Mul) and any(is_scale(f, patterns) for f in part.args)
+        together = _together(part, patterns) if whole else part
+        if together == part:
+            return None
+        return rebuilt(together, (unscaled(arg, patterns) for arg in together.args))
+
+    return replaced(node, value)
+
+
+def _together(node: Mul, patterns: list[Pattern]) -> Expr:
+    """Write exp(u) for exp(u - m)*exp(m)."""
+    for pattern in patterns:
+        for factor in node.args:
+            base, power = factor.as_base_exp()
+            if array_name(base) != pattern.shifted:
+                continue
+            outer = base.indices[: len(pattern.outer)]
+            scale = element(pattern.scale, outer)
+            if power == 1 and scale in node.args:
+                names = dict(zip((*pattern.outer, *pattern.over), base.indices, strict=True))
+                return node / base / scale * exp(rename(pattern.exponent, names))
+    return node

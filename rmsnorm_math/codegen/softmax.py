@@ -20,10 +20,9 @@ from rmsnorm_math.codegen.nodes import (
     is_reciprocal,
     rebuilt,
     rename,
-    replaced,
 )
-from rmsnorm_math.codegen.patterns import Pattern, divided, patterns_of
-from rmsnorm_math.codegen.powers import beside, factors_of, masked
+from rmsnorm_math.codegen.patterns import Joined, Pattern, divided, patterns_of
+from rmsnorm_math.codegen.powers import beside, factors_of, is_scale, masked, tops, unscaled
 
 
 def shifted(
@@ -41,33 +40,32 @@ def shifted(
     patterns = patterns_of(lines, {name for name, _, _ in definitions}, sort)
     if not patterns:
         return definitions, outputs, [], frozenset()
-    for pattern in patterns:
-        pattern.called(taken)
+    every = list(dict.fromkeys(pattern.joined for pattern in patterns))
+    for joined in every:
+        joined.called(taken)
     scales: dict[str, tuple[Axes, Expr]] = {}
     names = divided(lines)
     done: list[Line] = []
     for name, axes, expr in lines:
         value = _shift(expr, patterns, scales)
-        factor = Mul(*(f for f in Mul.make_args(value) if _is_scale(f, patterns)))
+        factor = Mul(*(f for f in Mul.make_args(value) if is_scale(f, patterns)))
         if name in names and factor != 1:
             scales[name] = axes, factor
             value /= factor
-        done.append((name, axes, _unscaled(value, patterns)))
+        done.append((name, axes, unscaled(value, patterns)))
     made = []
-    for pattern in sorted(patterns, key=Pattern.depth):  # inner first
-        inner = [p for p in patterns if p.scale != pattern.scale]
-        for name, axes, power in pattern.powers():
-            made.append((name, axes, _unscaled(_shift(power, inner, scales), inner)))
-        made += pattern.lines()
+    for joined in sorted(every, key=Joined.depth):  # inner first
+        inner = [pattern for pattern in patterns if pattern not in joined.members]
+        for p in joined.members:
+            power = unscaled(_shift(p.exponent, inner, scales), inner)
+            made.append((p.power, p.axes, power))
+        made += joined.lines()
     return done[: len(definitions)], done[len(definitions) :], made, frozenset(scales)
-
-
-def _is_scale(factor: Expr, patterns: list[Pattern]) -> bool:
-    return array_name(factor.as_base_exp()[0]) in {pattern.scale for pattern in patterns}
 
 
 def _shift(node: Basic, patterns: list[Pattern], scales: dict[str, tuple[Axes, Expr]]) -> Basic:
     """Return `node` with each exponential of a pattern as exp(u - m)*exp(m)."""
+    largest = tops(patterns)
 
     def walk(node: Basic) -> Basic:
         if isinstance(node, Position):
@@ -94,10 +92,17 @@ def _shift(node: Basic, patterns: list[Pattern], scales: dict[str, tuple[Axes, E
         node = rebuilt(node, map(walk, node.args))
         if isinstance(node, Mul):
             for power in node.args:
-                if isinstance(power, exp):
-                    node = divided_by(power.exp, node / power) or node
+                if (exponent := exponent_of(power)) is not None:
+                    node = divided_by(exponent, node / power) or node
             return node
         return common(node) if isinstance(node, Add) else node
+
+    def exponent_of(factor: Expr) -> Expr | None:
+        """Return u of exp(u), and m of a factor exp(m)."""
+        base, power = factor.as_base_exp()
+        if isinstance(factor, exp) or power.is_negative or array_name(base) not in largest:
+            return factor.exp if isinstance(factor, exp) else None
+        return power * element(largest[array_name(base)], getattr(base, "indices", ()))
 
     def divided_by(exponent: Expr, rest: Expr) -> Expr | None:
         """Return exp(exponent)*rest with exp(u - m), where `rest` is divided by exp(m)."""
@@ -111,23 +116,36 @@ def _shift(node: Basic, patterns: list[Pattern], scales: dict[str, tuple[Axes, E
                     return rest / total * _taken_out(inside, total.over)
         return None
 
-    def scaled(term: Expr, scales: Expr) -> Expr:
-        """Write exp(u - m)*exp(m) for an exponential that is added to others."""
-        factors = Mul.make_args(term)
-        powers = {f: beside(f.exp, scales, patterns) for f in factors if isinstance(f, exp)}
-        return Mul(*(powers.get(f) or f for f in factors))
-
     def common(node: Add) -> Expr:
         """Take the factors exp(m) that all terms have before the sum: 1 is exp(-m)*exp(m)."""
-        scales = Mul(*node.args)
+        if (whole := all_have(node)) is not None:
+            return whole
+        scales, below = S.One, dict[Expr, Expr]()
+        for factor in (f for term in node.args for f in Mul.make_args(term)):
+            base, power = factor.as_base_exp()
+            own = getattr(base, "indices", ())
+            for pattern in patterns:
+                if array_name(base) == pattern.scale:
+                    joined = element(pattern.joined.scale, own)
+                    scales *= joined
+                    if (
+                        power.is_negative and pattern.alone
+                    ):  # 1/exp(m) for the largest m of all that is joined
+                        less = element(pattern.largest, own) - element(pattern.joined.largest, own)
+                        below.setdefault(joined**power, factor * exp(-power * less))
         number, rest = node.as_coeff_Add()
         one = beside(S.Zero, scales, patterns) if number.is_positive else None
-        node = number * (one or 1) + Add(*(scaled(term, scales) for term in Add.make_args(rest)))
-        if not isinstance(node, Add):
-            return node
-        powers = [f for f in Mul.make_args(node.args[0]) if _is_scale(f, patterns)]
+        added = number * (one or 1)
+        for term in Add.make_args(rest):
+            powers = [(f, exponent_of(f)) for f in Mul.make_args(term)]
+            found = ((f, u is not None and beside(u, scales, patterns)) for f, u in powers)
+            added += Mul(*(product or below.get(f, f) for f, product in found))
+        return (all_have(added) if isinstance(added, Add) else added) or added
+
+    def all_have(node: Add) -> Expr | None:
+        powers = [f for f in Mul.make_args(node.args[0]) if is_scale(f, patterns)]
         kept = [f for f in powers if all(f in Mul.make_args(term) for term in node.args)]
-        return Mul(*kept) * Add(*(term / Mul(*kept) for term in node.args)) if kept else node
+        return Mul(*kept) * Add(*(term / Mul(*kept) for term in node.args)) if kept else None
 
     def logarithm(arg: Expr) -> Expr:
         total = S.Zero
@@ -135,15 +153,17 @@ def _shift(node: Basic, patterns: list[Pattern], scales: dict[str, tuple[Axes, E
         for factor in Mul.make_args(arg):
             base, power = factor.as_base_exp()
             name = array_name(base)
-            pattern = next((p for p in patterns if name in (p.scale, p.shifted)), None)
+            own = getattr(base, "indices", ())
+            if name in largest:
+                total += power * element(largest[name], own)
+                continue
+            pattern = next((p for p in patterns if name == p.shifted), None)
             if pattern is None:
                 rest.append(factor)
                 continue
-            own = getattr(base, "indices", ())
-            names = dict(zip((*pattern.outer, *pattern.over), own, strict=False))
+            names = dict(zip((*pattern.outer, *pattern.over), own, strict=True))
             top = element(pattern.largest, tuple(names[axis] for axis in pattern.outer))
-            value = top if name == pattern.scale else rename(pattern.exponent, names) - top
-            total += power * value
+            total += power * (rename(pattern.exponent, names) - top)
         return total + (log_of(Mul(*rest)) if rest else 0)
 
     return walk(node)
@@ -155,34 +175,3 @@ def _taken_out(body: Expr, over: Axes) -> Expr:
     free = [f for f in factors if not axes_of(f) & {*over}]
     inside = Mul(*(f for f in factors if f not in free))
     return Mul(*free) * Total(inside, *over)
-
-
-def _unscaled(node: Basic, patterns: list[Pattern]) -> Basic:
-    """Return `node` with what is left of the factors exp(m) as it is."""
-    largest = {pattern.scale: pattern.largest for pattern in patterns}
-
-    def value(part: Basic) -> Basic | None:
-        if top := largest.get(array_name(part)):
-            return exp(element(top, getattr(part, "indices", ())))
-        whole = isinstance(part, Mul) and any(_is_scale(f, patterns) for f in part.args)
-        together = _together(part, patterns) if whole else part
-        if together == part:
-            return None
-        return rebuilt(together, (_unscaled(arg, patterns) for arg in together.args))
-
-    return replaced(node, value)
-
-
-def _together(node: Mul, patterns: list[Pattern]) -> Expr:
-    """Write exp(u) for exp(u - m)*exp(m)."""
-    for pattern in patterns:
-        for factor in node.args:
-            base, power = factor.as_base_exp()
-            if array_name(base) != pattern.shifted:
-                continue
-            outer = base.indices[: len(pattern.outer)]
-            scale = element(pattern.scale, outer)
-            if power == 1 and scale in node.args:
-                names = dict(zip((*pattern.outer, *pattern.over), base.indices, strict=True))
-                return node / base / scale * exp(rename(pattern.exponent, names))
-    return node

@@ -1,6 +1,7 @@
 """Sums along an axis up to a place, or around it: axes that only a condition shows."""
 
 from inspect import signature
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,11 +35,14 @@ LAYERS = {
 def test_sums_are_as_long_as_what_they_sum(condition, layer, ranges):
     (where, mask), (build, forward) = CONDITIONS[condition], LAYERS[layer]
     y = build(Sum(x[b, k] * Piecewise((1, where), (0, True)), (k, 1, n)), x[b, i])
-    scope = {}
+    scope: dict[str, Any] = {}
     exec(layer_source({IndexedBase("y")[b, i]: y}, {x: "x"}, ranges=ranges), scope)
     rng = np.random.default_rng(3)
     v, dy = rng.normal(size=(2, 3, 2, N))
-    f = lambda v: forward(v @ mask.T, v)
+
+    def f(v):
+        return forward(v @ mask.T, v)
+
     out = scope["layer"](v)
     first, *kept = out if isinstance(out, tuple) else (out,)
     np.testing.assert_allclose(first, f(v))
