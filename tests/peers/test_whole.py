@@ -10,10 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from sympy import Idx, IndexedBase, Sum, exp
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 from torch.overrides import TorchFunctionMode
 
+from rmsnorm_math import layer_source
+from rmsnorm_math.notation import b, i, k, n, x
 from tests.layers.everything import TABLE
 from tests.layers.record import file_of
 
@@ -191,3 +194,33 @@ def test_jax_says_by_what_it_is_not_differentiated() -> None:
     f = printed("rmsnorm", "jax")
     with pytest.raises(ValueError, match="not differentiated by epsilon"):
         jax.grad(lambda e: f(jnp.ones((2, 3)), jnp.ones(3), e).sum())(0.1)
+
+
+def frozen(dtype: torch.dtype) -> tuple[Any, Any]:
+    """Return a linear layer whose weight is held, and its result, in a type."""
+    W, o = IndexedBase("W"), Idx("o")
+    linear = {IndexedBase("y")[b, o]: Sum(W[o, i] * x[b, i], (i, 1, n))}
+    file: dict[str, Any] = {}
+    exec(layer_source(linear, {x: "x", W: "W"}, framework="torch", wrt=[x]), file)
+    v, w = torch.randn(3, 5).to(dtype).requires_grad_(), torch.randn(4, 5).to(dtype)
+    return file["layer"](v, w), (v, w)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_a_held_weight_in_a_matrix_product_has_the_type_of_the_rest(dtype: torch.dtype) -> None:
+    y, (v, w) = frozen(dtype)
+    y.sum().backward()
+    assert y.dtype == v.grad.dtype == dtype
+    torch.testing.assert_close(y, (v.float() @ w.float().T).to(dtype))
+    torch.testing.assert_close(v.grad, w.float().sum(0).expand(3, 5).to(dtype))
+
+
+def test_the_output_may_be_called_otherwise_in_the_definitions() -> None:
+    p = IndexedBase("p")
+    share = exp(x[b, i]) / Sum(exp(x[b, k]), (k, 1, n))
+    file: dict[str, Any] = {}
+    exec(layer_source({"y": share}, {x: "x"}, {p[b, i]: share}, "torch"), file)
+    v = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(file["layer"](v), v.softmax(-1))
+    assert gradcheck(file["layer"], v)
+    assert gradgradcheck(file["layer"], v)
