@@ -37,6 +37,13 @@ def masked(node: Basic) -> Basic:
     return node
 
 
+def together(node: Basic) -> Basic:
+    """Return `node` with one exponential for what is left of the largest and those beside it."""
+    if isinstance(node, Indexed | Position):
+        return node
+    return _one_power(rebuilt(node, map(together, node.args)))
+
+
 def _one_power(node: Basic) -> Basic:
     """Write exp(u + v) for exp(u)*exp(v), where u has the axes of v: they are large together."""
     powers = [f for f in node.args if isinstance(f, exp)] if isinstance(node, Mul) else []

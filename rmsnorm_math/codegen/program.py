@@ -35,6 +35,7 @@ from rmsnorm_math.codegen.means import means
 from rmsnorm_math.codegen.names import is_name, refuse_names
 from rmsnorm_math.codegen.nodes import Axes, another, axes_of
 from rmsnorm_math.codegen.order import Lowered
+from rmsnorm_math.codegen.powers import together
 from rmsnorm_math.codegen.read import ROWS
 from rmsnorm_math.codegen.record import Key, Parameter, Program, Result, Statement
 from rmsnorm_math.codegen.share import share
@@ -124,6 +125,10 @@ def _needed(where: Mapping[Expr, Expr], exprs: Mapping[Key, Expr]) -> dict[Expr,
 def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
     written = stable_lines(lowered.definitions, lowered.outputs)
     definitions, outputs_, made, scaled = shifted(*written, lowered.sort, lowered.taken)
+    definitions, outputs_ = (
+        [(name, axes, together(expr)) for name, axes, expr in lines]
+        for lines in (definitions, outputs_)
+    )
     hoister = Hoister(lowered)
     for name, axes, expr in means(ordered(definitions + outputs_, made), lowered.sizes):
         own = axes_of(expr)

@@ -41,3 +41,21 @@ def test_the_value_of_a_focal_loss() -> None:
 def test_no_probability_is_made_up_for_a_label_that_is_nowhere() -> None:
     y = function({"y": chosen}, {x: "x", label: "label"})(FAR, np.array([-100, 2, 1]))
     assert y[0] == 0
+
+
+def test_a_ratio_to_an_earlier_probability() -> None:
+    earlier = IndexedBase("earlier")
+    score = Sum(KroneckerDelta(k, label[b]) * x[b, k], (k, 1, n))
+    ratio = exp(score - log(Sum(exp(x[b, k]), (k, 1, n))) - earlier[b])
+    far = np.array([[100, 99, 0], [-100, -100, -100]], "f")
+    known = {x: "x", label: "label", earlier: "earlier"}
+    before = np.array([-1, 0], "f")
+    got = function({"y": ratio}, known)(far, np.array([1, 3]), before)
+    np.testing.assert_allclose(got, [np.exp(1) / (1 + np.exp(-1)), 1 / 3], rtol=1e-5)
+    slope = vjp(ratio, x[b, i], ybar[b], ranges)
+    backward = function({dx[b, i]: slope}, {ybar: "dy"} | known)
+    want = (np.arange(1, 4) == np.array([[1], [3]])) - softmax(far)
+    got = backward(np.ones(2, "f"), far, np.array([1, 3]), before)
+    np.testing.assert_allclose(
+        got, want * np.array([[np.exp(1) / (1 + np.exp(-1))], [1 / 3]]), 1e-5
+    )
