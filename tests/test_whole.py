@@ -239,6 +239,18 @@ def test_what_is_refused(output: Any, options: Any, message: str) -> None:
         layer_source(output, NAMES, **options)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({x[b, i]: "x", gamma: "g"}, r"x\[b, i\] is an element, .* write \{x: 'x'\}"),
+        ({b: "t"}, "y changes with no array among the arguments: name one"),
+    ],
+)
+def test_what_is_differentiated_by_is_an_array(arguments: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        layer_source({"y": x[b, i] * gamma[i]}, arguments)
+
+
 @pytest.mark.parametrize("framework", ["numpy", "torch", "jax"])
 def test_a_file_is_code_and_short(framework: Framework) -> None:
     text = layer_source({"y": rmsnorm(b)}, NAMES, WHERE, framework, "rms_norm")

@@ -47,6 +47,17 @@ def derive(
     label = label_of(key)
     elements = elements_of(y, arguments)
     chosen = list(elements) if wrt is None else list(wrt)
+    for key in arguments if wrt is None else ():
+        if isinstance(key, Indexed) and elements_of(y, [key.base]):
+            raise Refused(
+                f"{key} is an element, and a layer is differentiated by arrays: write "
+                f"{{{key.base}: '{arguments[key]}'}}, or say in wrt what it is differentiated by."
+            )
+    if not chosen:
+        raise Refused(
+            f"{label} changes with no array among the arguments: name one, as in {{x: 'x'}}, or "
+            f"say what it is differentiated by, as in wrt=[tau]."
+        )
     if unknown := [w for w in chosen if w not in arguments]:
         raise Refused(f"{unknown[0]} is no argument: differentiate by {list(arguments)}.")
     vectors = len(elements) > 1 and max(len(e.indices) for e in elements.values()) < 2
