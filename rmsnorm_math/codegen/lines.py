@@ -62,7 +62,8 @@ def settled(
             else:
                 values[name] = other
     for name, axes, expr in [*lines]:
-        if name in made - results and array_name(expr) and getattr(expr, "indices", ()) == axes:
+        turned = {*getattr(expr, "indices", ())} == {*axes}
+        if name in made - results and array_name(expr) and turned:
             lines = [(n, a, put(e, name, axes, expr)) for n, a, e in lines if n != name]
     counts = uses(lines)
     for name in [name for name, _, _ in lines if name in made - results and counts[name] == 1]:

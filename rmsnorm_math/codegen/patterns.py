@@ -1,6 +1,6 @@
 """Which exponentials are divided by their sum, or stand in a logarithm of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from sympy import Add, Basic, Expr, Max, Mul, Piecewise, S, exp, log
 
@@ -19,6 +19,8 @@ from rmsnorm_math.codegen.nodes import (
     rename,
     renamings,
 )
+
+Way = tuple[Expr, Expr, Expr]
 
 
 class Pattern:
@@ -58,10 +60,11 @@ class Pattern:
             lines = [(self.all, axes, exp(element(self.power, self.axes) - top)), *lines]
         return lines
 
-    def shifts(self, exponent: Expr, beside: Sequence[Expr] = ()) -> tuple[Expr, ...] | None:
-        """Return exp(u - m) and the factor exp(m) of an exponential, if it is one of these.
+    def ways(self, exponent: Expr, beside: Sequence[Expr] = ()) -> Iterator[Way]:
+        """Yield each way to write an exponential, if it is one of these.
 
-        The mask follows, if that stands `beside` the exponential, so that it is no longer needed.
+        A way is exp(u - m), the factor exp(m), and the mask, if that stands `beside` the
+        exponential, so that it is no longer needed.
         """
         every = {*axes_of(exponent)}.union(*map(axes_of, beside))
         for found in renamings(self.axes, axes_of(exponent)):
@@ -70,14 +73,18 @@ class Pattern:
                 names = {**others, **found}
                 if _plain(rename(self.exponent, names)) != _plain(exponent):
                     break
-                axes = [tuple(names[a] for a in own) for own in (self.outer, self.over)]
-                scale = element(self.scale, axes[0])
+                outer, over = (tuple(names[a] for a in own) for own in (self.outer, self.over))
+                scale = element(self.scale, outer)
                 mask = rename(self.mask, names)
                 if mask == 1 or mask in beside:
-                    return element(self.shifted, axes[0] + axes[1]), scale, mask
-                if not rest:
-                    return element(self.all, axes[0] + axes[1]), scale, S.One
-        return None
+                    yield element(self.shifted, outer + over), scale, mask
+                elif not rest:
+                    yield element(self.all, outer + over), scale, S.One
+
+    def sums(self, exponent: Expr, over: Axes) -> bool:
+        """Return whether an exponential is one of these, and these are summed over the axes."""
+        count = len(self.over)
+        return any({*way[0].indices[-count:]} == {*over} for way in self.ways(exponent))
 
 
 class Joined:
@@ -156,8 +163,8 @@ def patterns_of(
         masks = [f for f in factors if isinstance(f, Piecewise) and f.args[-1] == (0, True)]
         if len(exponents) == 1 and {*total.over} <= axes_of(exponents[0]):
             mask = masks[0] if masks and masks[0].args[0].expr == 1 else S.One
-            if not any(p.shifts(exponents[0]) for p in map(_trial, found)):
-                found.append(Pattern(total, exponents[0], mask, sort))
+            if not any(p.sums(exponents[0], total.over) for p in found):
+                found.append(Pattern(total, exponents[0], mask, sort).called(set()))
     _join(found, lines, names & definitions)
     return found
 
@@ -188,7 +195,3 @@ def _join(patterns: list[Pattern], lines: list[Line], divisors: set[str]) -> Non
     for pattern in patterns:
         several = len(pattern.joined.members) + len(pattern.joined.beside) > 1
         pattern.alone = several and pattern.total in alone
-
-
-def _trial(pattern: Pattern) -> Pattern:
-    return pattern.called(set())

@@ -1,11 +1,12 @@
 """Exponentials put together, where they are large together, and taken apart again."""
 
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Callable, Sequence
+from itertools import chain, combinations
 
 from sympy import Add, Basic, Expr, Indexed, Mul, Piecewise, S, exp
 
 from rmsnorm_math.codegen.nodes import (
+    Axes,
     Position,
     Total,
     array_name,
@@ -16,7 +17,9 @@ from rmsnorm_math.codegen.nodes import (
     rename,
     replaced,
 )
-from rmsnorm_math.codegen.patterns import Pattern
+from rmsnorm_math.codegen.patterns import Pattern, Way
+
+Near = Callable[[Way], int]  # the less, the better a way fits what is beside
 
 
 def masked(node: Basic) -> Basic:
@@ -63,18 +66,39 @@ def _one_power(node: Basic) -> Basic:
     return rest * exp(Add(*(power.exp for power in powers)))
 
 
-def factors_of(exponent: Expr, patterns: Sequence[Pattern]) -> Expr | None:
+def nearest(below: Axes, over: Axes, patterns: Sequence[Pattern]) -> Near:
+    """Return what tells which way suits best, as a number: what is divided by its exp(m), first.
+
+    Then come those with a largest over the axes that are summed over.
+    """
+    joined = {pattern.scale: pattern.joined.scale for pattern in patterns}
+
+    def rank(way: Way) -> int:
+        shifted, scale, _ = way
+        outer = getattr(scale, "indices", ())
+        fits = {scale, element(joined[array_name(scale)], outer)}
+        places = [at for at, factor in enumerate(below) if factor in fits]
+        alike = {*shifted.indices} - {*outer} == {*over}
+        return places[0] if places else len(below) + (not alike)
+
+    return rank
+
+
+def factors_of(exponent: Expr, patterns: Sequence[Pattern], near: Near) -> Expr | None:
     """Return exp(exponent) as powers of exp(u - m) and exp(m), if it is a product of these."""
+    found = []
     for pattern in patterns:
         for times in range(1, 5):
-            if (found := pattern.shifts(exponent / times)) is not None:
-                return (found[0] * found[1]) ** times
+            found += [(way, times) for way in pattern.ways(exponent / times)]
+    if found:
+        (shifted, scale, _), times = min(found, key=lambda pair: near(pair[0]))
+        return (shifted * scale) ** times
     terms = Add.make_args(exponent.expand(deep=False))
     for size in range(1, len(terms) if len(terms) < 7 else 0):
         for chosen in combinations(terms, size):
             part = Add(*chosen)
-            if any(pattern.shifts(part) for pattern in patterns):
-                first, rest = (factors_of(e, patterns) for e in (part, exponent - part))
+            if any(True for pattern in patterns for _ in pattern.ways(part)):
+                first, rest = (factors_of(e, patterns, near) for e in (part, exponent - part))
                 if first is not None:
                     rest = beside(exponent - part, first, patterns) if rest is None else rest
                 if first is not None and rest is not None:
@@ -134,3 +158,23 @@ def _together(node: Mul, patterns: list[Pattern]) -> Expr:
                 names = dict(zip((*pattern.outer, *pattern.over), base.indices, strict=True))
                 return node / base / scale * exp(rename(pattern.exponent, names))
     return node
+
+
+def scales_below(node: Expr, patterns: list[Pattern], walk: Callable[..., Expr]) -> Axes:
+    """Return the factors exp(m) that a product is divided by."""
+    walked = (walk(f) for f in Mul.make_args(node) if is_reciprocal(f))
+    powers = [f.as_base_exp() for product in walked for f in Mul.make_args(product)]
+    return tuple(base for base, power in powers if power.is_negative and is_scale(base, patterns))
+
+
+def apart(node: Mul, patterns: list[Pattern], walk: Callable[..., Expr]) -> list[Expr] | None:
+    """Return a product as terms, if it has exp(u)*(1/t_1 + 1/t_2), u less a largest for each."""
+    powers = [f.exp for f in node.args if isinstance(f, exp)]
+    if not any(len([*chain(*(p.ways(u) for p in patterns))]) > 1 for u in powers):
+        return None
+    for added in node.args:
+        if isinstance(added, Add):
+            scales = {scales_below(term, patterns, walk) for term in added.args}
+            if len(scales - {()}) > 1:
+                return [term * node / added for term in added.args]
+    return None

@@ -9,7 +9,18 @@ from sympy.core.relational import Relational
 
 from rmsnorm_math.codegen.constants import marked
 from rmsnorm_math.codegen.names import fresh
-from rmsnorm_math.codegen.nodes import BINDERS, Axes, Line, Position, axes_of, element, replaced
+from rmsnorm_math.codegen.nodes import (
+    BINDERS,
+    Axes,
+    Line,
+    Position,
+    axes_of,
+    element,
+    family,
+    rename,
+    renamings,
+    replaced,
+)
 
 Sort = Callable[[Iterable[Symbol]], Axes]
 Change = Callable[[Basic, Expr], Basic]
@@ -19,7 +30,7 @@ def share(lines: list[Line], sort: Sort, taken: set[str]) -> list[Line]:
     """Return lines that compute the same, each part once."""
     marks: dict[Expr, Symbol] = {}
     lines = [(name, axes, _factored(marked(expr, marks))) for name, axes, expr in lines]
-    lines = _shared(lines, sort, taken)
+    lines = _shared(_turned(lines), sort, taken)
     numbers = {mark: number for number, mark in marks.items()}
     return [(name, axes, expr.xreplace(numbers)) for name, axes, expr in lines]
 
@@ -33,6 +44,19 @@ def _shared(lines: list[Line], sort: Sort, taken: set[str]) -> list[Line]:
             lines = _with_line(lines, pair, _taking(pair), sort, taken)
         else:
             return lines
+
+
+def _turned(lines: list[Line]) -> list[Line]:
+    """Return lines that take an earlier one with its axes turned, where they compute that."""
+    for k, (name, own, expr) in enumerate(lines):
+        if len({*map(family, own)}) == len(own) or not _worth(expr):
+            continue
+        for names in renamings(own, own):
+            if [*names] != [*names.values()]:
+                new = element(name, tuple(names[axis] for axis in own))
+                change = _putting(rename(expr, names))
+                lines = [*lines[: k + 1], *((n, a, change(e, new)) for n, a, e in lines[k + 1 :])]
+    return lines
 
 
 def _factored(expr: Expr) -> Expr:

@@ -5,6 +5,7 @@ factors exp(m) of a product cancel, as in a softmax and its derivatives, nothing
 """
 
 from collections.abc import Callable
+from itertools import chain
 
 from sympy import Add, Basic, Expr, Indexed, Mul, Piecewise, S, Symbol, exp, log
 
@@ -22,7 +23,17 @@ from rmsnorm_math.codegen.nodes import (
     rename,
 )
 from rmsnorm_math.codegen.patterns import Joined, Pattern, divided, patterns_of
-from rmsnorm_math.codegen.powers import beside, factors_of, is_scale, masked, tops, unscaled
+from rmsnorm_math.codegen.powers import (
+    apart,
+    beside,
+    factors_of,
+    is_scale,
+    masked,
+    nearest,
+    scales_below,
+    tops,
+    unscaled,
+)
 
 
 def shifted(
@@ -67,7 +78,8 @@ def _shift(node: Basic, patterns: list[Pattern], scales: dict[str, tuple[Axes, E
     """Return `node` with each exponential of a pattern as exp(u - m)*exp(m)."""
     largest = tops(patterns)
 
-    def walk(node: Basic) -> Basic:
+    def walk(node: Basic, below: Axes = (), over: Axes = ()) -> Basic:
+        """Shift what is divided by the factors exp(m) in `below`, and summed over axes."""
         if isinstance(node, Position):
             return node
         if isinstance(node, Indexed | Symbol):
@@ -76,20 +88,26 @@ def _shift(node: Basic, patterns: list[Pattern], scales: dict[str, tuple[Axes, E
                 names = zip(axes, getattr(node, "indices", ()), strict=True)
                 return node * rename(factor, dict(names))
             return node
-        if isinstance(node, exp) and (product := factors_of(node.exp, patterns)) is not None:
-            return product
+        if isinstance(node, exp):
+            product = factors_of(node.exp, patterns, nearest(below, over, patterns))
+            if product is not None:
+                return product
         if isinstance(node, Mul) and any(isinstance(f, Piecewise) for f in node.args):
             for power in node.args:
-                for pattern in patterns if isinstance(power, exp) else ():
-                    found = pattern.shifts(power.exp, node.args)
-                    if found is not None and found[2] != 1:
-                        rest = Mul(*(f for f in node.args if f not in (power, found[2])))
-                        return found[0] * found[1] * walk(rest)
+                ways = chain(*(p.ways(power.exp, node.args) for p in patterns if power.func is exp))
+                if found := [way for way in ways if way[2] != 1]:
+                    shifted, scale, mask = min(found, key=nearest(below, over, patterns))
+                    rest = Mul(*(f for f in node.args if f not in (power, mask)))
+                    return shifted * scale * walk(rest, below, over)
         if isinstance(node, Total):
-            return _taken_out(walk(node.body), node.over)
+            return _taken_out(walk(node.body, below, node.over), node.over)
         if isinstance(node, log):
             return logarithm(walk(node.args[0]))
-        node = rebuilt(node, map(walk, node.args))
+        if isinstance(node, Mul):
+            if (terms := apart(node, patterns, walk)) is not None:
+                return common(Add(*(walk(term, below, over) for term in terms)))
+            below = (*scales_below(node, patterns, walk), *below)
+        node = rebuilt(node, (walk(arg, below, over) for arg in node.args))
         if isinstance(node, Mul):
             for power in node.args:
                 if (exponent := exponent_of(power)) is not None:

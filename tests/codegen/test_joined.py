@@ -78,3 +78,47 @@ def test_terms_far_apart_are_added_as_they_are(layer):
                 want.append(float((summed(forward, weights, moved) - value) / step))
         np.testing.assert_allclose(got[number], want, rtol=2e-6, atol=2e-6)
         np.testing.assert_allclose((first[number] * dy).sum(), float(value), rtol=2e-6, atol=2e-6)
+
+
+def shares(v, axis):
+    """Return softmax by hand."""
+    powers = np.exp(v - v.max(axis, keepdims=True))
+    return powers / powers.sum(axis, keepdims=True)
+
+
+def sums(v, axis):
+    """Return the logarithm of the sum of exponentials by hand."""
+    return v.max(axis) + np.log(np.exp(v - v.max(axis, keepdims=True)).sum(axis))
+
+
+@pytest.mark.parametrize("scale", [1, 100])
+def test_each_sum_has_the_largest_of_its_own_axis(scale):
+    c, G, dG = Idx("c"), IndexedBase("G"), IndexedBase("dG")
+    down, along = Sum(exp(G[c, b]), (c, 1, m)), Sum(exp(G[b, c]), (c, 1, m))
+    y = Sum(log(down) + log(along), (b, 1, m))
+    ranges = {i: (1, m), b: (1, m)}
+    gradient = vjp(y, G[i, b], Symbol("dy"), ranges)
+    f = function({"y": y, dG[i, b]: gradient}, {G: "v", Symbol("dy"): "dy"})
+    v = scale * np.array([[1, 0, -1], [0, -1, 1], [-1, 0.5, 0]], "f4")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        got, dv = f(v, np.float32(0.5))
+    exact = v.astype("f8")
+    np.testing.assert_allclose(got, sums(exact, 0).sum() + sums(exact, 1).sum(), rtol=1e-6)
+    want = 0.5 * (shares(exact, 0) + shares(exact, 1))
+    np.testing.assert_allclose(dv, want, rtol=3e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1, 100])
+def test_rows_that_are_compared_with_one_another_are_far_out(scale):
+    c = Idx("c")
+    y = Sum(log(Sum(exp(Sum(x[b, k] * x[c, k], (k, 1, n))), (c, 1, m))), (b, 1, m))
+    gradient = vjp(y, x[b, i], Symbol("dy"), {i: (1, n), b: (1, m)})
+    f = function({"y": y, dx[b, i]: gradient}, {x: "x", Symbol("dy"): "dy"})
+    v = np.sqrt(scale) * np.array([[1, 0], [0.5, -0.5], [-1, 0.25]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        got, dv = f(v, 1.0)
+    p = shares(v @ v.T, 1)
+    np.testing.assert_allclose(got, sums(v @ v.T, 1).sum())
+    np.testing.assert_allclose(dv, (p + p.T) @ v)

@@ -205,4 +205,40 @@ LIKELIHOODS = {
         lambda xp, v, w: -xp.log(1 + xp.exp(v).sum(-1) / xp.exp(w).sum(-1)),
         rows | {z[b, o]: normal(b, o)},
     ),
+    "contrast both ways": Layer(
+        Sum(
+            log(Sum(exp(logit(z, p)), (p, 1, m)))
+            + log(Sum(exp(Sum(x[p, k] * z[b, k], (k, 1, n)) / tau), (p, 1, m)))
+            - 2 * logit(z, b),
+            (b, 1, m),
+        )
+        / (2 * m),
+        (),
+        lambda xp, v, w, e: (
+            lambda t: (
+                xp.log(xp.exp(t).sum(0)).mean() / 2
+                + xp.log(xp.exp(t).sum(1)).mean() / 2
+                - (v * w).sum() / e / 3
+            )
+        )(v @ w.T / e),
+        rows | {z[b, i]: normal(b, i), tau: 0.5},
+    ),
+    "contrast of rows with one another": Layer(
+        Sum(log(Sum(exp(logit(x, p)), (p, 1, m))), (b, 1, m)),
+        (),
+        lambda xp, v, e: xp.log(xp.exp(v @ v.T / e).sum(1)).sum(),
+        rows | {tau: 2.0},
+    ),
+    "matches of two lists": Layer(
+        Sum(
+            exp(W[o, i])
+            / Sum(exp(W[o, j]), (j, 1, n))
+            * exp(W[o, i])
+            / Sum(exp(W[q, i]), (q, 1, O)),
+            (o, 1, O),
+        ),
+        (i,),
+        lambda xp, w: (softmax(xp, w) * softmax(xp, w.T).T).sum(0),
+        {W[o, i]: normal(o, i)},
+    ),
 }
