@@ -113,7 +113,10 @@ class Reader:
                 self.labels.setdefault(axes[-1], set()).add(index.base)
                 chosen.append((axes[-1], self.read(index, scope)))
             else:
-                raise Refused(f"{node} is no whole array: only plain indices are printed.")
+                raise Refused(
+                    f"{node} is no whole array: only plain indices are printed. Give what is "
+                    f"shifted or chosen as an argument of its own, such as {node.base}_before[i]."
+                )
             self.groups.join(place, axes[-1])
             if node.base.shape:
                 self.shapes[place] = node.base.shape[at]
