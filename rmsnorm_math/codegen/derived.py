@@ -164,10 +164,15 @@ def ranges_of(exprs: list[Expr], stated: Ranges) -> Ranges:
 
 
 def _compared(index: Expr, exprs: list[Expr]) -> list[tuple[Expr, Expr]]:
-    """Return the ranges of the indices of sums that a condition compares an index with."""
+    """Return the ranges of the indices of sums that begin at an index, or are compared with it."""
     beside = [r.free_symbols for e in exprs for r in e.atoms(Relational) if index in r.free_symbols]
-    limits = [limit for expr in exprs for limit in limits_of(expr)]
-    return [(lower, upper) for k, lower, upper in limits if any(k in seen for seen in beside)]
+    found = []
+    for k, lower, upper in (limit for expr in exprs for limit in limits_of(expr)):
+        if index in lower.free_symbols and index not in upper.free_symbols:
+            found.append((S.One, upper))
+        elif any(k in seen for seen in beside):
+            found.append((lower, upper))
+    return found
 
 
 def _valued(expr: Expr) -> list[Expr]:

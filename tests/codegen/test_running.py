@@ -29,20 +29,37 @@ LAYERS = {
 }
 
 
+LIMITS = {"up to": (1, i), "from": (i, n), "before": (1, i - 1), "after": (i + 1, n)}
+
+
 @pytest.mark.parametrize("ranges", [None, {i: (1, n)}], ids=["as x", "stated"])
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_sums_are_as_long_as_what_they_sum(condition, layer, ranges):
     (where, mask), (build, forward) = CONDITIONS[condition], LAYERS[layer]
-    y = build(Sum(x[b, k] * Piecewise((1, where), (0, True)), (k, 1, n)), x[b, i])
+    check(
+        build(Sum(x[b, k] * Piecewise((1, where), (0, True)), (k, 1, n)), x[b, i]),
+        ranges,
+        lambda v: forward(v @ mask.T, v),
+    )
+
+
+@pytest.mark.parametrize("ranges", [None, {i: (1, n)}], ids=["as x", "stated"])
+@pytest.mark.parametrize("layer", ["sum", "exp", "square"])
+@pytest.mark.parametrize("limits", LIMITS)
+def test_limits_say_the_same(limits, layer, ranges):
+    (_, mask), (build, forward) = CONDITIONS[limits], LAYERS[layer]
+    check(
+        build(Sum(x[b, k], (k, *LIMITS[limits])), x[b, i]), ranges, lambda v: forward(v @ mask.T, v)
+    )
+
+
+def check(y, ranges, f):
+    """Compare a layer of x with a function, and its derivative with differences of that."""
     scope: dict[str, Any] = {}
     exec(layer_source({IndexedBase("y")[b, i]: y}, {x: "x"}, ranges=ranges), scope)
     rng = np.random.default_rng(3)
     v, dy = rng.normal(size=(2, 3, 2, N))
-
-    def f(v):
-        return forward(v @ mask.T, v)
-
     out = scope["layer"](v)
     first, *kept = out if isinstance(out, tuple) else (out,)
     np.testing.assert_allclose(first, f(v))
