@@ -1,13 +1,22 @@
 """The order in which a product of arrays is summed, so that none is larger than it must be."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
-from itertools import combinations
+from itertools import combinations, permutations
 from math import inf
 
-from sympy import Add, Basic, Dummy, Expr, Indexed, Mul, Symbol, expand
+from sympy import Add, Basic, Dummy, Expr, Indexed, Mul, Symbol, exp, expand
 
-from rmsnorm_math.codegen.nodes import Contraction, Position, axes_of, is_reciprocal
+from rmsnorm_math.codegen.nodes import (
+    Contraction,
+    Position,
+    Total,
+    axes_of,
+    is_reciprocal,
+    parts,
+    rename,
+    renamings,
+)
 
 Best = tuple[tuple[float, float], frozenset[Symbol], tuple[int, int]]
 
@@ -16,11 +25,28 @@ DIGITS = (
     "returned: where the two are nearly equal, the result has lost its digits, and may be below 0."
 )
 
+LESS_ONE = (
+    "A sum of exponentials over all but one is taken as the sum over all less that one: where that "
+    "is nearly all of it, the result has lost its digits, and may be infinite."
+)
+
 
 def note(notes: list[str], factors: Sequence[Expr]) -> None:
     """Note that digits are lost, once, if a square of a difference is among the factors."""
     if DIGITS not in notes and any(f.is_Pow and f.base.is_Add for f in factors):
         notes.append(DIGITS)
+
+
+def note_less_one(notes: list[str], exprs: Iterable[Expr]) -> None:
+    """Note that digits are lost, once, if an exponential is taken off a sum of such."""
+    for node in (part for expr in exprs for part in parts(expr) if isinstance(part, Add)):
+        for term, other in permutations(node.args, 2):
+            number, total = term.as_coeff_Mul()
+            if isinstance(total, Total) and total.body.has(exp):
+                own = axes_of(total.body)
+                one = (rename(number * total.body, n) for n in renamings(own, axes_of(other)))
+                if -other in one and LESS_ONE not in notes:
+                    notes.append(LESS_ONE)
 
 
 def largest(expr: Basic, batch: Symbol | None) -> tuple[int, int]:

@@ -25,10 +25,14 @@ def docstring_of(recorded: Program, arguments: Mapping[Expr, str]) -> str:
     plain = recorded.batch is not None and all(len(own) < 3 for own in axes.values())
     notes = [f"With {renamed}."] if renamed else []
     notes += [] if plain else [f"Shapes: {shapes}."]
-    notes += (fill(note, 92, break_long_words=False) for note in recorded.notes)
     head, *notes = map(quoted, [f"Return {labels}.", *notes])
-    text = "\n\n".join([head, formulas, *notes])
+    text = "\n\n".join([head, formulas, *notes, *notes_of(recorded)])
     return f'"""{text}\n"""'
+
+
+def notes_of(recorded: Program) -> list[str]:
+    """Return the notes of a program as paragraphs of a docstring."""
+    return [quoted(fill(note, 92, break_long_words=False)) for note in recorded.notes]
 
 
 def formula(key: Key, expr: Expr) -> str:

@@ -122,7 +122,7 @@ class Joined:
     def shifts(self, exponent: Expr, indices: Sequence[Expr]) -> Expr | None:
         """Return exp(u - m) of an exponent that is joined, where m has these indices."""
         names = dict(zip(self.outer, indices, strict=True))
-        tops = [element(p.largest, self.outer) for p in self.members if p.alone]
+        tops = [element(p.largest, p.outer) for p in self.members if p.alone]
         if any(_plain(rename(u, names)) == _plain(exponent) for u in (*self.beside, *tops)):
             return exp(exponent - element(self.largest, tuple(indices)))
         return None
@@ -179,19 +179,22 @@ def _join(patterns: list[Pattern], lines: list[Line], divisors: set[str]) -> Non
         if not isinstance(node, Add):
             continue
         factors = [[named.get(f, f) for f in Mul.make_args(term)] for term in node.args]
-        here = [p for p in patterns if any(p.total in own for own in factors)]
-        for pattern in here:
-            joined = here[0].joined
-            if pattern.outer != joined.outer:
-                continue
-            for member in pattern.joined.members if pattern.joined is not joined else ():
-                joined.members.append(member)
-                joined.beside += member.joined.beside
-                member.joined = joined
-            powers = [f.exp for own in factors for f in own if isinstance(f, exp)]
-            beside = [S.Zero] if node.args[0].is_number and node.args[0].is_positive else []
-            beside += [power for power in powers if axes_of(power) <= {*joined.outer}]
-            joined.beside = [*dict.fromkeys([*joined.beside, *beside])]
+        here = [p.joined for p in patterns if any(p.total in own for own in factors)]
+        if not here:
+            continue
+        joined = max(here, key=lambda each: len(each.outer))
+        for other in dict.fromkeys(here):
+            if other is not joined and {*other.outer} <= {*joined.outer}:
+                joined.members += other.members
+                joined.beside += other.beside
+                for member in other.members:
+                    member.joined = joined
+        if node.as_coeff_Add()[0].is_positive:
+            joined.beside.append(S.Zero)
+        powers = [f.exp for own in factors for f in own if isinstance(f, exp)]
+        joined.beside += [power for power in powers if axes_of(power) <= {*joined.outer}]
+        joined.beside = [*dict.fromkeys(joined.beside)]
     for pattern in patterns:
         several = len(pattern.joined.members) + len(pattern.joined.beside) > 1
-        pattern.alone = several and pattern.total in alone
+        narrow = pattern.outer != pattern.joined.outer
+        pattern.alone = narrow or (several and pattern.total in alone)

@@ -6,7 +6,7 @@ from textwrap import indent
 from sympy import Expr, IndexedBase
 
 from rmsnorm_math.codegen.derived import Derived
-from rmsnorm_math.codegen.docstring import formula
+from rmsnorm_math.codegen.docstring import formula, notes_of
 from rmsnorm_math.codegen.files import CASTS
 from rmsnorm_math.codegen.lines import valued
 from rmsnorm_math.codegen.nodes import Contraction, parts
@@ -110,7 +110,8 @@ def filled(
         "label": label,
         "arguments": ", ".join(every),
         "arguments_": several(every),
-        "formulas": indent("\n".join(formula(*pair) for pair in layer.output.items()), "    "),
+        "formulas": indent("\n".join(formula(*pair) for pair in layer.output.items()), "    ")
+        + "".join(f"\n\n{indent(note, '    ')}" for note in notes_of(forward)),
         "and_kept": f", and what {name}_backward takes: {', '.join(kept)}" if kept else "",
         "run_forward": run([label, *kept], "_forward", forward),
         "run_backward": run(gradients, "_backward", backward),

@@ -137,15 +137,13 @@ def unscaled(node: Basic, patterns: list[Pattern]) -> Basic:
         if top := largest.get(array_name(part)):
             return exp(element(top, getattr(part, "indices", ())))
         whole = isinstance(part, Mul) and any(is_scale(f, patterns) for f in part.args)
-        together = _together(part, patterns) if whole else part
-        if together == part:
-            return None
-        return rebuilt(together, (unscaled(arg, patterns) for arg in together.args))
+        new = _as_they_were(part, patterns) if whole else part
+        return None if new == part else rebuilt(new, (unscaled(arg, patterns) for arg in new.args))
 
     return replaced(node, value)
 
 
-def _together(node: Mul, patterns: list[Pattern]) -> Expr:
+def _as_they_were(node: Mul, patterns: list[Pattern]) -> Expr:
     """Write exp(u) for exp(u - m)*exp(m)."""
     for pattern in patterns:
         for factor in node.args:

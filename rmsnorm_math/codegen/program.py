@@ -28,12 +28,13 @@ from sympy import Expr, Indexed, Symbol
 
 from rmsnorm_math.abbreviation import abbreviate
 from rmsnorm_math.codegen.build import label_of, lower
+from rmsnorm_math.codegen.contract import note_less_one
 from rmsnorm_math.codegen.hoist import Hoister
 from rmsnorm_math.codegen.join import joined
 from rmsnorm_math.codegen.lines import numbered, ordered, settled
 from rmsnorm_math.codegen.means import means
 from rmsnorm_math.codegen.names import is_name, refuse_names
-from rmsnorm_math.codegen.nodes import Axes, another, axes_of
+from rmsnorm_math.codegen.nodes import Axes, Position, another, axes_of
 from rmsnorm_math.codegen.order import Lowered
 from rmsnorm_math.codegen.powers import together
 from rmsnorm_math.codegen.read import ROWS
@@ -124,6 +125,7 @@ def _needed(where: Mapping[Expr, Expr], exprs: Mapping[Key, Expr]) -> dict[Expr,
 
 def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
     written = stable_lines(lowered.definitions, lowered.outputs)
+    note_less_one(lowered.notes, (expr for lines in written for _, _, expr in lines))
     definitions, outputs_, made, scaled = shifted(*written, lowered.sort, lowered.taken)
     definitions, outputs_ = (
         [(name, axes, together(expr)) for name, axes, expr in lines]
@@ -170,13 +172,16 @@ def _recorded(lowered: Lowered, outputs: Mapping[Key, Expr]) -> Program:
 
 
 def _too_large(expr: Expr) -> str:
-    largest = max(
-        expr.atoms(Expr) | {expr}, key=lambda node: (len(axes_of(node)), -node.count_ops())
-    )
-    axes = sorted(axis.name for axis in axes_of(largest))
-    one = min((axis.name for axis in axes_of(expr)), default=axes[0])
+    def size(node: Expr) -> tuple[int, bool, int]:
+        return len(axes_of(node)), not node.has(Position), -node.count_ops()
+
+    largest = max(expr.atoms(Expr) | {expr}, key=size)
+    axes = sorted(axis.name for axis in axes_of(largest) - {ROWS})
+    one = min((axis.name for axis in axes_of(expr) - {ROWS}), default=axes[0])
+    rows = {e: e.base[e.indices[1:]] for e in largest.atoms(Indexed) if e.indices[0] == ROWS}
+    what = "What a condition chooses" if largest.has(Position) else largest.xreplace(rows)
     return (
-        f"{largest} does not come apart into sums over one index each: it needs an array with the "
+        f"{what} does not come apart into sums over one index each: it needs an array with the "
         f"axes {', '.join(axes)}, which is larger than what is passed and returned. Print it for "
         f"one {one}, with what stands at {one} as an argument without that index, and map the "
         f"function over them, as jax.vmap and torch.func.vmap do."

@@ -48,7 +48,8 @@ def _shared(lines: list[Line], sort: Sort, taken: set[str]) -> list[Line]:
 
 def _turned(lines: list[Line]) -> list[Line]:
     """Return lines that take an earlier one with its axes turned, where they compute that."""
-    for k, (name, own, expr) in enumerate(lines):
+    for k in range(len(lines)):
+        name, own, expr = lines[k]
         if len({*map(family, own)}) == len(own) or not _worth(expr):
             continue
         for names in renamings(own, own):

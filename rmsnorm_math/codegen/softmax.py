@@ -117,9 +117,11 @@ def _shift(node: Basic, patterns: list[Pattern], scales: dict[str, tuple[Axes, E
 
     def exponent_of(factor: Expr) -> Expr | None:
         """Return u of exp(u), and m of a factor exp(m)."""
+        if isinstance(factor, exp):
+            return factor.exp
         base, power = factor.as_base_exp()
-        if isinstance(factor, exp) or power.is_negative or array_name(base) not in largest:
-            return factor.exp if isinstance(factor, exp) else None
+        if power.is_negative or array_name(base) not in largest:
+            return None
         return power * element(largest[array_name(base)], getattr(base, "indices", ()))
 
     def divided_by(exponent: Expr, rest: Expr) -> Expr | None:
@@ -143,14 +145,13 @@ def _shift(node: Basic, patterns: list[Pattern], scales: dict[str, tuple[Axes, E
             base, power = factor.as_base_exp()
             own = getattr(base, "indices", ())
             for pattern in patterns:
-                if array_name(base) == pattern.scale:
-                    joined = element(pattern.joined.scale, own)
-                    scales *= joined
-                    if (
-                        power.is_negative and pattern.alone
-                    ):  # 1/exp(m) for the largest m of all that is joined
-                        less = element(pattern.largest, own) - element(pattern.joined.largest, own)
-                        below.setdefault(joined**power, factor * exp(-power * less))
+                if array_name(base) != pattern.scale or pattern.outer != pattern.joined.outer:
+                    continue
+                joined = element(pattern.joined.scale, own)
+                scales *= joined
+                if power.is_negative and pattern.alone:  # 1/exp(m), m of all that is joined
+                    less = element(pattern.largest, own) - element(pattern.joined.largest, own)
+                    below.setdefault(joined**power, factor * exp(-power * less))
         number, rest = node.as_coeff_Add()
         one = beside(S.Zero, scales, patterns) if number.is_positive else None
         added = number * (one or 1)
