@@ -161,7 +161,7 @@ REFUSED = {
     "a Jacobian": (jacobian(rmsnorm(), x[j]), r"free indices \[i, j\].*Print a VJP"),
     "a sum that does not come apart": (
         Sum(exp(x[i] * x[k]), (k, 1, n)),
-        r"x\[rows, i\]\*x\[rows, i_2\] does not come apart into sums .* Print it for one i, with",
+        r"^x\[i\]\*x\[i_2\] does not come apart into sums .* Print it for one i, with",
     ),
     "a neighbour": (x[i + 1], "only plain indices"),
     "an element": (x[1] * mean, "only plain indices"),
